@@ -1,0 +1,1 @@
+"""Making adapters: train them at several ranks, evaluate them, compare the ranks."""

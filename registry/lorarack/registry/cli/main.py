@@ -1,0 +1,32 @@
+"""The ``lorarack`` command: its own commands, those that other components mount, and what becomes of errors."""
+
+import sys
+from importlib.metadata import entry_points
+
+import typer
+
+from lorarack.registry.cli import output
+from lorarack.registry.errors import LorarackError
+
+
+def build_app() -> typer.Typer:
+    """The root application with every installed component's commands."""
+    app = typer.Typer(
+        name="lorarack",
+        help="One base model, many LoRA adapters: version them, serve them all from one engine, compare their ranks.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    for point in sorted(entry_points(group="lorarack.commands"), key=lambda found: found.name):
+        point.load()(app)
+    return app
+
+
+def main() -> None:
+    """Run the command line; errors that lorarack foresaw become one sentence and their exit code."""
+    try:
+        build_app()()
+    except LorarackError as error:
+        output.complain(error, as_json="--json" in sys.argv)
+        sys.exit(error.exit_code)

@@ -1,0 +1,47 @@
+"""The one place through which commands speak: data on stdout, talk on stderr."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+
+from lorarack.registry.errors import LorarackError
+from lorarack.registry.values import Value
+
+#: Tables and answers; with ``--json`` exactly one object or array.
+out = Console(soft_wrap=True, highlight=False)
+#: Progress, notes and errors.
+talk = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+def emit(value: Value | Sequence[Value] | dict[str, Any], as_json: bool, render: Callable[[], RenderableType | None]) -> None:
+    """Print ``value`` as JSON, or what ``render`` makes of it for people (nothing when it returns None)."""
+    if as_json:
+        out.print(json.dumps(_plain(value), ensure_ascii=False), markup=False, soft_wrap=True)
+        return
+    rendered = render()
+    if rendered is not None:
+        out.print(rendered)
+
+
+def note(text: str) -> None:
+    """One line of talk that needs no answer."""
+    talk.print(f"[dim]{escape(text)}[/dim]")
+
+
+def complain(error: LorarackError, as_json: bool) -> None:
+    """Say what went wrong, as a sentence for people or an object for programs, on stderr."""
+    if as_json:
+        talk.print(json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False), markup=False)
+    else:
+        talk.print(f"[bold red]error:[/bold red] {escape(error.message)}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Value):
+        return value.to_json()
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,209 @@
+"""The frozen values that pass between modules and over the seams: Python, command line (``--json``) and HTTP."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from lorarack.registry.reference import check_alias_name
+
+#: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
+#: Of an embedding: (rows of the table, width).
+ModuleTable = dict[str, tuple[int, int]]
+
+
+class Value(BaseModel):
+    """A frozen value; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for ``json.dumps``."""
+        return self.model_dump(mode="json")
+
+
+class BaseId(Value):
+    """One name by which the outside world knows a base model: a Hub repository at a revision, or a local folder."""
+
+    kind: str = Field(pattern="^(hub|path)$")
+    value: str
+    revision: str | None = None
+
+
+class Base(Value):
+    """A base model: what adapters were trained on and are served over."""
+
+    name: str
+    fingerprint: str = Field(pattern="^sha256:[0-9a-f]{64}$")
+    architecture: str
+    vocabulary: str | None = Field(default=None, description="digest of the tokenizer's token table, if the base has one")
+    vocab_size: int
+    parameters: int
+    modules: ModuleTable = Field(repr=False)
+    ids: tuple[BaseId, ...] = ()
+    created_at: datetime
+
+    @property
+    def path(self) -> str | None:
+        """The newest local folder that holds it."""
+        return next((known.value for known in reversed(self.ids) if known.kind == "path"), None)
+
+    @property
+    def hub_id(self) -> BaseId | None:
+        """Its newest id on the Hub."""
+        return next((known for known in reversed(self.ids) if known.kind == "hub"), None)
+
+    @property
+    def source(self) -> str:
+        """What to hand to transformers or vLLM: the local folder, else the Hub id, else the plain name."""
+        return self.path or (self.hub_id.value if self.hub_id else self.name)
+
+    @property
+    def public_id(self) -> str:
+        """What a published adapter names as its base: the Hub id if there is one, else the plain name; never a machine's path."""
+        return self.hub_id.value if self.hub_id else self.name
+
+
+class Metric(Value):
+    """A number measured on one split of one data set, at one training step or (``step=None``) of the finished version."""
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_./-]{0,63}$")
+    split: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+    value: float = Field(allow_inf_nan=False)
+    step: int | None = Field(default=None, ge=0)
+    dataset: str | None = Field(default=None, description="digest of the data set")
+    higher_is_better: bool = False
+
+    @property
+    def label(self) -> str:
+        """``eval_loss`` for the loss on the validation split, else ``name`` or ``split/name``."""
+        if self.split == "validation":
+            return f"eval_{self.name}" if self.name == "loss" else f"validation/{self.name}"
+        return f"{self.split}_{self.name}" if self.name == "loss" else f"{self.split}/{self.name}"
+
+
+class Dataset(Value):
+    """Which rows a split held; ``digest`` is of the rows in canonical JSON, so formatting does not matter."""
+
+    split: str
+    name: str
+    rows: int
+    digest: str
+
+
+class Provenance(Value):
+    """Where a version comes from, complete enough to run it again."""
+
+    recipe: dict[str, JsonValue] = Field(default_factory=dict)
+    datasets: tuple[Dataset, ...] = ()
+    seed: int | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    hardware: str | None = None
+    wall_seconds: float | None = None
+    source: str | None = Field(default=None, description="for an import: ORG/REPO@revision")
+
+
+class State(StrEnum):
+    """What may be done with a version."""
+
+    READY = "ready"
+    ARCHIVED = "archived"
+    QUARANTINED = "quarantined"
+
+
+class StoredFile(Value):
+    """A file of a version and the digest of its bytes as stored."""
+
+    name: str
+    digest: str
+    bytes: int
+
+
+class Version(Value):
+    """One immutable trained artifact of an adapter."""
+
+    adapter: str
+    number: int = Field(ge=1)
+    digest: str = Field(pattern="^sha256:[0-9a-f]{64}$")
+    engine_id: int = Field(ge=1, le=2**31 - 1)
+    base: str
+    base_fingerprint: str
+    rank: int = Field(ge=1)
+    alpha: float
+    rslora: bool = False
+    target_modules: tuple[str, ...]
+    dtype: str
+    parameters: int
+    bytes: int
+    state: State = State.READY
+    description: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+    metrics: tuple[Metric, ...] = ()
+    provenance: Provenance | None = None
+    files: tuple[StoredFile, ...] = ()
+    aliases: tuple[str, ...] = ()
+    created_at: datetime
+    created_by: str
+
+    @property
+    def reference(self) -> str:
+        """``support@3``: names this very version for ever."""
+        return f"{self.adapter}@{self.number}"
+
+    def metric(self, name: str, split: str) -> Metric | None:
+        """The finished version's metric of that name and split (the newest), if any."""
+        found = [m for m in self.metrics if m.name == name and m.split == split and m.step is None]
+        return found[-1] if found else None
+
+    def curve(self, name: str, split: str) -> tuple[Metric, ...]:
+        """That metric at each training step where it was measured, in order of steps."""
+        points = [m for m in self.metrics if m.name == name and m.split == split and m.step is not None]
+        return tuple(sorted(points, key=lambda m: m.step or 0))
+
+
+class Adapter(Value):
+    """A named line of work on one base model."""
+
+    name: str
+    base: str
+    versions: int
+    latest: int | None
+    ranks: tuple[int, ...] = ()
+    aliases: dict[str, int] = Field(default_factory=dict)
+    created_at: datetime
+
+
+class Alias(Value):
+    """A movable name and the version it names now, or named after one past move."""
+
+    adapter: str
+    name: str
+    version: int
+    previous: int | None = None
+    moved_at: datetime
+    actor: str
+    reason: str | None = None
+
+
+class Published(Value):
+    """What ``publish`` did: ``created`` is false when the same digest was there already."""
+
+    version: Version
+    created: bool
+    notes: tuple[str, ...] = ()
+
+
+def split_alias(text: str) -> tuple[str, str]:
+    """Split ``support@prod`` into adapter and alias name, checked.
+
+    Raises:
+        UsageError: there is no ``@``, or what follows may not name an alias.
+    """
+    from lorarack.registry.errors import UsageError
+    from lorarack.registry.reference import check_adapter_name
+
+    adapter, at, alias = text.partition("@")
+    if not at:
+        raise UsageError(f"{text!r} names no alias: write NAME@ALIAS, for example {text or 'support'}@prod.", code="bad_alias")
+    return check_adapter_name(adapter), check_alias_name(alias)

@@ -1,0 +1,1 @@
+"""Serving many adapters from one vLLM engine over the registry."""

@@ -1,0 +1,1 @@
+"""The only modules that import vLLM at its extension points."""
