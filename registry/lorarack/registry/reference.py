@@ -29,9 +29,7 @@ _RANK = re.compile(r"r([1-9][0-9]{0,4})", re.ASCII)
 _DIGEST = re.compile(rf"sha256:([0-9a-f]{{{MIN_DIGEST_PREFIX},64}})", re.ASCII)
 _RESERVED_ALIASES = frozenset({"latest", "sha256"})
 
-_NAME_RULE = (
-    "a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, with at most one '/' between two such parts"
-)
+_NAME_RULE = "a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, with at most one '/' between two such parts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,12 @@ def _parse_selector(text: str, selector: str) -> Selector:
 
 def is_alias_name(text: str) -> bool:
     """Whether ``text`` may name an alias: a plain name that no other selector claims."""
-    return bool(_ALIAS.fullmatch(text)) and text not in _RESERVED_ALIASES and not text.isdigit() and not _RANK_LIKE.fullmatch(text)
+    return (
+        bool(_ALIAS.fullmatch(text))
+        and text not in _RESERVED_ALIASES
+        and not text.isdigit()
+        and not _RANK_LIKE.fullmatch(text)
+    )
 
 
 _RANK_LIKE = re.compile(r"r[0-9]+", re.ASCII)

@@ -37,7 +37,9 @@ class Base(Value):
     name: str
     fingerprint: str = Field(pattern="^sha256:[0-9a-f]{64}$")
     architecture: str
-    vocabulary: str | None = Field(default=None, description="digest of the tokenizer's token table, if the base has one")
+    vocabulary: str | None = Field(
+        default=None, description="digest of the tokenizer's token table, if the base has one"
+    )
     vocab_size: int
     parameters: int
     modules: ModuleTable = Field(repr=False)
@@ -205,5 +207,7 @@ def split_alias(text: str) -> tuple[str, str]:
 
     adapter, at, alias = text.partition("@")
     if not at:
-        raise UsageError(f"{text!r} names no alias: write NAME@ALIAS, for example {text or 'support'}@prod.", code="bad_alias")
+        raise UsageError(
+            f"{text!r} names no alias: write NAME@ALIAS, for example {text or 'support'}@prod.", code="bad_alias"
+        )
     return check_adapter_name(adapter), check_alias_name(alias)

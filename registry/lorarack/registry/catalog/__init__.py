@@ -1,0 +1,1 @@
+"""Rows and migrations. SQLAlchemy rows never leave this package; values do."""

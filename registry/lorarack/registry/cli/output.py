@@ -16,7 +16,9 @@ out = Console(soft_wrap=True, highlight=False)
 talk = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
-def emit(value: Value | Sequence[Value] | dict[str, Any], as_json: bool, render: Callable[[], RenderableType | None]) -> None:
+def emit(
+    value: Value | Sequence[Value] | dict[str, Any], as_json: bool, render: Callable[[], RenderableType | None]
+) -> None:
     """Print ``value`` as JSON, or what ``render`` makes of it for people (nothing when it returns None)."""
     if as_json:
         out.print(json.dumps(_plain(value), ensure_ascii=False), markup=False, soft_wrap=True)
@@ -34,7 +36,9 @@ def note(text: str) -> None:
 def complain(error: LorarackError, as_json: bool) -> None:
     """Say what went wrong, as a sentence for people or an object for programs, on stderr."""
     if as_json:
-        talk.print(json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False), markup=False)
+        talk.print(
+            json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False), markup=False
+        )
     else:
         talk.print(f"[bold red]error:[/bold red] {escape(error.message)}")
 

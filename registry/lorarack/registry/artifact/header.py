@@ -1,0 +1,96 @@
+"""Headers of safetensors files, read with the standard library alone.
+
+Format: 8 bytes of little-endian header length, that many bytes of JSON, then the tensors' bytes
+(https://huggingface.co/docs/safetensors/index#format).
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from lorarack.registry.artifact.limits import MAX_HEADER_BYTES, MAX_TENSORS
+
+#: Bytes of one element.
+DTYPE_BYTES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
+    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+
+
+class HeaderError(ValueError):
+    """The bytes are not a whole safetensors file; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Where one tensor lies: ``start`` and ``end`` count bytes from the beginning of the file."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """How many elements it has."""
+        count = 1
+        for side in self.shape:
+            count *= side
+        return count
+
+
+def read_header(file: BinaryIO, file_bytes: int) -> tuple[Tensor, ...]:
+    """The tensors of a safetensors ``file`` of ``file_bytes`` bytes, by name. Reads the header only.
+
+    Raises:
+        HeaderError: not a safetensors file, or cut short, or with overlapping or missing bytes.
+    """
+    prefix = file.read(8)
+    if len(prefix) < 8:
+        raise HeaderError("the file is too short to be safetensors")
+    (length,) = struct.unpack("<Q", prefix)
+    if length > MAX_HEADER_BYTES or 8 + length > file_bytes:
+        raise HeaderError(f"its header claims {length} bytes, which the file does not have or lorarack does not read")
+    raw = file.read(length)
+    try:
+        header = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise HeaderError("its header is not JSON") from error
+    if not isinstance(header, dict):
+        raise HeaderError("its header is not a JSON object")
+    header.pop("__metadata__", None)
+    if len(header) > MAX_TENSORS:
+        raise HeaderError(f"it lists {len(header)} tensors; lorarack reads at most {MAX_TENSORS}")
+    tensors = [_tensor(name, entry, 8 + length) for name, entry in header.items()]
+    _check_layout(tensors, 8 + length, file_bytes)
+    return tuple(sorted(tensors, key=lambda tensor: tensor.name))
+
+
+def _tensor(name: str, entry: Any, data_start: int) -> Tensor:
+    match entry:
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(end)]}:
+            pass
+        case _:
+            raise HeaderError(f"its entry for tensor {name[:80]!r} is malformed")
+    if dtype not in DTYPE_BYTES:
+        raise HeaderError(f"tensor {name[:80]!r} has an unknown dtype {dtype[:20]!r}")
+    if len(shape) > 8 or not all(type(side) is int and 0 <= side < 2**48 for side in shape):
+        raise HeaderError(f"tensor {name[:80]!r} has an impossible shape")
+    tensor = Tensor(name, dtype, tuple(shape), data_start + start, data_start + end)
+    if start < 0 or end - start != tensor.size * DTYPE_BYTES[dtype]:
+        raise HeaderError(f"tensor {name[:80]!r} has a length that does not fit its shape")
+    return tensor
+
+
+def _check_layout(tensors: list[Tensor], data_start: int, file_bytes: int) -> None:
+    position = data_start
+    for tensor in sorted(tensors, key=lambda tensor: (tensor.start, tensor.end)):
+        if tensor.start != position:
+            raise HeaderError(f"its tensors overlap or leave gaps at {tensor.name[:80]!r}")
+        position = tensor.end
+    if position != file_bytes:
+        raise HeaderError(
+            "the file is cut short" if position > file_bytes else "there are bytes behind the last tensor"
+        )

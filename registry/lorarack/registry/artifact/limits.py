@@ -1,0 +1,14 @@
+"""Hard limits that hold before anything is read whole. Generous for any real adapter, small enough that no input hurts."""
+
+MAX_CONFIG_BYTES = 4 * 2**20
+MAX_TEMPLATE_BYTES = 2**20
+MAX_TRAINER_STATE_BYTES = 64 * 2**20
+MAX_TOKENIZER_BYTES = 128 * 2**20
+MAX_WEIGHT_BYTES = 32 * 2**30
+MAX_HEADER_BYTES = 64 * 2**20
+MAX_TENSORS = 200_000
+MAX_FILES = 10_000
+#: vLLM's largest slot (``max_lora_rank``); a larger rank can be served by no engine.
+MAX_RANK = 512
+#: Seconds that matching one pattern of a configuration may take.
+PATTERN_SECONDS = 0.05

@@ -1,0 +1,95 @@
+"""Pairing an adapter's tensors and looking at their numbers, without torch."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorarack.registry.artifact.header import Tensor
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_PREFIX = "base_model.model."
+_KINDS = {
+    ".lora_A.weight": ("a", False),
+    ".lora_B.weight": ("b", False),
+    ".lora_embedding_A": ("a", True),
+    ".lora_embedding_B": ("b", True),
+}
+_CHUNK = 2**24  # elements looked at in one go
+
+FLOATS = frozenset({"F32", "F16", "BF16"})
+
+
+@dataclass(slots=True)
+class Pair:
+    """The A and B of one module."""
+
+    module: str
+    embedding: bool
+    a: Tensor | None = None
+    b: Tensor | None = None
+
+
+@dataclass(slots=True)
+class Pairs:
+    """All modules of an adapter, and the tensors that belong to none."""
+
+    by_module: dict[str, Pair] = field(default_factory=dict)
+    strangers: list[str] = field(default_factory=list)
+
+
+def pair_up(tensors: Iterable[Tensor]) -> Pairs:
+    """Sort tensors by the module they belong to; PEFT names them ``base_model.model.MODULE.lora_A.weight``."""
+    pairs = Pairs()
+    for tensor in tensors:
+        suffix = next((end for end in _KINDS if tensor.name.endswith(end)), None)
+        if suffix is None or not tensor.name.startswith(_PREFIX):
+            pairs.strangers.append(tensor.name)
+            continue
+        side, embedding = _KINDS[suffix]
+        module = tensor.name[len(_PREFIX) : -len(suffix)]
+        pair = pairs.by_module.setdefault(module, Pair(module, embedding))
+        setattr(pair, side, tensor)
+    return pairs
+
+
+def not_finite(path: Path, tensors: Iterable[Tensor]) -> list[str]:
+    """Names of the tensors that hold NaN or infinity."""
+    return [
+        tensor.name
+        for tensor in tensors
+        if any(_has_not_finite(chunk, tensor.dtype) for chunk in _chunks(path, tensor))
+    ]
+
+
+def all_zero(path: Path, tensors: Iterable[Tensor]) -> bool:
+    """Whether every number of ``tensors`` is zero (of either sign)."""
+    return not any(_has_nonzero(chunk, tensor.dtype) for tensor in tensors for chunk in _chunks(path, tensor))
+
+
+# A float is NaN or infinite exactly when all bits of its exponent are set, and zero when all bits but the sign are clear.
+_EXPONENT = {"F32": 0x7F80_0000, "F16": 0x7C00, "BF16": 0x7F80}
+_MAGNITUDE = {"F32": 0x7FFF_FFFF, "F16": 0x7FFF, "BF16": 0x7FFF}
+
+
+def _chunks(path: Path, tensor: Tensor) -> Iterator["NDArray[np.unsignedinteger]"]:
+    import numpy as np
+
+    if tensor.dtype not in FLOATS or tensor.size == 0:
+        return
+    element = np.dtype("<u4" if tensor.dtype == "F32" else "<u2")
+    for start in range(0, tensor.size, _CHUNK):
+        count = min(_CHUNK, tensor.size - start)
+        yield np.fromfile(path, dtype=element, count=count, offset=tensor.start + start * element.itemsize)
+
+
+def _has_not_finite(bits: "NDArray[np.unsignedinteger]", dtype: str) -> bool:
+    mask = bits.dtype.type(_EXPONENT[dtype])
+    return bool(((bits & mask) == mask).any())
+
+
+def _has_nonzero(bits: "NDArray[np.unsignedinteger]", dtype: str) -> bool:
+    return bool((bits & bits.dtype.type(_MAGNITUDE[dtype])).any())

@@ -1,0 +1,164 @@
+"""Whether an adapter is whole, fits its base and can be served as trained. Every problem at once, each with its remedy."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorarack.registry.artifact.folder import Folder, look_into
+from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
+from lorarack.registry.artifact.peft_config import PeftConfig, canonical_config, parse_config
+from lorarack.registry.artifact.tensors import FLOATS, Pair, Pairs, all_zero, not_finite, pair_up
+from lorarack.registry.artifact.tokenizer import tokenizer_problems
+from lorarack.registry.artifact.trainer_state import read_curves
+from lorarack.registry.errors import InvalidArtifact
+from lorarack.registry.values import Base, Metric, ModuleTable
+
+_SHOWN = 3  # names listed before "and N more"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A checked adapter, ready to be stored."""
+
+    weights: Path
+    weights_bytes: int
+    config: bytes
+    chat_template: bytes | None
+    rank: int
+    alpha: float
+    rslora: bool
+    target_modules: tuple[str, ...]
+    dtype: str
+    parameters: int
+    curves: tuple[Metric, ...]
+    notes: tuple[str, ...]
+
+
+def read_artifact(path: Path, base: Base) -> Artifact:
+    """Read and check the adapter in ``path`` against ``base``.
+
+    Raises:
+        NotFound: no such folder.
+        InvalidArtifact: it cannot be kept or served whole; lists every problem.
+    """
+    folder = look_into(path)
+    raw_config = folder.read(CONFIG) or b""
+    config, data, problems = parse_config(raw_config)
+    tensors: tuple[Tensor, ...] = ()
+    try:
+        tensors = _header(path / WEIGHTS)
+    except HeaderError as error:
+        problems.append(f"{WEIGHTS}: {error}; save or copy it again")
+    if tensors:
+        pairs = pair_up(tensors)
+        problems.extend(_pair_problems(pairs, base.modules, base.name))
+        if config is not None:
+            problems.extend(_config_problems(config, pairs))
+        problems.extend(_number_problems(path / WEIGHTS, tensors))
+    elif not problems:
+        problems.append(f"{WEIGHTS} holds no tensors")
+    problems.extend(tokenizer_problems(folder, base))
+    if problems or config is None:
+        raise InvalidArtifact(problems, subject=f"The folder {str(path)!r}")
+    try:
+        canonical = canonical_config(data)
+    except RecursionError as error:
+        raise InvalidArtifact([f"{CONFIG} is nested too deeply"], subject=f"The folder {str(path)!r}") from error
+    ranks = {module: config.rank_of(module) for module in pairs.by_module}
+    return Artifact(
+        weights=path / WEIGHTS,
+        weights_bytes=folder.weights_bytes,
+        config=canonical,
+        chat_template=folder.read(CHAT_TEMPLATE),
+        rank=max(ranks.values()),
+        alpha=config.lora_alpha,
+        rslora=config.use_rslora,
+        target_modules=tuple(sorted({module.rpartition(".")[2] for module in pairs.by_module})),
+        dtype="/".join(sorted({tensor.dtype for tensor in tensors})).lower(),
+        parameters=sum(tensor.size for tensor in tensors),
+        curves=read_curves(folder),
+        notes=_notes(folder),
+    )
+
+
+def _header(path: Path) -> tuple[Tensor, ...]:
+    with path.open("rb") as file:
+        return read_header(file, os.fstat(file.fileno()).st_size)
+
+
+def _notes(folder: Folder) -> tuple[str, ...]:
+    return (f"Passed over: {', '.join(folder.passed_over)}.",) if folder.passed_over else ()
+
+
+def _pair_problems(pairs: Pairs, table: ModuleTable, base: str) -> list[str]:
+    modules = pairs.by_module.values()
+    return [
+        *_listed("is no LoRA weight that vLLM would apply; save the adapter again without it", pairs.strangers),
+        *_listed("has lora_A or lora_B only; the file is not whole", [p.module for p in modules if not (p.a and p.b)]),
+        *_listed(
+            f"is no module of base {base!r} that an adapter can sit on; check that --base names the model it was trained on",
+            [p.module for p in modules if p.module not in table],
+        ),
+        *_shape_problems((p for p in modules if p.a and p.b and p.module in table), table, base),
+    ]
+
+
+def _shape_problems(pairs: Iterable[Pair], table: ModuleTable, base: str) -> list[str]:
+    problems = []
+    for pair in pairs:
+        out, width = table[pair.module]
+        # An embedding's A looks rows up (rank, rows), its B makes the width (width, rank).
+        inner, outer = (out, width) if pair.embedding else (width, out)
+        a, b = (pair.a.shape if pair.a else ()), (pair.b.shape if pair.b else ())
+        if len(a) != 2 or len(b) != 2 or a[0] != b[1] or a[0] == 0:
+            problems.append(f"{pair.module}: lora_A {list(a)} and lora_B {list(b)} do not share one rank")
+        elif (a[1], b[0]) != (inner, outer):
+            problems.append(
+                f"{pair.module}: lora_A takes {a[1]} and lora_B gives {b[0]}, but base {base!r} has {inner} and {outer} there; "
+                "it was trained on another base"
+            )
+    return _shortened(problems)
+
+
+def _config_problems(config: PeftConfig, pairs: Pairs) -> list[str]:
+    try:
+        wrong = [
+            f"{pair.module}: its weights have rank {pair.a.shape[0]}, but the configuration says {config.rank_of(pair.module)}"
+            for pair in pairs.by_module.values()
+            if pair.a and len(pair.a.shape) == 2 and pair.a.shape[0] != config.rank_of(pair.module)
+        ]
+        untargeted = [module for module in pairs.by_module if not config.targets(module)]
+    except ValueError as error:
+        return [f"adapter_config.json: {error}"]
+    return [
+        *_shortened(wrong),
+        *_listed("has weights but is not among target_modules, so PEFT would not apply them", untargeted),
+    ]
+
+
+def _number_problems(path: Path, tensors: tuple[Tensor, ...]) -> list[str]:
+    odd = [tensor.name for tensor in tensors if tensor.dtype not in FLOATS]
+    if odd:
+        return list(_listed("is not float32, float16 or bfloat16; save the adapter in one of these", odd))
+    problems = list(_listed("holds NaN or infinity; the training diverged", not_finite(path, tensors)))
+    outs = [tensor for tensor in tensors if "lora_B" in tensor.name or "lora_embedding_B" in tensor.name]
+    if outs and not problems and all_zero(path, outs):
+        problems.append("every lora_B is zero, so the adapter changes nothing; it has not been trained")
+    return problems
+
+
+def _listed(what: str, names: list[str]) -> list[str]:
+    """One problem that names the first few culprits, or none."""
+    if not names:
+        return []
+    shown = ", ".join(repr(name[:100]) for name in names[:_SHOWN])
+    more = f" (and {len(names) - _SHOWN} more)" if len(names) > _SHOWN else ""
+    return [f"{shown}{more} {what}"]
+
+
+def _shortened(problems: list[str]) -> list[str]:
+    if len(problems) <= _SHOWN:
+        return problems
+    return [*problems[:_SHOWN], f"and the same for {len(problems) - _SHOWN} more modules"]

@@ -1,0 +1,141 @@
+"""A base model's module table and fingerprint, from its configuration, its safetensors headers and a sample of its weights.
+
+Two models have one fingerprint when architecture, module shapes, token table and all sampled bytes are equal: a fine-tune
+of the same shape, or a quantised or converted copy, is another base. The sample takes up to 48 tensors spread over the
+sorted names and, from each, up to 3 runs of 1 KiB: a training run that touches all layers cannot miss them all.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
+from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
+from lorarack.registry.artifact.tokenizer import vocabulary_digest
+from lorarack.registry.base_model.files import BaseFiles
+from lorarack.registry.errors import InvalidArtifact
+from lorarack.registry.values import ModuleTable
+
+_SAMPLED_TENSORS = 48
+_RUNS = 3
+_RUN_BYTES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What ``read_base`` found."""
+
+    fingerprint: str
+    architecture: str
+    vocabulary: str | None
+    vocab_size: int
+    parameters: int
+    modules: ModuleTable
+
+
+def read_base(files: BaseFiles) -> Reading:
+    """Read the base model in ``files``.
+
+    Raises:
+        InvalidArtifact: no configuration, no safetensors weights, or damaged ones.
+    """
+    names = set(files.names())
+    subject = f"The base model {files.identity().value!r}"
+    config = _read_config(files, names, subject)
+    weights = sorted(name for name in names if name.endswith(".safetensors"))
+    if not weights:
+        raise InvalidArtifact(
+            ["it has no safetensors weights; convert it with transformers' save_pretrained"], subject=subject
+        )
+    tensors: list[Tensor] = []
+    sample = hashlib.sha256()
+    for name in weights:
+        with files.open(name) as file:
+            try:
+                found = read_header(file, files.size(name))
+            except HeaderError as error:
+                raise InvalidArtifact([f"{name}: {error}; download or convert it again"], subject=subject) from error
+            _sample(file, found, max(1, _SAMPLED_TENSORS // len(weights)), sample)
+        tensors.extend(found)
+    architecture = _architecture(config)
+    modules = module_table(tensors, config)
+    vocabulary = _vocabulary(files, names)
+    vocab_size = _vocab_size(config)
+    identity = {
+        "architecture": architecture,
+        "modules": modules,
+        "vocabulary": vocabulary,
+        "vocab_size": vocab_size,
+        "dtypes": sorted({tensor.dtype for tensor in tensors}),
+        "sample": sample.hexdigest(),
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return Reading(
+        fingerprint=f"sha256:{digest}",
+        architecture=architecture,
+        vocabulary=vocabulary,
+        vocab_size=vocab_size,
+        parameters=sum(tensor.size for tensor in tensors),
+        modules=modules,
+    )
+
+
+def module_table(tensors: list[Tensor], config: dict[str, Any]) -> ModuleTable:
+    """Every module with a two-dimensional ``weight``, and the output head that is tied to the embedding and has no tensor."""
+    table: ModuleTable = {}
+    for tensor in tensors:
+        if tensor.name.endswith(".weight") and len(tensor.shape) == 2:
+            table[tensor.name.removesuffix(".weight")] = (tensor.shape[0], tensor.shape[1])
+    embedding = next((shape for name, shape in table.items() if name.endswith("embed_tokens")), None)
+    if embedding and "lm_head" not in table and config.get("tie_word_embeddings", True):
+        table["lm_head"] = embedding
+    return table
+
+
+def _read_config(files: BaseFiles, names: set[str], subject: str) -> dict[str, Any]:
+    if "config.json" not in names or files.size("config.json") > MAX_CONFIG_BYTES:
+        raise InvalidArtifact(
+            ["it has no config.json; give a folder or repository that transformers can load"], subject=subject
+        )
+    with files.open("config.json") as file:
+        try:
+            config = json.load(file)
+        except (ValueError, RecursionError):
+            config = None
+    if not isinstance(config, dict):
+        raise InvalidArtifact(["its config.json is not a JSON object"], subject=subject)
+    return config
+
+
+def _architecture(config: dict[str, Any]) -> str:
+    match config.get("architectures"):
+        case [str(name), *_]:
+            return name
+        case _:
+            return str(config.get("model_type", "unknown"))
+
+
+def _vocab_size(config: dict[str, Any]) -> int:
+    text = config.get("text_config")
+    size = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else None)
+    return size if isinstance(size, int) else 0
+
+
+def _vocabulary(files: BaseFiles, names: set[str]) -> str | None:
+    if "tokenizer.json" not in names or files.size("tokenizer.json") > MAX_TOKENIZER_BYTES:
+        return None
+    with files.open("tokenizer.json") as file:
+        return vocabulary_digest(file.read())
+
+
+def _sample(file: BinaryIO, tensors: tuple[Tensor, ...], count: int, into: "hashlib._Hash") -> None:
+    big = [tensor for tensor in tensors if tensor.end > tensor.start]
+    step = max(1, len(big) // count)
+    for tensor in big[::step][:count]:
+        into.update(tensor.name.encode())
+        length = tensor.end - tensor.start
+        room = max(0, length - _RUN_BYTES)
+        for run in range(_RUNS):
+            file.seek(tensor.start + room * run // (_RUNS - 1))
+            into.update(file.read(min(_RUN_BYTES, length)))

@@ -1,0 +1,161 @@
+"""Content-addressed files in a local folder: ``blobs/sha256/ab/abcdef…``, each written once, whole or not at all."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from lorarack.registry.errors import Damaged, StoreError
+
+_COPY_BYTES = 4 * 2**20
+
+
+class FolderBlobs:
+    """Blobs under one folder. Safe with many writers: equal content has one name, and a name appears only when whole."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root / "blobs" / "sha256"
+
+    def put_file(self, source: Path) -> str:
+        """Store a copy of ``source``; returns its digest. Reads the source once.
+
+        Raises:
+            StoreError: the disk is full, read-only or failing; nothing is left behind.
+        """
+        with source.open("rb") as reader:
+            return self._put(lambda write: _pump(reader, write))
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store ``data``; returns its digest. Raises like ``put_file``."""
+        return self._put(lambda write: write(data))
+
+    def copy_to(self, digest: str, target: Path) -> None:
+        """Copy a blob to ``target``, checking its bytes on the way.
+
+        Raises:
+            Damaged: the blob is missing or its bytes are not those of ``digest``.
+            StoreError: the target cannot be written.
+        """
+        found = hashlib.sha256()
+        with self._reading(digest) as reader, disk_errors(), target.open("xb") as writer:
+
+            def write(chunk: bytes) -> None:
+                found.update(chunk)
+                writer.write(chunk)
+
+            _pump(reader, write)
+            writer.flush()
+            os.fsync(writer.fileno())
+        self._check(digest, found.hexdigest())
+
+    def read(self, digest: str) -> bytes:
+        """A small blob's bytes, checked. Raises ``Damaged`` like ``copy_to``."""
+        with self._reading(digest) as reader:
+            data = reader.read()
+        self._check(digest, hashlib.sha256(data).hexdigest())
+        return data
+
+    def remove(self, digest: str) -> int:
+        """Remove a blob; returns the bytes freed, 0 when it was not there."""
+        path = self._path(digest)
+        try:
+            size = path.stat().st_size
+            path.unlink()
+        except FileNotFoundError:
+            return 0
+        return size
+
+    def __iter__(self) -> Iterator[str]:
+        """The digests of all blobs."""
+        for path in self._root.glob("??/*"):
+            if len(path.name) == 64:
+                yield f"sha256:{path.name}"
+
+    def _path(self, digest: str) -> Path:
+        name = digest.removeprefix("sha256:")
+        return self._root / name[:2] / name
+
+    def _put(self, fill: Callable[[Callable[[bytes], object]], object]) -> str:
+        with disk_errors():
+            self._root.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=self._root)
+            try:
+                with os.fdopen(handle, "wb") as writer:
+                    digest = hashlib.sha256()
+
+                    def write(chunk: bytes) -> None:
+                        digest.update(chunk)
+                        writer.write(chunk)
+
+                    fill(write)
+                    writer.flush()
+                    os.fsync(writer.fileno())
+                return self._settle(Path(temporary), digest.hexdigest())
+            finally:
+                Path(temporary).unlink(missing_ok=True)
+
+    def _settle(self, temporary: Path, digest: str) -> str:
+        path = self._path(digest)
+        path.parent.mkdir(exist_ok=True)
+        temporary.chmod(0o444)
+        # Replacing an equal blob refreshes its time, which tells `gc` that a publisher is at work with it.
+        temporary.replace(path)
+        sync_folder(path.parent)
+        return f"sha256:{digest}"
+
+    @contextmanager
+    def _reading(self, digest: str) -> Iterator[BinaryIO]:
+        try:
+            with self._path(digest).open("rb") as reader:
+                yield reader
+        except FileNotFoundError as error:
+            raise Damaged(f"The stored file {digest} is missing; publish the version again from its source.") from error
+
+    def _check(self, digest: str, found: str) -> None:
+        if digest != f"sha256:{found}":
+            raise Damaged(
+                f"The stored file {digest} has other bytes than were stored; publish the version again from its source."
+            )
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Translate what a disk can say into ``StoreError`` with one sentence."""
+    try:
+        yield
+    except OSError as error:
+        where = f" at {error.filename!r}" if error.filename else ""
+        sentences = {
+            errno.ENOSPC: f"There is no space left on the disk{where}; free some and try again.",
+            errno.EDQUOT: f"The disk quota is used up{where}; free some space and try again.",
+            errno.EROFS: f"The disk is read-only{where}; give a folder that can be written.",
+            errno.EACCES: f"The folder may not be written or read{where}; change its permissions or give another.",
+            errno.EPERM: f"The operation is not permitted{where}; change the permissions or give another folder.",
+        }
+        raise StoreError(
+            sentences.get(error.errno or 0, f"The disk failed{where}: {error.strerror or error}.")
+        ) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a temporary folder of ours; one that is gone already is fine."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _pump(reader: BinaryIO, write: Callable[[bytes], object]) -> None:
+    while chunk := reader.read(_COPY_BYTES):
+        write(chunk)

@@ -1,0 +1,135 @@
+"""Opening the catalog's database: settings that SQLite needs, the schema's version, and transactions that retry."""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import Session
+
+from lorarack.registry.blobs import disk_errors
+from lorarack.registry.errors import StoreError
+
+#: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
+SCHEMA = "0001"
+
+_BUSY_MILLISECONDS = 5000
+_TRIES = 12
+T = TypeVar("T")
+
+
+class Database:
+    """One SQLite file. Reads see one snapshot; writes take the lock at their start and retry while it is taken."""
+
+    def __init__(self, path: Path) -> None:
+        with disk_errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.engine = _engine(path)
+        self.writer = self.engine.execution_options(lorarack_write=True)
+        self._migrate_if_needed()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A session for reading."""
+        with database_errors(self.path), Session(self.engine) as session:
+            yield session
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` in one write transaction; it may run again when the lock was taken, so it must only use its session.
+
+        Raises:
+            StoreError: the database stays locked, is damaged, full or read-only.
+        """
+        for attempt in range(_TRIES):
+            try:
+                with Session(self.writer) as session:
+                    result = work(session)
+                    session.commit()
+                    return result
+            except OperationalError as error:
+                if not _is_locked(error) or attempt == _TRIES - 1:
+                    with database_errors(self.path):
+                        raise
+                time.sleep(random.uniform(0.005, 0.02) * (attempt + 1))  # noqa: S311  (jitter, not a secret)
+            except DatabaseError:
+                with database_errors(self.path):
+                    raise
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    def _migrate_if_needed(self) -> None:
+        found = self._schema()
+        if found == SCHEMA:
+            return
+        if found is not None and found > SCHEMA:
+            raise StoreError(
+                f"The registry {str(self.path)!r} has schema {found}, newer than this lorarack's {SCHEMA}; upgrade lorarack.",
+                code="schema_too_new",
+            )
+        from lorarack.registry.catalog.migrate import upgrade
+
+        with database_errors(self.path):
+            upgrade(self.writer)
+
+    def _schema(self) -> str | None:
+        with database_errors(self.path), self.engine.connect() as connection:
+            known = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first()
+            if known is None:
+                return None
+            row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+            return str(row[0]) if row else None
+
+
+def _engine(path: Path) -> Engine:
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions are ours: sqlite3 would begin them late and deferred
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged version survives a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # A writer takes the lock at once: of two transactions that read first and write later, both would hold a read
+        # lock and one would fail without waiting (https://sqlite.org/lang_transaction.html).
+        writes = connection.get_execution_options().get("lorarack_write", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _is_locked(error: OperationalError) -> bool:
+    return "locked" in str(error.orig) or "busy" in str(error.orig)
+
+
+@contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """Translate the database's errors into ``StoreError`` with one sentence."""
+    try:
+        yield
+    except DatabaseError as error:
+        said = str(error.orig)
+        if "locked" in said:
+            sentence = f"The registry {str(path)!r} is busy with other writers; try again."
+        elif "full" in said:
+            sentence = f"There is no space left for the registry {str(path)!r}; free some and try again."
+        elif "readonly" in said or "unable to open" in said:
+            sentence = f"The registry {str(path)!r} cannot be written or opened; change its permissions or give another folder."
+        elif "malformed" in said or "not a database" in said:
+            sentence = f"The registry {str(path)!r} is damaged; restore it from a copy."
+        else:
+            sentence = f"The registry {str(path)!r} failed: {said}."
+        raise StoreError(sentence) from error

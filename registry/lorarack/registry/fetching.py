@@ -1,0 +1,39 @@
+"""From stored files back to a PEFT folder: verified, and there whole or not at all."""
+
+import tempfile
+from pathlib import Path
+
+from lorarack.registry.artifact.manifest import CONFIG
+from lorarack.registry.artifact.peft_config import config_for_base
+from lorarack.registry.blobs import FolderBlobs, disk_errors, remove_tree, sync_folder
+from lorarack.registry.errors import Conflict
+from lorarack.registry.values import Base, Version
+
+
+def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Path:
+    """Write ``version`` to ``folder`` as PEFT wants it, with the base's own id filled in.
+
+    Raises:
+        Conflict: the folder exists and is not empty.
+        Damaged: a stored file has other bytes than were stored.
+        StoreError: the disk.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Conflict(f"{str(folder)!r} exists and is not an empty folder; give another place.", code="exists")
+    with disk_errors():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        for file in version.files:
+            if file.name == CONFIG:
+                revision = base.hub_id.revision if base.hub_id else None
+                (temporary / CONFIG).write_bytes(config_for_base(blobs.read(file.digest), base.public_id, revision))
+            else:
+                blobs.copy_to(file.digest, temporary / file.name)
+        with disk_errors():
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+            sync_folder(folder.parent)
+    finally:
+        remove_tree(temporary)
+    return folder

@@ -1,0 +1,74 @@
+"""From a checked artifact to stored files and a digest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
+from lorarack.registry.artifact.validate import Artifact, read_artifact
+from lorarack.registry.blobs import FolderBlobs
+from lorarack.registry.catalog.writing import NewVersion
+from lorarack.registry.errors import Conflict
+from lorarack.registry.values import Base, Metric, Provenance, StoredFile
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a publisher says about a version beside its files."""
+
+    metrics: Sequence[Metric] = ()
+    tags: Mapping[str, str] | None = None
+    description: str | None = None
+    provenance: Provenance | None = None
+
+
+def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlobs) -> tuple[NewVersion, Artifact]:
+    """Check the adapter in ``folder`` and store its files; the catalog is not touched.
+
+    A crash after this leaves only files that nothing refers to.
+
+    Raises:
+        NotFound, InvalidArtifact: as ``read_artifact``.
+        Conflict: the folder was written to meanwhile.
+        StoreError: the disk.
+    """
+    weights = folder / WEIGHTS
+    before = _stamp(weights)
+    artifact = read_artifact(folder, base)
+    files = [
+        StoredFile(name=CONFIG, digest=blobs.put_bytes(artifact.config), bytes=len(artifact.config)),
+        StoredFile(name=WEIGHTS, digest=blobs.put_file(weights), bytes=artifact.weights_bytes),
+    ]
+    if artifact.chat_template is not None:
+        template = artifact.chat_template
+        files.append(StoredFile(name=CHAT_TEMPLATE, digest=blobs.put_bytes(template), bytes=len(template)))
+    if _stamp(weights) != before:
+        raise Conflict(
+            f"{str(weights)!r} was written to while it was published; try again when it rests.", code="changed"
+        )
+    new = NewVersion(
+        adapter=adapter,
+        base=base.name,
+        digest=artifact_digest(files[0].digest, files[1].digest),
+        rank=artifact.rank,
+        alpha=artifact.alpha,
+        rslora=artifact.rslora,
+        target_modules=artifact.target_modules,
+        dtype=artifact.dtype,
+        parameters=artifact.parameters,
+        bytes=artifact.weights_bytes,
+        files=tuple(files),
+        metrics=(*artifact.curves, *about.metrics),
+        tags=about.tags or {},
+        description=about.description,
+        provenance=about.provenance,
+    )
+    return new, artifact
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None  # read_artifact says what is missing
+    return found.st_size, found.st_mtime_ns

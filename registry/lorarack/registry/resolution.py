@@ -1,0 +1,111 @@
+"""Which version a reference names: pure rules over one adapter's versions and aliases."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+
+from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.reference import (
+    ByAlias,
+    ByDigest,
+    ByNumber,
+    ByRank,
+    Latest,
+    Reference,
+    parse_reference,
+)
+from lorarack.registry.values import State, Version
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterView:
+    """One adapter as it stood at one moment: its versions by number, and its aliases."""
+
+    name: str
+    base: str
+    versions: tuple[Version, ...]
+    aliases: Mapping[str, int]
+    created_at: datetime
+
+
+def resolve(text: str, adapters: Mapping[str, AdapterView], names: Iterable[str]) -> Version:
+    """The version that ``text`` names.
+
+    Args:
+        text: the reference.
+        adapters: at least the adapter that it may name.
+        names: all names there are, for near matches.
+
+    Raises:
+        BadReference: not a reference.
+        NotFound: nothing of that name; ``near`` lists what may have been meant.
+        Conflict: the version is there but its state forbids it.
+    """
+    reference = parse_reference(text)
+    view = adapters.get(reference.name)
+    if view is None:
+        near = get_close_matches(reference.name, list(names), n=3, cutoff=0.6)
+        raise NotFound(
+            f"There is no adapter {reference.name!r}.{did_you_mean(near)}", near=near, code="unknown_reference"
+        )
+    found = _pick(reference, view)
+    if found is None:
+        raise _unknown(reference, view)
+    by_bytes = isinstance(reference.selector, ByNumber | ByDigest)
+    if found.state is State.QUARANTINED or (found.state is State.ARCHIVED and not by_bytes):
+        raise Conflict(
+            f"{found.reference} is {found.state}; ask for another version of {view.name!r}.", code="not_ready"
+        )
+    return found
+
+
+def did_you_mean(near: Iterable[str]) -> str:
+    """A sentence that offers ``near``, or nothing."""
+    listed = [repr(name) for name in near]
+    return f" Did you mean {' or '.join(listed)}?" if listed else ""
+
+
+def _pick(reference: Reference, view: AdapterView) -> Version | None:
+    ready = [version for version in view.versions if version.state is State.READY]
+    match reference.selector:
+        case ByNumber(number):
+            return _numbered(view, number)
+        case ByAlias(alias):
+            number = view.aliases.get(alias, 0)
+            return _numbered(view, number)
+        case Latest():
+            return ready[-1] if ready else None
+        case ByRank(rank):
+            return next((version for version in reversed(ready) if version.rank == rank), None)
+        case ByDigest(prefix):
+            return _by_digest(view, prefix)
+
+
+def _numbered(view: AdapterView, number: int) -> Version | None:
+    return next((version for version in view.versions if version.number == number), None)
+
+
+def _by_digest(view: AdapterView, prefix: str) -> Version | None:
+    found = [version for version in view.versions if version.digest.removeprefix("sha256:").startswith(prefix)]
+    if len(found) > 1:
+        listed = ", ".join(version.reference for version in found)
+        raise NotFound(
+            f"sha256:{prefix} is the start of several digests ({listed}); give more digits.", code="ambiguous"
+        )
+    return found[0] if found else None
+
+
+def _unknown(reference: Reference, view: AdapterView) -> NotFound:
+    ready = [version for version in view.versions if version.state is State.READY]
+    aliases = [alias for alias in view.aliases if alias != "default"]
+    near = [f"{view.name}@{alias}" for alias in get_close_matches(str(reference.selector), aliases, n=2, cutoff=0.5)]
+    near = near or [version.reference for version in ready[-3:]]
+    if not view.versions:
+        sentence = f"Adapter {view.name!r} has no versions."
+    else:
+        ranks = ", ".join(str(rank) for rank in sorted({version.rank for version in ready}))
+        sentence = (
+            f"Adapter {view.name!r} has nothing at '@{reference.selector}' (ready versions of rank {ranks or 'none'})."
+        )
+    return NotFound(f"{sentence}{did_you_mean(near)}", near=near, code="unknown_reference")
