@@ -157,7 +157,8 @@ def check_alias_name(alias: str) -> str:
     """
     if not is_alias_name(alias):
         raise UsageError(
-            f"{alias!r} cannot be an alias: use 1 to 63 of a-z, 0-9, '.', '_' and '-', not a number, not 'rN', not 'latest' or 'sha256'.",
+            f"{alias!r} cannot be an alias: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
+            "not a number, not 'rN', not 'latest' or 'sha256'.",
             code="bad_alias",
         )
     return alias

@@ -15,7 +15,7 @@ from lorarack.registry.catalog.writing import CatalogWriter
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.reference import check_adapter_name, check_alias_name
 from lorarack.registry.resolution import AdapterView, did_you_mean, resolve
-from lorarack.registry.settings import home_folder
+from lorarack.registry.settings import default_registry
 from lorarack.registry.snapshot import Snapshot
 from lorarack.registry.values import Adapter, Alias, Base, Metric, Provenance, Published, State, Version
 
@@ -90,7 +90,9 @@ class Registry:
         description: str | None = None,
         provenance: Provenance | None = None,
     ) -> Published:
-        """Make the PEFT folder a version of ``adapter``. The same digest again returns the old version, with new metrics and tags.
+        """Make the PEFT folder a version of ``adapter``.
+
+        The same digest again returns the old version, with the new metrics and tags added.
 
         Raises:
             UsageError: a bad name. NotFound: no such folder or base. InvalidArtifact: every problem of the folder at once.
@@ -214,10 +216,10 @@ def open_registry(where: str | Path | None = None) -> Registry:
     Raises:
         UsageError: a URL, which this version cannot open. StoreError: the folder cannot be used.
     """
-    place = str(where) if where is not None else None
-    if place and "://" in place:
+    place = str(where or default_registry())
+    if "://" in place:
         raise UsageError(f"{place!r} is a URL; this version of lorarack opens folders only.", code="bad_registry")
-    return Registry(Path(place).expanduser().absolute() if place else home_folder())
+    return Registry(Path(place).expanduser().absolute())
 
 
 def _local_actor() -> str:

@@ -5,6 +5,10 @@ from pathlib import Path
 
 
 def home_folder() -> Path:
-    """``LORARACK_REGISTRY``, else ``LORARACK_HOME``, else ``~/.lorarack``: the registry, and beside it ``bases/`` and ``cache/``."""
-    chosen = os.environ.get("LORARACK_REGISTRY") or os.environ.get("LORARACK_HOME") or "~/.lorarack"
-    return Path(chosen).expanduser().absolute()
+    """``LORARACK_HOME``, else ``~/.lorarack``: the default registry, and beside it ``bases/`` and ``cache/``."""
+    return Path(os.environ.get("LORARACK_HOME") or "~/.lorarack").expanduser().absolute()
+
+
+def default_registry() -> str:
+    """``LORARACK_REGISTRY``, else the home folder."""
+    return os.environ.get("LORARACK_REGISTRY") or str(home_folder())

@@ -6,8 +6,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from lorarack.registry.reference import check_alias_name
-
 #: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
 #: Of an embedding: (rows of the table, width).
 ModuleTable = dict[str, tuple[int, int]]
@@ -63,7 +61,7 @@ class Base(Value):
 
     @property
     def public_id(self) -> str:
-        """What a published adapter names as its base: the Hub id if there is one, else the plain name; never a machine's path."""
+        """What a published adapter names as its base: its Hub id, else its plain name; never a machine's path."""
         return self.hub_id.value if self.hub_id else self.name
 
 
@@ -194,20 +192,3 @@ class Published(Value):
     version: Version
     created: bool
     notes: tuple[str, ...] = ()
-
-
-def split_alias(text: str) -> tuple[str, str]:
-    """Split ``support@prod`` into adapter and alias name, checked.
-
-    Raises:
-        UsageError: there is no ``@``, or what follows may not name an alias.
-    """
-    from lorarack.registry.errors import UsageError
-    from lorarack.registry.reference import check_adapter_name
-
-    adapter, at, alias = text.partition("@")
-    if not at:
-        raise UsageError(
-            f"{text!r} names no alias: write NAME@ALIAS, for example {text or 'support'}@prod.", code="bad_alias"
-        )
-    return check_adapter_name(adapter), check_alias_name(alias)

@@ -163,7 +163,7 @@ class CatalogWriter:
         """
 
         def work(session: Session) -> None:
-            owner, row = _version(session, adapter, number)
+            _, row = _version(session, adapter, number)
             aliases = list(session.scalars(select(AliasRow.name).where(AliasRow.version_id == row.id)))
             if aliases:
                 listed = ", ".join(sorted(aliases))

@@ -1,6 +1,7 @@
 """The one place through which commands speak: data on stdout, talk on stderr."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,14 +11,17 @@ from rich.markup import escape
 from lorarack.registry.errors import LorarackError
 from lorarack.registry.values import Value
 
+#: Not a terminal (a pipe, a log): wide enough for every table. None: as wide as the terminal is.
+_WIDTH = None if sys.stdout.isatty() else 160
+
 #: Tables and answers; with ``--json`` exactly one object or array.
-out = Console(soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False, width=_WIDTH)
 #: Progress, notes and errors.
 talk = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 def emit(
-    value: Value | Sequence[Value] | dict[str, Any], as_json: bool, render: Callable[[], RenderableType | None]
+    value: Value | Sequence[Any] | dict[str, Any], as_json: bool, render: Callable[[], RenderableType | None]
 ) -> None:
     """Print ``value`` as JSON, or what ``render`` makes of it for people (nothing when it returns None)."""
     if as_json:

@@ -1,0 +1,39 @@
+# The same verbs for people and for CI. Everything runs in .venv, which `setup` makes.
+VENV ?= .venv
+RUN := $(VENV)/bin
+export VENV
+
+.PHONY: help setup demo test test-fast lint format build clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## make the virtual environment ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt scripts/setup.sh
+	@scripts/setup.sh
+
+demo: setup ## the whole story on this machine: base, train, publish, serve, compare
+	@$(RUN)/lorarack demo run
+
+test: setup lint ## lint, then every test, real servers included
+	@$(RUN)/python -m pytest
+
+test-fast: setup ## the tests that start no server and import no torch
+	@$(RUN)/python -m pytest -m "not system and not torch" -q
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@$(RUN)/ruff check .
+	@$(RUN)/ruff format --check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports
+
+format: setup ## put the code into its canonical form
+	@$(RUN)/ruff format .
+	@$(RUN)/ruff check --fix .
+
+build: setup ## wheel and sdist in dist/
+	@$(RUN)/python -m build --installer uv
+
+clean: ## remove what setup and builds made
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

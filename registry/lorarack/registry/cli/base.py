@@ -1,0 +1,70 @@
+"""``lorarack base add`` and ``lorarack base list``."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from lorarack.registry.cli.options import JsonOption, RegistryOption
+from lorarack.registry.cli.output import emit, out
+from lorarack.registry.cli.tables import short_digest, table
+from lorarack.registry.registry import open_registry
+from lorarack.registry.values import Base
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the ``base`` group."""
+    group = typer.Typer(no_args_is_help=True, help="Base models: what adapters are trained on and served over.")
+    group.command("add")(add)
+    group.command("list")(list_bases)
+    app.add_typer(group, name="base")
+
+
+def add(
+    source: Annotated[str, typer.Argument(metavar="ID-OR-PATH", help="A folder, or ORG/REPO[@REVISION] on the Hub.")],
+    name: Annotated[str | None, typer.Option(help="Plain name. Default: the last part of the id, lower-cased.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fingerprint a base model and add it. Nothing is downloaded but headers and a sample.
+
+    Example: lorarack base add ./SmolLM2-135M-Instruct --name smollm2
+    """
+    with open_registry(registry) as opened:
+        base = opened.add_base(source, name)
+    record = _record(base)
+    emit(record, json, lambda: f"Base [bold]{base.name}[/bold] {short_digest(base.fingerprint)} from {base.source}")
+
+
+def list_bases(registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """List the base models.
+
+    Example: lorarack base list
+    """
+    with open_registry(registry) as opened:
+        bases = opened.bases()
+    if not bases and not json:
+        out.print(
+            "No base models yet. Add one with 'lorarack base add ID-or-PATH', or get the demo's: 'lorarack demo base'."
+        )
+        return
+    emit([_record(base) for base in bases], json, lambda: _table(bases))
+
+
+def _record(base: Base) -> dict[str, object]:
+    """JSON for a base: everything but the long module table; ``path`` is what transformers and vLLM can load."""
+    return {**base.model_dump(mode="json", exclude={"modules"}), "path": base.source}
+
+
+def _table(bases: tuple[Base, ...]) -> Table:
+    rows = table("name", "architecture", ">parameters", "fingerprint", "source")
+    for base in bases:
+        rows.add_row(
+            base.name,
+            base.architecture,
+            f"{base.parameters:,}",
+            short_digest(base.fingerprint),
+            base.source,
+            style=None,
+        )
+    return rows

@@ -1,0 +1,7 @@
+"""``lorarack push`` and ``lorarack pull``."""
+
+import typer
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""

@@ -1,0 +1,50 @@
+"""``lorarack fetch`` and ``lorarack delete``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorarack.registry.cli.options import JsonOption, RegistryOption
+from lorarack.registry.cli.output import emit
+from lorarack.registry.registry import open_registry
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("fetch")(fetch)
+    app.command("delete")(delete)
+
+
+def fetch(
+    reference: Annotated[str, typer.Argument(metavar="REF", help="For example support@prod.")],
+    folder: Annotated[Path, typer.Argument(help="A new or empty folder.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a version's files to a folder that PEFT can load.
+
+    Example: lorarack fetch support@prod ./support
+    """
+    with open_registry(registry) as opened:
+        version = opened.resolve(reference)
+        opened.fetch(version, folder)
+    record = {"name": version.adapter, "version": version.number, "digest": version.digest, "folder": str(folder)}
+    emit(record, json, lambda: f"Fetched [bold]{version.reference}[/bold] to {folder}")
+
+
+def delete(
+    reference: Annotated[
+        str, typer.Argument(metavar="NAME@VERSION", help="The version itself, for example support@3.")
+    ],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Forget a version. Refused while an alias names it; its number is never used again.
+
+    Example: lorarack delete support@3
+    """
+    with open_registry(registry) as opened:
+        version = opened.delete(reference)
+    record = {"name": version.adapter, "version": version.number, "digest": version.digest}
+    emit(record, json, lambda: f"Deleted [bold]{version.reference}[/bold]")

@@ -1,0 +1,140 @@
+"""``lorarack list`` and ``lorarack show``."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lorarack.registry.cli.options import JsonOption, RegistryOption
+from lorarack.registry.cli.output import emit, out
+from lorarack.registry.cli.tables import ago, short_digest, size, table
+from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.values import Adapter, Metric, State, Version
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("list")(list_)
+    app.command("show")(show)
+
+
+def list_(
+    name: Annotated[str | None, typer.Argument(help="An adapter; without it, all adapters.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List the adapters, or one adapter's versions.
+
+    Example: lorarack list support
+    """
+    with open_registry(registry) as opened:
+        if name is not None:
+            versions = opened.versions(name)
+            emit(versions, json, lambda: _versions_table(versions))
+        else:
+            _list_adapters(opened, json)
+
+
+def show(
+    reference: Annotated[str, typer.Argument(metavar="REF", help="For example support, support@3 or support@prod.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show everything about one version.
+
+    Example: lorarack show support@prod
+    """
+    with open_registry(registry) as opened:
+        version = opened.resolve(reference)
+    emit(version, json, lambda: _card(version))
+
+
+def _list_adapters(opened: Registry, json: bool) -> None:
+    adapters = opened.adapters()
+    if not adapters and not json:
+        out.print(
+            f"No adapters in {escape(str(opened.home))} yet. Train one with 'lorarack train', or 'lorarack publish' a PEFT folder."
+        )
+        return
+    emit(adapters, json, lambda: _adapters_table(adapters))
+
+
+def _adapters_table(adapters: tuple[Adapter, ...]) -> Table:
+    rows = table("adapter", "base", ">versions", "ranks", "aliases")
+    for adapter in adapters:
+        aliases = "  ".join(f"{alias}→{number}" for alias, number in adapter.aliases.items())
+        rows.add_row(adapter.name, adapter.base, str(adapter.versions), ", ".join(map(str, adapter.ranks)), aliases)
+    return rows
+
+
+def _versions_table(versions: tuple[Version, ...]) -> Table:
+    rows = table(
+        "version", ">rank", ">train loss", ">eval loss", "other metrics", ">size", "aliases", "state", "published"
+    )
+    for version in versions:
+        finished = [m for m in version.metrics if m.step is None and m.name != "loss"]
+        rows.add_row(
+            version.reference,
+            str(version.rank),
+            _number(version.metric("loss", "train")),
+            _number(version.metric("loss", "validation")),
+            "  ".join(f"{m.label}={m.value:.4g}" for m in _newest(finished)),
+            size(version.bytes),
+            ", ".join(version.aliases),
+            ago(version.created_at) if version.state is State.READY else f"[yellow]{version.state}[/yellow]",
+        )
+    return rows
+
+
+def _card(version: Version) -> Table:
+    card = Table.grid(padding=(0, 2))
+    lines: list[tuple[str, str]] = [
+        ("version", f"[bold]{version.reference}[/bold]  ({version.state})"),
+        ("aliases", ", ".join(version.aliases) or "none"),
+        ("digest", version.digest),
+        ("base", f"{version.base}  {short_digest(version.base_fingerprint)}"),
+        ("rank, alpha", f"{version.rank}, {version.alpha:g}" + (" (rsLoRA)" if version.rslora else "")),
+        ("targets", ", ".join(version.target_modules)),
+        ("weights", f"{version.parameters:,} parameters, {version.dtype}, {size(version.bytes)}"),
+        ("published", f"{version.created_at:%Y-%m-%d %H:%M:%S} UTC by {escape(version.created_by)}"),
+        ("engine id", str(version.engine_id)),
+    ]
+    if version.description:
+        lines.append(("description", escape(version.description)))
+    lines += [("tag", escape(f"{key}={value}")) for key, value in sorted(version.tags.items())]
+    lines += [("metric", f"{m.label} = {m.value:.6g}") for m in _newest([m for m in version.metrics if m.step is None])]
+    points = len([m for m in version.metrics if m.step is not None])
+    if points:
+        lines.append(("curves", f"{points} points (in --json)"))
+    lines += _provenance(version)
+    for label, text in lines:
+        card.add_row(f"[dim]{label}[/dim]", text)
+    return card
+
+
+def _provenance(version: Version) -> list[tuple[str, str]]:
+    origin = version.provenance
+    if origin is None:
+        return [("provenance", "none recorded")]
+    lines = [("data", escape(f"{d.split}: {d.name}, {d.rows} rows, {short_digest(d.digest)}")) for d in origin.datasets]
+    if origin.source:
+        lines.append(("from", escape(origin.source)))
+    if origin.seed is not None:
+        lines.append(("seed", str(origin.seed)))
+    if origin.wall_seconds is not None:
+        lines.append(("trained in", f"{origin.wall_seconds:.0f} s on {escape(origin.hardware or 'unknown hardware')}"))
+    if origin.versions:
+        lines.append(
+            ("libraries", escape(", ".join(f"{name} {number}" for name, number in sorted(origin.versions.items()))))
+        )
+    return lines
+
+
+def _newest(metrics: list[Metric]) -> list[Metric]:
+    """The last of each name, split and data set."""
+    return list({(m.name, m.split, m.dataset): m for m in metrics}.values())
+
+
+def _number(metric: Metric | None) -> str:
+    return f"{metric.value:.4f}" if metric else "–"

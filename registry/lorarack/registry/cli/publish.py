@@ -1,0 +1,58 @@
+"""``lorarack publish``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lorarack.registry.cli.options import JsonOption, RegistryOption
+from lorarack.registry.cli.output import emit, note
+from lorarack.registry.cli.parsing import parse_metric, parse_tag
+from lorarack.registry.cli.tables import short_digest
+from lorarack.registry.registry import open_registry
+from lorarack.registry.values import Published
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("publish")(publish)
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="A PEFT folder; a Trainer or TRL output folder will do.")],
+    name: Annotated[str, typer.Argument(help="The adapter's name, for example support or acme/support.")],
+    base: Annotated[str, typer.Option(help="The base model: name, Hub id or folder.")],
+    metric: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="For example eval_loss=0.41 or test/accuracy=0.9+")
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Any number of tags.")] = None,
+    description: Annotated[str | None, typer.Option(help="One line for people.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Check a PEFT folder and make it a version of an adapter.
+
+    A metric's name is train_loss, eval_loss, NAME or SPLIT/NAME; a '+' behind the value says that higher is better.
+
+    Example: lorarack publish ./out support --base smollm2 --metric eval_loss=0.41
+    """
+    with open_registry(registry) as opened:
+        done = opened.publish(
+            folder,
+            name,
+            base=base,
+            metrics=[parse_metric(text) for text in metric or ()],
+            tags=dict(parse_tag(text) for text in tag or ()),
+            description=description,
+        )
+    for text in done.notes:
+        note(text)
+    version = done.version
+    record = {"name": version.adapter, "version": version.number, "created": done.created, **version.to_json()}
+    emit(record, json, lambda: _sentence(done))
+
+
+def _sentence(done: Published) -> str:
+    version = done.version
+    what = "Published" if done.created else "Already there:"
+    return f"{what} [bold]{version.reference}[/bold] (rank {version.rank}, {short_digest(version.digest)})"
