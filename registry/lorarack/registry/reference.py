@@ -29,7 +29,10 @@ _RANK = re.compile(r"r([1-9][0-9]{0,4})", re.ASCII)
 _DIGEST = re.compile(rf"sha256:([0-9a-f]{{{MIN_DIGEST_PREFIX},64}})", re.ASCII)
 _RESERVED_ALIASES = frozenset({"latest", "sha256"})
 
-_NAME_RULE = "a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, with at most one '/' between two such parts"
+_NAME_RULE = (
+    "a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, "
+    "with at most one '/' between two such parts"
+)
 
 
 @dataclass(frozen=True, slots=True)

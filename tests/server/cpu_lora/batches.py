@@ -71,7 +71,9 @@ def batches(dtype: torch.dtype | None = None) -> st.SearchStrategy[Batch]:
     )
 
 
-def wrapper_for(wrapper_class: Any, slots: tuple[int, ...], slot_count: int, requests: tuple[int, ...] | None = None) -> Any:
+def wrapper_for(
+    wrapper_class: Any, slots: tuple[int, ...], slot_count: int, requests: tuple[int, ...] | None = None
+) -> Any:
     """A punica wrapper that has been told the mapping as vLLM's model runner tells it (slot s holds adapter 100 + s)."""
     from vllm.lora.layers import LoRAMapping
 

@@ -61,8 +61,8 @@ class HubFiles:
     """
 
     def __init__(self, repo_id: str, revision: str | None = None) -> None:
-        from lorarack.registry.hub.client import hub_api
-        from lorarack.registry.hub.translate import hub_errors
+        from lorarack.registry.hub_access.client import hub_api
+        from lorarack.registry.hub_access.translate import hub_errors
 
         self._repo_id = repo_id
         api = hub_api()
@@ -79,7 +79,7 @@ class HubFiles:
     def open(self, name: str) -> BinaryIO:
         """Weights by ranges, anything else whole."""
         from huggingface_hub import HfFileSystem
-        from lorarack.registry.hub.translate import hub_errors
+        from lorarack.registry.hub_access.translate import hub_errors
 
         with hub_errors(self._repo_id):
             filesystem = HfFileSystem(endpoint=self._api.endpoint, token=self._api.token)

@@ -1,0 +1,1 @@
+"""The Hub: model cards, pushing and pulling versions."""

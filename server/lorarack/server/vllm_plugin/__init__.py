@@ -1,1 +1,1 @@
-"""The only modules that import vLLM at its extension points."""
+"""The only modules that vLLM loads, and that import vLLM at its extension points (``lorarack.server.launch`` starts it)."""

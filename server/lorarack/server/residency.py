@@ -1,0 +1,99 @@
+"""Which versions the engine knows, and bringing one there when a request first names it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+from lorarack.registry import Snapshot, State, Version
+from lorarack.registry.errors import EngineError, NotServeable
+from lorarack.server.serveable import Limits, why_not
+
+log = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """What residency needs of an inference engine."""
+
+    async def load(self, name: str, engine_id: int, path: Path) -> None:
+        """Load the adapter at ``path`` and let requests name it. Raises ``EngineError``."""
+
+    async def forget(self, name: str, engine_id: int) -> None:
+        """Let no request name the adapter any more, and free its memory. Raises ``EngineError``."""
+
+    async def resident(self) -> frozenset[int]:
+        """Engine ids of the adapters in host memory. Raises ``EngineError``."""
+
+
+class Residency:
+    """Loads versions on demand: each once, one at a time, files off the event loop."""
+
+    def __init__(self, engine: Engine, path_of: Callable[[Version], Path], limits: Limits) -> None:
+        self.limits = limits
+        self._engine = engine
+        self._path_of = path_of
+        self._files = ThreadPoolExecutor(max_workers=2, thread_name_prefix="lorarack-files")
+        self._loaded: dict[str, Version] = {}
+        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._engine_lock = asyncio.Lock()
+        self._forgetting: set[asyncio.Task[None]] = set()
+
+    async def ensure(self, version: Version) -> str:
+        """Have the engine know ``version``; the name under which it does.
+
+        Raises:
+            NotServeable: this server cannot serve it whole. EngineError: the engine would not take it.
+            Damaged, NotFound, StoreError: its files cannot be had.
+        """
+        if reason := why_not(version, self.limits):
+            raise NotServeable(reason)
+        name = version.reference
+        if name not in self._loaded:
+            task = self._loading.get(name)
+            if task is None:
+                task = asyncio.create_task(self._load(version))
+                self._loading[name] = task
+                task.add_done_callback(lambda _: self._loading.pop(name, None))
+            # Others may wait for the same load: a client that hangs up must not stop it.
+            await asyncio.shield(task)
+        return name
+
+    async def resident(self) -> frozenset[str]:
+        """The versions in the engine's memory now, as references."""
+        ids = await self._engine.resident()
+        return frozenset(name for name, version in self._loaded.items() if version.engine_id in ids)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Drop what the registry has no more, or no longer lets anybody use."""
+        usable = {version.reference for version in snapshot.versions if version.state is not State.QUARANTINED}
+        for name in [name for name in self._loaded if name not in usable]:
+            version = self._loaded.pop(name)
+            task = asyncio.create_task(self._forget(version))
+            self._forgetting.add(task)
+            task.add_done_callback(self._forgetting.discard)
+
+    async def _load(self, version: Version) -> None:
+        started = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        path = await loop.run_in_executor(self._files, self._path_of, version)
+        fetched = time.perf_counter()
+        async with self._engine_lock:
+            await self._engine.load(version.reference, version.engine_id, path)
+        self._loaded[version.reference] = version
+        log.info(
+            "Loaded %s (rank %d): files %.0f ms, engine %.0f ms.",
+            version.reference, version.rank, (fetched - started) * 1e3, (time.perf_counter() - fetched) * 1e3,
+        )  # fmt: skip
+
+    async def _forget(self, version: Version) -> None:
+        try:
+            async with self._engine_lock:
+                await self._engine.forget(version.reference, version.engine_id)
+            log.info("Dropped %s, which the registry has no more.", version.reference)
+        except EngineError as error:
+            log.warning(
+                "%s is out of reach for requests, but still in the engine: %s", version.reference, error.message
+            )

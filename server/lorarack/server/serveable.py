@@ -1,0 +1,78 @@
+"""Whether a server can serve a version whole. A pure rule: vLLM would serve such a version in part, or as the bare base."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lorarack.registry import State, Version
+
+#: Modules that adapters name one by one and that vLLM keeps as one layer.
+PACKED: Mapping[str, tuple[str, ...]] = {
+    "qkv_proj": ("q_proj", "k_proj", "v_proj"),
+    "gate_up_proj": ("gate_proj", "up_proj"),
+}
+
+#: Modules that only some of vLLM's models take adapters on.
+EMBEDDINGS = frozenset({"embed_tokens", "lm_head"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one running server can serve."""
+
+    base: str
+    fingerprint: str
+    max_rank: int
+    #: Module names without the path that lead to adapted layers; None: every linear layer of the model.
+    target_modules: frozenset[str] | None = None
+    #: Which of :data:`EMBEDDINGS` the model takes adapters on.
+    embeddings: frozenset[str] = EMBEDDINGS
+
+
+def why_not(version: Version, limits: Limits) -> str | None:
+    """Why a server of ``limits`` cannot serve ``version`` whole, and what to do about it; None when it can."""
+    name = version.reference
+    if version.base_fingerprint != limits.fingerprint:
+        if version.base == limits.base:
+            return f"{name} was trained on other weights than the {limits.base!r} that this server serves; train it again on these."
+        return (
+            f"{name} belongs to base {version.base!r} and this server serves {limits.base!r}; "
+            f"run `lorarack serve {version.base}`."
+        )
+    if version.state is not State.READY:
+        return f"{name} is {version.state.value}; only ready versions are served."
+    if version.rank > limits.max_rank:
+        return (
+            f"{name} has rank {version.rank} and this server holds ranks up to {limits.max_rank}; "
+            f"start it with --max-lora-rank {bucket(version.rank)} or more."
+        )
+    names = frozenset(target.rpartition(".")[2] for target in version.target_modules)
+    if impossible := (names & EMBEDDINGS) - limits.embeddings:
+        return f"{name} adapts {_listed(impossible)}, which vLLM cannot adapt in this model; train it without."
+    if limits.target_modules is not None and (left_out := names - unpacked(limits.target_modules)):
+        return (
+            f"{name} adapts {_listed(left_out)}, which this server leaves out; "
+            "start it with --lora-target-modules that include it."
+        )
+    return None
+
+
+def unpacked(modules: Iterable[str]) -> frozenset[str]:
+    """All names that ``modules`` reach, as vLLM matches them: a part reaches its packed layer and so all its parts."""
+    names = {module.rpartition(".")[2] for module in modules}
+    for packed, parts in PACKED.items():
+        if packed in names or names.intersection(parts):
+            names.update(parts, {packed})
+    return frozenset(names)
+
+
+#: The slot sizes that vLLM knows (``vllm.config.lora.MaxLoRARanks``).
+RANK_BUCKETS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+
+
+def bucket(rank: int) -> int:
+    """The smallest slot size that holds ``rank``; the largest one when none does."""
+    return next((size for size in RANK_BUCKETS if size >= rank), RANK_BUCKETS[-1])
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))

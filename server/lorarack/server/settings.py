@@ -1,0 +1,46 @@
+"""What `lorarack serve` tells the processes that vLLM starts, through one environment variable.
+
+vLLM loads our plugins in every process of every server in this environment, also in a plain `vllm serve`. They do nothing
+unless this variable is there. It holds no secret: environments can be read by other processes of the same user.
+"""
+
+import os
+from collections.abc import MutableMapping
+from typing import Self
+
+from pydantic import Field, ValidationError
+
+from lorarack.registry.errors import EngineError
+from lorarack.registry.values import Value
+
+#: Name of the environment variable.
+VARIABLE = "LORARACK_SERVING"
+
+
+class ServingSettings(Value):
+    """One server: which registry and base it serves, and where it keeps files."""
+
+    registry: str = Field(description="where the registry is, as `open_registry` takes it")
+    base: str = Field(description="plain name of the base model")
+    fingerprint: str = Field(description="the base's fingerprint")
+    cache: str = Field(description="folder of verified local copies of adapters")
+    faults: str = Field(description="folder where processes of this server leave why they failed")
+
+    def to_environment(self, environ: MutableMapping[str, str] = os.environ) -> None:
+        """Put these settings where child processes find them."""
+        environ[VARIABLE] = self.model_dump_json()
+
+    @classmethod
+    def from_environment(cls, environ: MutableMapping[str, str] = os.environ) -> Self | None:
+        """The settings of the server that this process belongs to; None when `lorarack serve` did not start it.
+
+        Raises:
+            EngineError: the variable is there and makes no sense.
+        """
+        raw = environ.get(VARIABLE)
+        if raw is None:
+            return None
+        try:
+            return cls.model_validate_json(raw)
+        except ValidationError as error:
+            raise EngineError(f"{VARIABLE} is set by `lorarack serve` and not by hand; unset it.") from error

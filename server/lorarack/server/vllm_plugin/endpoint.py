@@ -1,0 +1,87 @@
+"""vLLM's endpoint plugin: puts gate, gateway and our routes on its app, and starts what they need."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from lorarack.registry import open_registry
+from lorarack.server.directory import Directory
+from lorarack.server.http.gate import ApiKeyGate
+from lorarack.server.http.gateway import ModelGateway
+from lorarack.server.http.routes import make_router
+from lorarack.server.local_cache import LocalCache
+from lorarack.server.residency import Residency
+from lorarack.server.serving import Serving
+from lorarack.server.settings import ServingSettings
+
+
+def create() -> "LorarackEndpoints":
+    """What vLLM calls when `VLLM_PLUGINS` names us. Does nothing unless `lorarack serve` started the process."""
+    return LorarackEndpoints(ServingSettings.from_environment())
+
+
+class LorarackEndpoints:
+    """One API process. vLLM calls ``attach_router`` before it adds its own middlewares: ours lie inside them."""
+
+    name = "lorarack_http"
+    required_tasks = None
+
+    def __init__(self, settings: ServingSettings | None) -> None:
+        self._settings = settings
+        self._serving: Serving | None = None
+        self._models: Any = None
+        self._follower: asyncio.Task[None] | None = None
+
+    def attach_router(self, app: Any) -> None:
+        """Add routes and middlewares to vLLM's FastAPI app."""
+        if self._settings is None:
+            return
+        _log_like_vllm()
+        app.include_router(make_router(lambda: self._serving, self._base_cards))
+        app.add_middleware(ModelGateway, serving=self._running)
+        if keys := [key for key in (app.state.args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
+            app.add_middleware(ApiKeyGate, keys=keys)  # added last: it stands before the gateway
+
+    async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
+        """Open the registry and begin to follow it. Requests come after this has returned.
+
+        Raises:
+            StoreError: the registry cannot be read.
+            EngineError: the engine cannot serve adapters.
+        """
+        if self._settings is None or engine_client is None:
+            return
+        from lorarack.server.vllm_plugin.engine import VllmEngine, limits_of
+
+        self._models = state.openai_serving_models
+        registry = open_registry(self._settings.registry)
+        base_names = frozenset(path.name for path in self._models.base_model_paths)
+        directory = Directory(registry, base_names=tuple(base_names))
+        await directory.refresh()
+        residency = Residency(
+            VllmEngine(engine_client, self._models),
+            LocalCache(Path(self._settings.cache), registry).path_of,
+            limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint),
+        )
+        # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.
+        for left_over in await engine_client.list_loras():
+            await engine_client.remove_lora(left_over)
+        self._follower = asyncio.create_task(directory.follow(residency.follow))
+        self._serving = Serving(base_names, directory, residency)
+
+    def _running(self) -> Serving:
+        if self._serving is None:
+            raise RuntimeError("a request came before the server was ready")
+        return self._serving
+
+    async def _base_cards(self) -> list[dict[str, Any]]:
+        return [card.model_dump() for card in (await self._models.registry.show_available_models()).data]
+
+
+def _log_like_vllm() -> None:
+    """Give our loggers vLLM's handlers and level: the processes here are vLLM's."""
+    theirs, ours = logging.getLogger("vllm"), logging.getLogger("lorarack")
+    ours.handlers, ours.propagate = list(theirs.handlers), False
+    ours.setLevel(theirs.level)

@@ -1,0 +1,19 @@
+"""vLLM's general plugin: runs in every process of every vLLM in this environment, perhaps more than once."""
+
+import logging
+
+from lorarack.server.settings import ServingSettings
+
+
+def register() -> None:
+    """Put our LoRA arithmetic in place on CPUs, and note why a process fails. Nothing at all unless `lorarack serve` began it."""
+    settings = ServingSettings.from_environment()
+    if settings is None:
+        return
+    from lorarack.server.faults import FaultNotes
+    from lorarack.server.vllm_plugin.cpu_seam import use_grouped_lora
+
+    logger = logging.getLogger("vllm")
+    if not any(isinstance(handler, FaultNotes) for handler in logger.handlers):
+        logger.addHandler(FaultNotes(settings.faults))
+    use_grouped_lora()
