@@ -73,7 +73,7 @@ class Registry:
                 return base
         names = ", ".join(repr(base.name) for base in bases) or "none yet"
         raise NotFound(
-            f"There is no base model {ident!r} (known: {names}); add it with 'lorarack base add {ident}'.",
+            f"There is no base model {ident!r} (known: {names}); add one with 'lorarack base add FOLDER-OR-ID'.",
             code="unknown_base",
         )
 

@@ -1,7 +1,84 @@
 """Commands of the server component: serve, ask."""
 
+import os
+import sys
+from typing import Annotated
+
 import typer
+
+from lorarack.registry.cli.options import JsonOption, RegistryOption
+from lorarack.registry.cli.output import emit, note, out
+from lorarack.registry.errors import UsageError
+from lorarack.registry.registry import open_registry
 
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the root application."""
+    app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+    app.command("ask")(ask)
+
+
+def serve(
+    context: typer.Context,
+    base: Annotated[
+        str, typer.Argument(help="The base model: name, Hub id or folder, as 'lorarack base list' has it.")
+    ],
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
+    registry: RegistryOption = None,
+) -> None:
+    """Serve a base model and all its adapters with vLLM, OpenAI-compatible. Any vLLM flag can follow.
+
+    References are model names: support, support@3, support@prod, support@r16. The base answers to its plain name.
+
+    Example: lorarack serve smollm2 --port 8000 --max-loras 4 --max-model-len 2048
+    """
+    from lorarack.server.launch import serve as start
+
+    with open_registry(registry) as opened:
+        start(opened, opened.base(base), host, port, context.args)
+
+
+def ask(
+    reference: Annotated[str, typer.Argument(metavar="REF", help="A reference, or the base's name.")],
+    prompt: Annotated[str, typer.Argument(help="The question; '-' reads it from standard input.")],
+    url: Annotated[
+        str, typer.Option(envvar="LORARACK_URL", help="The running server's address.")
+    ] = "http://127.0.0.1:8000",
+    system: Annotated[str | None, typer.Option(help="A system message before the question.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer, in tokens.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 takes the likeliest token each time.")] = 0.0,
+    raw: Annotated[bool, typer.Option("--raw", help="Complete the text as it is, without the chat template.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Ask a running server; the answer is printed as it comes. A key is taken from LORARACK_TOKEN.
+
+    Example: lorarack ask support@prod "Where is my order?"
+    """
+    from lorarack.server.asking import Question
+    from lorarack.server.asking import ask as stream
+
+    if raw and system:
+        raise UsageError("--raw sends the text as it is and has no place for --system; leave one of the two out.")
+    text = sys.stdin.read() if prompt == "-" else prompt
+    question = Question(reference, text, system, max_tokens, temperature, raw)
+    pieces = []
+    for piece in stream(url, question, os.environ.get("LORARACK_TOKEN")):
+        pieces.append(piece)
+        if not json:
+            out.print(piece.text, end="", markup=False)
+    if not pieces:
+        raise UsageError("The server gave no answer.", code="no_answer")
+    last = pieces[-1]
+    answer = {
+        "version": last.version,
+        "digest": last.digest,
+        "answer": "".join(piece.text for piece in pieces),
+        "tokens": last.tokens,
+        "finish_reason": next((p.finish_reason for p in reversed(pieces) if p.finish_reason), None),
+    }
+    if json:
+        emit(answer, True, lambda: None)
+        return
+    out.print()
+    note(f"{last.version}, {last.tokens} tokens" + (" (cut off)" if answer["finish_reason"] == "length" else ""))

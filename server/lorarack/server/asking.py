@@ -1,0 +1,131 @@
+"""One question to a running server, its answer as it comes."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from lorarack.registry.errors import Conflict, LorarackError, NotAllowed, NotFound, Unavailable, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask, and how."""
+
+    model: str
+    prompt: str
+    system: str | None = None
+    max_tokens: int = 256
+    temperature: float = 0.0
+    #: The prompt as it is to `/v1/completions`, without the chat template.
+    raw: bool = False
+
+    @property
+    def path(self) -> str:
+        """The route under the server's address."""
+        return "/v1/completions" if self.raw else "/v1/chat/completions"
+
+    def body(self) -> dict[str, Any]:
+        """OpenAI's request, streamed."""
+        shared = {
+            "model": self.model,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if self.raw:
+            return {**shared, "prompt": self.prompt}
+        system = [{"role": "system", "content": self.system}] if self.system else []
+        return {**shared, "messages": [*system, {"role": "user", "content": self.prompt}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of an answer. The headers' facts come with every piece; ``tokens`` with the last one."""
+
+    text: str
+    version: str
+    digest: str
+    tokens: int | None = None
+    finish_reason: str | None = None
+
+
+def ask(url: str, question: Question, key: str | None = None, timeout: float = 300.0) -> Iterator[Piece]:
+    """Ask the server at ``url`` (with or without ``/v1``).
+
+    Raises:
+        NotFound, Conflict, NotAllowed, UsageError: the server's own reason.
+        Unavailable: no server there, or it failed.
+    """
+    address = url.rstrip("/").removesuffix("/v1")
+    headers = {"authorization": f"Bearer {key}"} if key else {}
+    try:
+        with (
+            httpx.Client(timeout=httpx.Timeout(timeout, connect=10.0)) as client,
+            client.stream("POST", address + question.path, json=question.body(), headers=headers) as response,
+        ):
+            if response.status_code >= 400:
+                raise _refusal(response.status_code, response.read())
+            version = response.headers.get("x-lorarack-version", question.model)
+            digest = response.headers.get("x-lorarack-digest", "")
+            for event in _events(response.iter_lines()):
+                yield _piece(event, version, digest)
+    except httpx.InvalidURL as error:
+        raise UsageError(
+            f"{url!r} is not an address; write for example http://127.0.0.1:8000.", code="bad_url"
+        ) from error
+    except httpx.ConnectError as error:
+        raise Unavailable(
+            f"No server answers at {address}; start one with 'lorarack serve BASE' or name it with --url."
+        ) from error
+    except httpx.UnsupportedProtocol as error:
+        raise UsageError(
+            f"{url!r} is not an address; write for example http://127.0.0.1:8000.", code="bad_url"
+        ) from error
+    except httpx.HTTPError as error:
+        raise Unavailable(f"The server at {address} broke off: {str(error) or type(error).__name__}.") from error
+
+
+def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a stream of server-sent events."""
+    for line in lines:
+        data = line.removeprefix("data:").strip() if line.startswith("data:") else ""
+        if data == "[DONE]":
+            return
+        if data:
+            event = json.loads(data)
+            if "error" in event:
+                raise Unavailable(f"The server failed: {_message(event) or data}")
+            yield event
+
+
+def _piece(event: dict[str, Any], version: str, digest: str) -> Piece:
+    choice: dict[str, Any] = next(iter(event.get("choices") or ()), {})
+    text = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
+    usage = event.get("usage") or {}
+    return Piece(text, version, digest, usage.get("completion_tokens"), choice.get("finish_reason"))
+
+
+def _refusal(status: int, body: bytes) -> LorarackError:
+    try:
+        message = _message(json.loads(body))
+    except ValueError:
+        message = None
+    text = message or f"the server answered {status}: {body[:200].decode(errors='replace')}"
+    kinds: dict[int, type[LorarackError]] = {
+        400: UsageError,
+        401: NotAllowed,
+        403: NotAllowed,
+        404: NotFound,
+        409: Conflict,
+    }
+    return kinds.get(status, Unavailable)(text)
+
+
+def _message(document: Any) -> str | None:
+    error = document.get("error") if isinstance(document, dict) else None
+    found = error.get("message") if isinstance(error, dict) else error
+    return str(found) if found else None

@@ -1,0 +1,52 @@
+"""What `lorarack serve` chooses where the user says nothing. Any vLLM flag on the command line or in its config file wins."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lorarack.registry import State, Version
+from lorarack.server.serveable import bucket
+
+LOOPBACK = "127.0.0.1"
+PORT = 8000
+
+_SLOTS = 8
+_HOST_COPIES = 64
+_SMALLEST_RANK = 16
+_FEW_CORES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """One setting with the reason for it; ``flag`` is the name of vLLM's flag."""
+
+    flag: str
+    value: object
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """As vLLM's parser calls it."""
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+def engine_defaults(fingerprint: str, versions: Iterable[Version]) -> tuple[Default, ...]:
+    """The defaults for a server of the base with ``fingerprint`` over a registry that holds ``versions``."""
+    ranks = [v.rank for v in versions if v.base_fingerprint == fingerprint and v.state is State.READY]
+    largest = bucket(max([_SMALLEST_RANK, *ranks]))
+    return (
+        Default("--enable-lora", True, "adapters are what this server is for"),
+        Default("--max-loras", _SLOTS, "that many adapters can be in one batch; vLLM's own default is 1"),
+        Default(
+            "--max-cpu-loras", _HOST_COPIES, "that many stay in host memory; vLLM would read the disk at every switch"
+        ),
+        Default("--max-lora-rank", largest, "the largest rank among the ready versions of this base, at least 16"),
+    )
+
+
+def process_defaults(cores: int, environ: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables for vLLM's processes, without those that the user has set."""
+    chosen = {}
+    if cores <= _FEW_CORES:
+        # vLLM keeps one core free by default; on two cores the model would compute on one.
+        chosen["VLLM_CPU_NUM_OF_RESERVED_CPU"] = "0"
+    return {name: value for name, value in chosen.items() if name not in environ}
