@@ -3,9 +3,13 @@
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, cast
 
-from lorarack.registry.errors import NotFound
+from lorarack.registry.errors import NotFound, Unavailable, UsageError
+from lorarack.registry.hub_access.client import hub_api
+from lorarack.registry.hub_access.names import RepositoryName, parse_repository
+from lorarack.registry.hub_access.ranges import RemoteFile
+from lorarack.registry.hub_access.translate import hub_errors
 from lorarack.registry.values import BaseId
 
 
@@ -53,24 +57,23 @@ class FolderFiles:
 
 
 class HubFiles:
-    """A base model on the Hub at one commit; large files are read by byte ranges.
+    """A base model on the Hub at one commit; its weights are read by byte ranges, never whole.
 
-    Raises (on construction):
+    Raises (on construction and on reading):
         NotFound: no such repository or revision.
+        NotAllowed: the token is refused.
         Unavailable: the Hub cannot be reached.
     """
 
-    def __init__(self, repo_id: str, revision: str | None = None) -> None:
-        from lorarack.registry.hub_access.client import hub_api
-        from lorarack.registry.hub_access.translate import hub_errors
-
-        self._repo_id = repo_id
-        api = hub_api()
-        with hub_errors(repo_id):
-            info = api.model_info(repo_id, revision=revision, files_metadata=True)
-        self._commit = info.sha or "main"
+    def __init__(self, name: RepositoryName) -> None:
+        self._repo_id = name.repo_id
+        self._api = hub_api()
+        with hub_errors(name.repo_id):
+            info = self._api.model_info(name.repo_id, revision=name.revision, files_metadata=True)
+        if info.sha is None:
+            raise Unavailable(f"The Hub does not say which commit of {str(name)!r} it has; try again later.")
+        self._commit = info.sha
         self._sizes = {s.rfilename: s.size or 0 for s in info.siblings or [] if "/" not in s.rfilename}
-        self._api = api
 
     def names(self) -> Iterable[str]:
         """File names at the repository's top."""
@@ -78,15 +81,11 @@ class HubFiles:
 
     def open(self, name: str) -> BinaryIO:
         """Weights by ranges, anything else whole."""
-        from huggingface_hub import HfFileSystem
-        from lorarack.registry.hub_access.translate import hub_errors
-
-        with hub_errors(self._repo_id):
-            filesystem = HfFileSystem(endpoint=self._api.endpoint, token=self._api.token)
-            path = f"{self._repo_id}@{self._commit}/{name}"
-            if name.endswith(".safetensors"):
-                return filesystem.open(path, "rb", block_size=2**20)  # type: ignore[no-any-return]
-            return io.BytesIO(filesystem.cat_file(path))
+        file = RemoteFile(self._api, self._repo_id, self._commit, name)
+        if name.endswith(".safetensors"):
+            return cast(BinaryIO, file)
+        with file:
+            return io.BytesIO(file.read(self.size(name)))
 
     def size(self, name: str) -> int:
         """Length in bytes as the Hub states it."""
@@ -101,15 +100,16 @@ def find_files(source: str) -> BaseFiles:
     """The files behind ``source``: an existing folder, else a Hub id ``ORG/REPO`` or ``ORG/REPO@REVISION``.
 
     Raises:
-        NotFound: neither.
+        NotFound: neither; or as ``HubFiles``.
     """
     folder = Path(source).expanduser()
     if folder.is_dir():
         return FolderFiles(folder)
-    repo_id, _, revision = source.partition("@")
-    if repo_id.count("/") != 1 or repo_id.startswith((".", "/", "~")) or not all(repo_id.split("/")):
+    try:
+        name = parse_repository(source)
+    except UsageError as error:
         raise NotFound(
             f"{source!r} is neither a folder here nor a Hub id of the form ORG/REPO; give one of the two.",
             code="no_base",
-        )
-    return HubFiles(repo_id, revision or None)
+        ) from error
+    return HubFiles(name)
