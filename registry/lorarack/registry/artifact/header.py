@@ -14,6 +14,7 @@ from lorarack.registry.artifact.limits import MAX_HEADER_BYTES, MAX_TENSORS
 #: Bytes of one element.
 DTYPE_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
+    "F8_E4M3FNUZ": 1, "F8_E5M2FNUZ": 1, "F8_E8M0": 1, "C64": 8,
     "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
 }  # fmt: skip
 
@@ -54,13 +55,7 @@ def read_header(file: BinaryIO, file_bytes: int) -> tuple[Tensor, ...]:
     if length > MAX_HEADER_BYTES or 8 + length > file_bytes:
         raise HeaderError(f"its header claims {length} bytes, which the file does not have or lorarack does not read")
     raw = file.read(length)
-    try:
-        header = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise HeaderError("its header is not JSON") from error
-    if not isinstance(header, dict):
-        raise HeaderError("its header is not a JSON object")
-    header.pop("__metadata__", None)
+    header = _parse(raw)
     if len(header) > MAX_TENSORS:
         raise HeaderError(f"it lists {len(header)} tensors; lorarack reads at most {MAX_TENSORS}")
     tensors = [_tensor(name, entry, 8 + length) for name, entry in header.items()]
@@ -68,9 +63,24 @@ def read_header(file: BinaryIO, file_bytes: int) -> tuple[Tensor, ...]:
     return tuple(sorted(tensors, key=lambda tensor: tensor.name))
 
 
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(raw.decode())  # json.loads alone would also take UTF-16, which no other reader does
+    except (ValueError, RecursionError) as error:
+        raise HeaderError("its header is not JSON") from error
+    if not isinstance(header, dict):
+        raise HeaderError("its header is not a JSON object")
+    metadata = header.pop("__metadata__", None) or {}
+    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+        raise HeaderError("its metadata is not a table of texts")
+    return header
+
+
 def _tensor(name: str, entry: Any, data_start: int) -> Tensor:
     match entry:
-        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(end)]}:
+        case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [start, end]} if (
+            type(start) is type(end) is int
+        ):
             pass
         case _:
             raise HeaderError(f"its entry for tensor {name[:80]!r} is malformed")

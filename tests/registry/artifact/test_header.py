@@ -1,0 +1,152 @@
+"""Headers of safetensors files: what is not whole is refused, whatever the bytes."""
+
+import io
+import json
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.tiny import adapter_tensors, safetensors_bytes, write_safetensors
+
+from lorarack.registry.artifact import header as header_module
+from lorarack.registry.artifact.header import DTYPE_BYTES, HeaderError, Tensor, read_header
+from lorarack.registry.artifact.limits import MAX_HEADER_BYTES
+
+
+def read(data: bytes) -> tuple[Tensor, ...]:
+    return read_header(io.BytesIO(data), len(data))
+
+
+def entry(dtype: object = "F32", shape: object = (2, 2), offsets: object = (0, 16)) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+GOOD = safetensors_bytes({"a": entry()}, bytes(16))
+
+
+def test_a_whole_file_gives_its_tensors_by_name(tmp_path: Any) -> None:
+    """Names, dtypes, shapes and places are those that were written."""
+    tensors = adapter_tensors(rank=3)
+    data = write_safetensors(tmp_path / "a.safetensors", tensors).read_bytes()
+    found = read(data)
+    assert [tensor.name for tensor in found] == sorted(tensors)
+    for tensor in found:
+        array = tensors[tensor.name]
+        assert (tensor.dtype, tensor.shape, tensor.size) == ("F32", array.shape, array.size)
+        assert data[tensor.start : tensor.end] == array.tobytes()
+
+
+def test_a_file_without_tensors_is_whole() -> None:
+    assert read(safetensors_bytes({})) == ()
+    assert read(safetensors_bytes({"__metadata__": {"format": "pt"}})) == ()
+
+
+def test_a_scalar_and_an_empty_tensor_are_whole() -> None:
+    data = safetensors_bytes({"e": entry(shape=[0, 5], offsets=[0, 0]), "s": entry(shape=[], offsets=[0, 4])}, bytes(4))
+    assert [(tensor.name, tensor.size) for tensor in read(data)] == [("e", 0), ("s", 1)]
+
+
+def test_spaces_behind_the_header_are_allowed() -> None:
+    """Writers pad the header so that tensors start at a multiple of eight."""
+    assert read(safetensors_bytes(json.dumps({"a": entry()}).encode() + b"      ", bytes(16)))
+
+
+BROKEN = {
+    "empty file": (b"", "too short"),
+    "seven bytes": (b"\x00" * 7, "too short"),
+    "header longer than the file": (struct.pack("<Q", 100) + b"{}", "claims 100 bytes"),
+    "header over the limit": (struct.pack("<Q", MAX_HEADER_BYTES + 1) + b"{}", "claims"),
+    "header of 2^64 - 1": (struct.pack("<Q", 2**64 - 1) + b"{}", "claims"),
+    "no JSON": (safetensors_bytes(b"{"), "not JSON"),
+    "not UTF-8": (safetensors_bytes(b'{"\xff": 1}'), "not JSON"),
+    "UTF-16": (safetensors_bytes("{}".encode("utf-16-le")), "not JSON"),
+    "with a byte order mark": (safetensors_bytes(b"\xef\xbb\xbf{}"), "not JSON"),
+    "nested a hundred thousand deep": (safetensors_bytes(b"[" * 100_000), "not JSON"),
+    "a number of ten thousand digits": (safetensors_bytes(b'{"a":' + b"9" * 10_000 + b"}"), "not JSON"),
+    "a list": (safetensors_bytes([]), "not a JSON object"),
+    "null": (safetensors_bytes(None), "not a JSON object"),
+    "metadata that is no table of texts": (safetensors_bytes({"__metadata__": {"a": 1}}), "metadata"),
+    "an entry that is a number": (safetensors_bytes({"a": 3}), "malformed"),
+    "no shape": (safetensors_bytes({"a": {"dtype": "F32", "data_offsets": [0, 4]}}), "malformed"),
+    "shape that is a text": (safetensors_bytes({"a": entry(shape="2,2")}, bytes(16)), "malformed"),
+    "one offset": (safetensors_bytes({"a": entry(offsets=[0])}, bytes(16)), "malformed"),
+    "three offsets": (safetensors_bytes({"a": entry(offsets=[0, 8, 16])}, bytes(16)), "malformed"),
+    "offsets that are fractions": (safetensors_bytes({"a": entry(offsets=[0.0, 16.0])}, bytes(16)), "malformed"),
+    "offsets that are truths": (safetensors_bytes({"a": entry("U8", [1], [False, True])}, bytes(1)), "malformed"),
+    "unknown dtype": (safetensors_bytes({"a": entry("F31")}, bytes(16)), "unknown dtype"),
+    "negative side": (safetensors_bytes({"a": entry(shape=[-2, -2])}, bytes(16)), "impossible shape"),
+    "a side that is a truth": (safetensors_bytes({"a": entry(shape=[True, 4])}, bytes(16)), "impossible shape"),
+    "a side that is a fraction": (safetensors_bytes({"a": entry(shape=[2.0, 2])}, bytes(16)), "impossible shape"),
+    "a side of 2^60": (safetensors_bytes({"a": entry(shape=[2**60])}, bytes(16)), "impossible shape"),
+    "nine dimensions": (safetensors_bytes({"a": entry(shape=[1] * 9, offsets=[0, 4])}, bytes(4)), "impossible shape"),
+    "offsets shorter than the shape": (safetensors_bytes({"a": entry(offsets=[0, 12])}, bytes(12)), "length"),
+    "offsets backwards": (safetensors_bytes({"a": entry(offsets=[16, 0])}, bytes(16)), "length"),
+    "negative offset": (safetensors_bytes({"a": entry(offsets=[-16, 0])}, bytes(16)), "length"),
+    "a gap before": (safetensors_bytes({"a": entry(offsets=[4, 20])}, bytes(20)), "overlap or leave gaps"),
+    "two on one place": (safetensors_bytes({"a": entry(), "b": entry()}, bytes(16)), "overlap or leave gaps"),
+    "half over another": (
+        safetensors_bytes({"a": entry(), "b": entry(offsets=[8, 24])}, bytes(24)),
+        "overlap or leave gaps",
+    ),
+    "cut short": (GOOD[:-1], "cut short"),
+    "bytes behind": (GOOD + b"\x00", "bytes behind"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), BROKEN.values(), ids=BROKEN)
+def test_what_is_not_whole_is_refused(data: bytes, said: str) -> None:
+    with pytest.raises(HeaderError, match=said):
+        read(data)
+
+
+def test_too_many_tensors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(header_module, "MAX_TENSORS", 1)
+    data = safetensors_bytes({"a": entry(), "b": entry(offsets=[16, 32])}, bytes(32))
+    with pytest.raises(HeaderError, match="lists 2 tensors"):
+        read(data)
+
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+)
+entries = st.fixed_dictionaries(
+    {
+        "dtype": st.sampled_from([*DTYPE_BYTES, "X"]) | anything,
+        "shape": st.lists(st.integers(-1, 4), max_size=3) | anything,
+        "data_offsets": st.lists(st.integers(-1, 40), min_size=2, max_size=2) | anything,
+    }
+)
+headers = st.dictionaries(st.text(max_size=8) | st.just("__metadata__"), entries | anything, max_size=4) | anything
+
+
+@given(headers, st.binary(max_size=40))
+def test_a_random_header_is_read_or_refused(header: object, data: bytes) -> None:
+    """Nothing but ``HeaderError`` comes out, and what is read covers the file exactly."""
+    raw = safetensors_bytes(header, data)
+    try:
+        tensors = read(raw)
+    except HeaderError:
+        return
+    assert sum(tensor.end - tensor.start for tensor in tensors) == len(data)
+    assert all(tensor.end - tensor.start == tensor.size * DTYPE_BYTES[tensor.dtype] for tensor in tensors)
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_or_read(data: bytes) -> None:
+    try:
+        read(data)
+    except HeaderError:
+        return
+
+
+@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
+def test_one_changed_byte_never_crashes_the_reader(place: int, value: int) -> None:
+    data = bytearray(GOOD)
+    data[place] = value
+    try:
+        read(bytes(data))
+    except HeaderError:
+        return

@@ -1,0 +1,37 @@
+"""A registry with one tiny base, and folders to publish into it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.tiny import tiny_adapter, tiny_base
+
+from lorarack.registry import Base, Registry, open_registry
+
+
+@pytest.fixture(scope="session")
+def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_base(tmp_path_factory.mktemp("base") / "tiny-base")
+
+
+@pytest.fixture
+def home(tmp_path: Path, base_folder: Path) -> Path:
+    with open_registry(tmp_path / "home") as opened:
+        opened.add_base(str(base_folder), "tiny")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def registry(home: Path) -> Iterator[Registry]:
+    with open_registry(home) as opened:
+        yield opened
+
+
+@pytest.fixture
+def base(registry: Registry) -> Base:
+    return registry.base("tiny")
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    return tiny_adapter(tmp_path / "adapter")
