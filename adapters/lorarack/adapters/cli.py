@@ -2,6 +2,10 @@
 
 import typer
 
+from lorarack.adapters import cli_compare
+
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the root application."""
+    for commands in (cli_compare,):
+        commands.mount(app)

@@ -1,0 +1,68 @@
+"""The values of an evaluation: who was asked, what came back, what it was worth."""
+
+from lorarack.registry.values import Dataset, Value
+
+
+class Subject(Value):
+    """Who is asked: an exact version (``orders@2``), or the base by its plain name."""
+
+    model: str
+    digest: str | None = None  # of the version; None for the base
+
+
+class Reply(Value):
+    """What a server answered to one row."""
+
+    text: str
+    tokens: int
+    cut_off: bool  # stopped by the limit of tokens, not by the model
+    model: str  # what the server says answered
+    digest: str | None = None  # likewise, where the server says it
+
+
+class Answer(Value):
+    """A reply and its score."""
+
+    text: str
+    score: float
+    tokens: int
+    cut_off: bool
+
+
+class Answers(Value):
+    """All answers of one subject, in the order of the rows."""
+
+    subject: Subject
+    answers: tuple[Answer, ...]
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """The scores, in the order of the rows."""
+        return tuple(answer.score for answer in self.answers)
+
+    @property
+    def mean(self) -> float:
+        """The mean score."""
+        return sum(self.scores) / len(self.scores)
+
+    @property
+    def cut_off(self) -> int:
+        """How many answers ran into the limit of tokens."""
+        return sum(answer.cut_off for answer in self.answers)
+
+
+class Evaluation(Value):
+    """The same rows asked of several subjects and scored alike."""
+
+    score: str
+    binary: bool
+    dataset: Dataset
+    max_tokens: int
+    results: tuple[Answers, ...]
+
+    def of(self, model: str) -> Answers:
+        """The answers of that subject; ``KeyError`` when it was not asked."""
+        for result in self.results:
+            if result.subject.model == model:
+                return result
+        raise KeyError(model)
