@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol, cast
 from lorarack.registry.errors import NotFound, Unavailable, UsageError
 from lorarack.registry.hub_access.client import hub_api
 from lorarack.registry.hub_access.names import RepositoryName, parse_repository
-from lorarack.registry.hub_access.ranges import RemoteFile
+from lorarack.registry.hub_access.ranges import RemoteFile, remote_files
 from lorarack.registry.hub_access.translate import hub_errors
 from lorarack.registry.values import BaseId
 
@@ -67,9 +67,10 @@ class HubFiles:
 
     def __init__(self, name: RepositoryName) -> None:
         self._repo_id = name.repo_id
-        self._api = hub_api()
+        api = hub_api()
+        self._remote = remote_files(api)
         with hub_errors(name.repo_id):
-            info = self._api.model_info(name.repo_id, revision=name.revision, files_metadata=True)
+            info = api.model_info(name.repo_id, revision=name.revision, files_metadata=True)
         if info.sha is None:
             raise Unavailable(f"The Hub does not say which commit of {str(name)!r} it has; try again later.")
         self._commit = info.sha
@@ -81,7 +82,7 @@ class HubFiles:
 
     def open(self, name: str) -> BinaryIO:
         """Weights by ranges, anything else whole."""
-        file = RemoteFile(self._api, self._repo_id, self._commit, name)
+        file = RemoteFile(self._remote, self._repo_id, self._commit, name)
         if name.endswith(".safetensors"):
             return cast(BinaryIO, file)
         with file:

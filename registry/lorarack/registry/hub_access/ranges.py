@@ -7,10 +7,17 @@ from lorarack.registry.hub_access.translate import hub_errors
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, HfFileSystem
 
 #: Fetched at once. Samples of weights are 1 KiB, far apart: a large block would fetch most of the file after all.
 _BLOCK_BYTES = 2**16
+
+
+def remote_files(api: "HfApi") -> "HfFileSystem":
+    """What ``RemoteFile`` opens files with; remembers a repository's listing, so use one for all its files."""
+    from huggingface_hub import HfFileSystem
+
+    return HfFileSystem(endpoint=api.endpoint, token=api.token, skip_instance_cache=True)
 
 
 class RemoteFile(io.RawIOBase):
@@ -20,13 +27,10 @@ class RemoteFile(io.RawIOBase):
         as ``hub_errors``.
     """
 
-    def __init__(self, api: "HfApi", repo_id: str, commit: str, name: str) -> None:
+    def __init__(self, files: "HfFileSystem", repo_id: str, commit: str, name: str) -> None:
         super().__init__()
-        from huggingface_hub import HfFileSystem
-
         self._repo_id = repo_id
         with hub_errors(repo_id):
-            files = HfFileSystem(endpoint=api.endpoint, token=api.token, skip_instance_cache=True)
             self._file: Any = files.open(f"{repo_id}@{commit}/{name}", "rb", block_size=_BLOCK_BYTES)
 
     def readable(self) -> bool:
