@@ -12,3 +12,6 @@ MAX_FILES = 10_000
 MAX_RANK = 512
 #: Seconds that matching one pattern of a configuration may take.
 PATTERN_SECONDS = 0.05
+#: Seconds that matching all of an adapter's patterns may take.
+PATTERNS_SECONDS = 5.0
+MAX_PATTERNS = 5_000

@@ -6,18 +6,22 @@ meaning is refused: the lists below are an allow-list for PEFT 0.21 against what
 """
 
 import json
+import math
 from typing import Any
 
-import regex
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lorarack.registry.artifact.limits import MAX_RANK, PATTERN_SECONDS
+from lorarack.registry.artifact.limits import MAX_PATTERNS, MAX_RANK
+from lorarack.registry.artifact.patterns import Patience, first_match, matches, matches_whole
 
 #: The base's business, not the adapter's: PEFT writes a machine's path there.
 BASE_KEYS = ("base_model_name_or_path", "revision")
 
 #: Lists whose order means nothing; PEFT writes them from sets, in hash order.
 _SET_LIKE = ("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform")
+
+#: Tables of patterns, of which the first that matches counts.
+_ORDERED = ("rank_pattern", "alpha_pattern")
 
 #: Keys that change nothing about a finished adapter's weights or how they are applied.
 _HARMLESS = frozenset({
@@ -40,6 +44,9 @@ _REFUSED = {
     "fan_in_fan_out": "fan_in_fan_out weights are transposed, which vLLM does not undo; train on linear layers",
 }
 
+_SHOWN = 3  # bad patterns named
+_ANY_MODULE = "model.layers.0.self_attn.q_proj"
+
 _PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
 
 
@@ -57,18 +64,16 @@ class PeftConfig(BaseModel):
 
     def rank_of(self, module: str) -> int:
         """The rank that PEFT gives ``module``: the first matching key of ``rank_pattern``, else ``r``."""
-        return int(_first_match(self.rank_pattern, module, self.r))
+        return first_match(self.rank_pattern, module, self.r)
 
     def alpha_of(self, module: str) -> float:
         """The alpha that PEFT gives ``module``: the first matching key of ``alpha_pattern``, else ``lora_alpha``."""
-        return float(_first_match(self.alpha_pattern, module, self.lora_alpha))
+        return first_match(self.alpha_pattern, module, self.lora_alpha)
 
     def targets(self, module: str) -> bool:
         """Whether PEFT would put the adapter on ``module`` when it loads the folder."""
         if isinstance(self.target_modules, str):
-            return self.target_modules == "all-linear" or _search(
-                f"(?:{self.target_modules})$", module, self.target_modules
-            )
+            return self.target_modules == "all-linear" or matches_whole(self.target_modules, module)
         return any(module == target or module.endswith(f".{target}") for target in self.target_modules)
 
 
@@ -79,7 +84,7 @@ def parse_config(raw: bytes) -> tuple[PeftConfig | None, dict[str, Any], list[st
         The typed part (None when it cannot be had), the whole object as it stands, and every problem found.
     """
     try:
-        data = json.loads(raw, parse_constant=_no_constants)
+        data = json.loads(raw, parse_constant=_no_constants, parse_float=_finite)
     except (ValueError, RecursionError):
         return None, {}, ["adapter_config.json is not JSON; save the adapter again with PEFT's save_pretrained"]
     if not isinstance(data, dict):
@@ -89,7 +94,9 @@ def parse_config(raw: bytes) -> tuple[PeftConfig | None, dict[str, Any], list[st
             ["adapter_config.json is not a JSON object; save the adapter again with PEFT's save_pretrained"],
         )
     if data.get("peft_type") != "LORA":
-        return None, data, [f"its peft_type is {str(data.get('peft_type'))[:40]!r}; only LORA adapters are served"]
+        found = data.get("peft_type")
+        named = repr(found[:40]) if isinstance(found, str) else "missing"
+        return None, data, [f"its peft_type is {named}; only LORA adapters are served"]
     problems = _feature_problems(data)
     try:
         config = PeftConfig.model_validate(_typed_part(data))
@@ -105,10 +112,20 @@ def _no_constants(text: str) -> float:
     raise ValueError(f"{text} is not JSON")
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is too large")
+    return number
+
+
 def canonical_config(data: dict[str, Any]) -> bytes:
-    """The bytes that the digest covers: keys and set-like lists sorted, without the base's own keys."""
-    kept = {key: _canonical(key, value) for key, value in data.items() if key not in BASE_KEYS}
-    return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
+    """The bytes that the digest covers: keys and set-like lists sorted, without the base's own keys.
+
+    Keys inside ``rank_pattern`` and ``alpha_pattern`` keep their order: of these the first that matches counts.
+    """
+    kept = {key: _canonical(key, data[key]) for key in sorted(data) if key not in BASE_KEYS}
+    return json.dumps(kept, separators=(",", ":")).encode()
 
 
 def config_for_base(canonical: bytes, base_id: str, revision: str | None) -> bytes:
@@ -116,27 +133,7 @@ def config_for_base(canonical: bytes, base_id: str, revision: str | None) -> byt
     data = json.loads(canonical)
     data["base_model_name_or_path"] = base_id
     data["revision"] = revision
-    return (json.dumps(data, sort_keys=True, indent=2) + "\n").encode()
-
-
-def matches(pattern: str, module: str) -> bool:
-    """Whether PEFT's rule lets ``pattern`` name ``module``: as a regular expression, at a dot or the start, to the end.
-
-    Raises:
-        ValueError: not a regular expression, or one that takes too long.
-    """
-    return _search(rf"(.*\.)?({pattern})$", module, pattern)
-
-
-def _search(expression: str, module: str, shown: str) -> bool:
-    try:
-        return regex.match(expression, module, timeout=PATTERN_SECONDS) is not None
-    except (regex.error, TimeoutError, RecursionError, MemoryError, OverflowError) as error:
-        raise ValueError(f"{shown[:80]!r} is not a usable pattern") from error
-
-
-def _first_match(patterns: dict[str, int] | dict[str, float], module: str, default: float) -> float:
-    return next((value for pattern, value in patterns.items() if matches(pattern, module)), default)
+    return (json.dumps(dict(sorted(data.items())), indent=2) + "\n").encode()
 
 
 def _typed_part(data: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +149,7 @@ def _typed_part(data: dict[str, Any]) -> dict[str, Any]:
 def _feature_problems(data: dict[str, Any]) -> list[str]:
     problems = [why for key, why in _REFUSED.items() if data.get(key)]
     if data.get("bias", "none") != "none":
-        problems.append(f"bias={str(data['bias'])[:20]!r} is not served by vLLM; train with bias='none'")
+        problems.append(f"a bias ({_text(data['bias'])}) is not served by vLLM; train with bias='none'")
     if data.get("modules_to_save"):
         problems.append("modules_to_save keeps whole trained modules, which are not served; train without it")
     init = data.get("init_lora_weights", True)
@@ -170,6 +167,10 @@ def _feature_problems(data: dict[str, Any]) -> list[str]:
     return problems
 
 
+def _text(value: Any) -> str:
+    return repr(value[:20]) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
 def _is_default(value: Any) -> bool:
     """Whether an unknown key says nothing: off or empty, or a block of settings that are all off or empty."""
     off: tuple[Any, ...] = (None, False, "", 0, [], {})
@@ -178,16 +179,21 @@ def _is_default(value: Any) -> bool:
 
 def _pattern_problems(config: PeftConfig) -> list[str]:
     problems = []
-    for pattern in {*config.rank_pattern, *config.alpha_pattern}:
+    patterns = list({**config.rank_pattern, **config.alpha_pattern})
+    if len(patterns) > MAX_PATTERNS:
+        return [f"rank_pattern and alpha_pattern have more than {MAX_PATTERNS} patterns; write fewer"]
+    patience = Patience()
+    for pattern in patterns:
         try:
-            matches(pattern, "model.layers.0.self_attn.q_proj")
+            matches(pattern, _ANY_MODULE)
         except ValueError as error:
             problems.append(f"rank_pattern or alpha_pattern: {error}")
-    if isinstance(config.target_modules, str):
-        try:
-            config.targets("model.layers.0.self_attn.q_proj")
-        except ValueError as error:
-            problems.append(f"target_modules: {error}")
+        if patience.used_up() or len(problems) == _SHOWN:
+            break
+    try:
+        config.targets(_ANY_MODULE)
+    except ValueError as error:
+        problems.append(f"target_modules: {error}")
     bad = [rank for rank in config.rank_pattern.values() if not 1 <= rank <= MAX_RANK]
     if bad:
         problems.append(f"rank_pattern has rank {bad[0]}; ranks are 1 to {MAX_RANK}")
@@ -199,4 +205,10 @@ def _pattern_problems(config: PeftConfig) -> list[str]:
 def _canonical(key: str, value: Any) -> Any:
     if key in _SET_LIKE and isinstance(value, list):
         return sorted(value, key=lambda item: (str(type(item)), str(item)))
-    return value
+    return value if key in _ORDERED else _sorted_keys(value)
+
+
+def _sorted_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted_keys(value[key]) for key in sorted(value)}
+    return [_sorted_keys(item) for item in value] if isinstance(value, list) else value

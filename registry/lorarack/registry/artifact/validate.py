@@ -8,6 +8,7 @@ from pathlib import Path
 from lorarack.registry.artifact.folder import Folder, look_into
 from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
+from lorarack.registry.artifact.patterns import Patience
 from lorarack.registry.artifact.peft_config import PeftConfig, canonical_config, parse_config
 from lorarack.registry.artifact.tensors import FLOATS, Pair, Pairs, all_zero, not_finite, pair_up
 from lorarack.registry.artifact.tokenizer import tokenizer_problems
@@ -66,13 +67,12 @@ def read_artifact(path: Path, base: Base) -> Artifact:
         canonical = canonical_config(data)
     except RecursionError as error:
         raise InvalidArtifact([f"{CONFIG} is nested too deeply"], subject=f"The folder {str(path)!r}") from error
-    ranks = {module: config.rank_of(module) for module in pairs.by_module}
     return Artifact(
         weights=path / WEIGHTS,
         weights_bytes=folder.weights_bytes,
         config=canonical,
         chat_template=folder.read(CHAT_TEMPLATE),
-        rank=max(ranks.values()),
+        rank=max(pair.a.shape[0] for pair in pairs.by_module.values() if pair.a),
         alpha=config.lora_alpha,
         rslora=config.use_rslora,
         target_modules=tuple(sorted({module.rpartition(".")[2] for module in pairs.by_module})),
@@ -123,15 +123,19 @@ def _shape_problems(pairs: Iterable[Pair], table: ModuleTable, base: str) -> lis
 
 
 def _config_problems(config: PeftConfig, pairs: Pairs) -> list[str]:
+    wrong, untargeted = [], []
+    patience = Patience()
     try:
-        wrong = [
-            f"{pair.module}: its weights have rank {pair.a.shape[0]}, but the configuration says {config.rank_of(pair.module)}"
-            for pair in pairs.by_module.values()
-            if pair.a and len(pair.a.shape) == 2 and pair.a.shape[0] != config.rank_of(pair.module)
-        ]
-        untargeted = [module for module in pairs.by_module if not config.targets(module)]
+        for pair in pairs.by_module.values():
+            patience.check()
+            if not config.targets(pair.module):
+                untargeted.append(pair.module)
+            elif pair.a and len(pair.a.shape) == 2 and pair.a.shape[0] != (rank := config.rank_of(pair.module)):
+                wrong.append(
+                    f"{pair.module[:100]!r} has weights of rank {pair.a.shape[0]}, but the configuration says {rank}"
+                )
     except ValueError as error:
-        return [f"adapter_config.json: {error}"]
+        return [f"{CONFIG}: {error}"]
     return [
         *_shortened(wrong),
         *_listed("has weights but is not among target_modules, so PEFT would not apply them", untargeted),

@@ -1,0 +1,68 @@
+"""Patterns of PEFT configurations: which modules they name. Time limits hold, because a pattern can be made to take for ever."""
+
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TypeVar
+
+import regex
+
+from lorarack.registry.artifact.limits import PATTERN_SECONDS, PATTERNS_SECONDS
+
+T = TypeVar("T", int, float)
+
+
+def matches(pattern: str, module: str) -> bool:
+    """Whether PEFT's rule lets ``pattern`` name ``module``: as a regular expression, at a dot or the start, to the end.
+
+    Raises:
+        ValueError: not a regular expression, or one that takes too long.
+    """
+    return _search(rf"(.*\.)?({pattern})$", module, pattern)
+
+
+def matches_whole(pattern: str, module: str) -> bool:
+    """Whether ``pattern`` names ``module`` from its start to its end, as ``target_modules`` does. Raises like ``matches``."""
+    return _search(f"(?:{pattern})$", module, pattern)
+
+
+def first_match(patterns: Mapping[str, T], module: str, default: T) -> T:
+    """The value of the first pattern that names ``module``, else ``default``; the order counts, as in PEFT and vLLM.
+
+    Raises:
+        ValueError: like ``matches``; or all together take too long.
+    """
+    patience = Patience()
+    for pattern, value in patterns.items():
+        patience.check()
+        if matches(pattern, module):
+            return value
+    return default
+
+
+class Patience:
+    """Processor time of this thread that matching may take."""
+
+    def __init__(self, seconds: float = PATTERNS_SECONDS) -> None:
+        self._end = time.thread_time() + seconds
+
+    def used_up(self) -> bool:
+        """Whether it has passed."""
+        return time.thread_time() > self._end
+
+    def check(self) -> None:
+        """Raise ``ValueError`` when it has passed."""
+        if self.used_up():
+            raise ValueError("its patterns take too long to match; write fewer or simpler ones")
+
+
+@lru_cache(maxsize=8192)  # an adapter may name each module in a pattern of its own; `regex` itself remembers 500
+def _compiled(expression: str) -> "regex.Pattern[str]":
+    return regex.compile(expression)
+
+
+def _search(expression: str, module: str, shown: str) -> bool:
+    try:
+        return _compiled(expression).match(module, timeout=PATTERN_SECONDS) is not None
+    except (regex.error, TimeoutError, RecursionError, MemoryError, OverflowError) as error:
+        raise ValueError(f"{shown[:80]!r} is not a usable pattern") from error
