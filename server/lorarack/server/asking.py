@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -60,7 +61,7 @@ def ask(url: str, question: Question, key: str | None = None, timeout: float = 3
         NotFound, Conflict, NotAllowed, UsageError: the server's own reason.
         Unavailable: no server there, or it failed.
     """
-    address = url.rstrip("/").removesuffix("/v1")
+    address = _address(url)
     headers = {"authorization": f"Bearer {key}"} if key else {}
     try:
         with (
@@ -73,20 +74,23 @@ def ask(url: str, question: Question, key: str | None = None, timeout: float = 3
             digest = response.headers.get("x-lorarack-digest", "")
             for event in _events(response.iter_lines()):
                 yield _piece(event, version, digest)
-    except httpx.InvalidURL as error:
-        raise UsageError(
-            f"{url!r} is not an address; write for example http://127.0.0.1:8000.", code="bad_url"
-        ) from error
     except httpx.ConnectError as error:
         raise Unavailable(
             f"No server answers at {address}; start one with 'lorarack serve BASE' or name it with --url."
         ) from error
-    except httpx.UnsupportedProtocol as error:
-        raise UsageError(
-            f"{url!r} is not an address; write for example http://127.0.0.1:8000.", code="bad_url"
-        ) from error
     except httpx.HTTPError as error:
         raise Unavailable(f"The server at {address} broke off: {str(error) or type(error).__name__}.") from error
+
+
+def _address(url: str) -> str:
+    try:
+        parsed = urlsplit(url)
+        usable = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(f"{url!r} is not an address; write for example http://127.0.0.1:8000.", code="bad_url")
+    return url.rstrip("/").removesuffix("/v1")
 
 
 def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:

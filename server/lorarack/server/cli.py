@@ -37,6 +37,11 @@ def serve(
 
     with open_registry(registry) as opened:
         start(opened, opened.base(base), host, port, context.args)
+    note("Stopped.")
+    # vLLM has stopped its processes by now. An ordinary exit would print a page about objects that Triton's bindings leak.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def ask(

@@ -13,6 +13,7 @@ _SLOTS = 8
 _HOST_COPIES = 64
 _SMALLEST_RANK = 16
 _FEW_CORES = 4
+_SECONDS_TO_DRAIN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,9 @@ def engine_defaults(fingerprint: str, versions: Iterable[Version]) -> tuple[Defa
         Default("--max-loras", _SLOTS, "that many adapters can be in one batch; vLLM's own default is 1"),
         Default(
             "--max-cpu-loras", _HOST_COPIES, "that many stay in host memory; vLLM would read the disk at every switch"
+        ),
+        Default(
+            "--shutdown-timeout", _SECONDS_TO_DRAIN, "seconds that requests under way have to finish when it is stopped"
         ),
         Default("--max-lora-rank", largest, "the largest rank among the ready versions of this base, at least 16"),
     )

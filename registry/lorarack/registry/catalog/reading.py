@@ -78,7 +78,7 @@ class CatalogReader:
             )
             if adapter is not None:
                 query = query.where(AdapterRow.name == adapter)
-            return tuple(alias_value(row, name) for row, name in session.execute(query).tuples())
+            return tuple(alias_value(row, name) for row, name in session.execute(query))
 
 
 def read_changes(session: Session) -> int:
@@ -100,7 +100,7 @@ def read_adapters(session: Session, name: str | None = None, metrics: bool = Tru
     query = select(AdapterRow, BaseRow).join(BaseRow, BaseRow.id == AdapterRow.base_id).order_by(AdapterRow.name)
     if name is not None:
         query = query.where(AdapterRow.name == name)
-    found = session.execute(query).tuples().all()
+    found = session.execute(query).all()
     chosen = [adapter.id for adapter, _ in found] if name is not None else None
     versions = _versions(session, chosen)
     points = _metrics(session, versions) if metrics else {}

@@ -267,7 +267,7 @@ def _version(session: Session, adapter: str, number: int) -> tuple[AdapterRow, V
         .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
         .where(AdapterRow.name == adapter, VersionRow.number == number)
     )
-    found = session.execute(query).tuples().first()
+    found = session.execute(query).first()
     if found is None:
         raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
     owner, row = found

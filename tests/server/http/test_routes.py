@@ -1,0 +1,78 @@
+"""`/v1/models` lists the base, and every alias and version that this server can serve; `/ready` says when."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from tests.server.values import RecordingEngine
+from tests.tiny import tiny_adapter, tiny_base
+
+from lorarack.registry import open_registry
+from lorarack.server.directory import Directory
+from lorarack.server.http.routes import make_router
+from lorarack.server.residency import Residency
+from lorarack.server.serveable import Limits
+from lorarack.server.serving import Serving
+
+
+async def base_cards() -> list[dict[str, Any]]:
+    return [{"id": "tiny", "object": "model", "root": "/secret/path", "max_model_len": 256}]
+
+
+def client(serving: Serving | None) -> httpx.AsyncClient:
+    app = FastAPI()
+    app.include_router(make_router(lambda: serving, base_cards))
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://server")
+
+
+@pytest.fixture
+async def serving(tmp_path: Path) -> Serving:
+    registry = open_registry(tmp_path / "home")
+    base = registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
+    for seed, (name, rank) in enumerate([("acme/support", 4), ("acme/support", 32), ("zeta", 8)]):
+        registry.publish(tiny_adapter(tmp_path / str(seed), rank=rank, seed=seed), name, base="tiny")
+    registry.set_alias("acme/support", "prod", 1)
+    registry.set_alias("acme/support", "big", 2)
+    directory = Directory(registry, base_names=("tiny",))
+    await directory.refresh()
+    residency = Residency(RecordingEngine(), lambda v: tmp_path / v.digest, Limits("tiny", base.fingerprint, 16))
+    await residency.ensure(registry.resolve("zeta"))
+    return Serving(frozenset({"tiny"}), directory, residency)
+
+
+async def test_models_lists_exactly_what_answers(serving: Serving) -> None:
+    """Rank 32 does not fit this server, nor does the alias that names it."""
+    async with client(serving) as asking:
+        cards = {card["id"]: card for card in (await asking.get("/v1/models")).json()["data"]}
+    assert list(cards) == ["tiny", "acme/support", "acme/support@prod", "acme/support@1", "zeta", "zeta@1"]
+    assert cards["acme/support@prod"]["root"] == "acme/support@1"
+    assert cards["acme/support@prod"]["parent"] == "tiny"
+    assert cards["acme/support@prod"]["lorarack"]["resident"] is False
+    assert cards["zeta"]["lorarack"] | {"digest": ""} == {
+        "version": "zeta@1", "digest": "", "rank": 8, "resident": True,
+    }  # fmt: skip
+    assert all(card["max_model_len"] == 256 for card in cards.values())
+    assert "/secret" not in str(cards)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [("tiny", 200), ("acme/support", 200), ("zeta@latest", 200), ("acme/support@r32", 409), ("nosuch", 404)],
+)
+async def test_one_model_by_any_reference(serving: Serving, name: str, status: int) -> None:
+    async with client(serving) as asking:
+        response = await asking.get(f"/v1/models/{name}")
+    assert response.status_code == status
+    assert response.json()["id" if status == 200 else "error"]
+
+
+async def test_ready_says_when() -> None:
+    async with client(None) as asking:
+        assert (await asking.get("/ready")).status_code == 503
+
+
+async def test_ready_when_serving(serving: Serving) -> None:
+    async with client(serving) as asking:
+        assert (await asking.get("/ready")).json() == {"ready": True}

@@ -1,0 +1,95 @@
+"""The directory answers from memory, sees what changes, and asks the catalog at most once for what is not there."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from tests.tiny import tiny_adapter, tiny_base
+
+from lorarack.registry import Registry, Snapshot, open_registry
+from lorarack.registry.errors import NotFound, StoreError
+from lorarack.server.directory import Directory
+
+
+class CountingSource:
+    """A real registry whose calls are counted; ``broken`` makes it fail as a disk does."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self.asked = 0
+        self.taken = 0
+        self.broken = False
+
+    def changes(self) -> int:
+        self.asked += 1
+        if self.broken:
+            raise StoreError("The disk failed.")
+        return self.registry.changes()
+
+    def snapshot(self) -> Snapshot:
+        self.taken += 1
+        return self.registry.snapshot()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> CountingSource:
+    registry = open_registry(tmp_path / "home")
+    registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
+    registry.publish(tiny_adapter(tmp_path / "one", seed=1), "support", base="tiny")
+    return CountingSource(registry)
+
+
+@pytest.fixture
+async def directory(source: CountingSource) -> Directory:
+    made = Directory(source, base_names=("tiny",))
+    await made.refresh()
+    return made
+
+
+async def test_known_references_cost_no_catalog(source: CountingSource, directory: Directory) -> None:
+    before = source.asked
+    for reference in ("support", "support@1", "support@latest", "support@r4"):
+        assert (await directory.resolve(reference)).number == 1
+    assert source.asked == before
+
+
+async def test_a_version_published_now_answers_now(
+    tmp_path: Path, source: CountingSource, directory: Directory
+) -> None:
+    source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "support", base="tiny")
+    assert (await directory.resolve("support@2")).number == 2
+
+
+async def test_unknown_references_cost_one_look_in_a_while(source: CountingSource, directory: Directory) -> None:
+    """A client that asks for a wrong name in a loop does not reach the disk each time."""
+    before = source.asked
+    for _ in range(20):
+        with pytest.raises(NotFound):
+            await directory.resolve("nosuch")
+    assert source.asked == before + 1
+
+
+async def test_a_name_near_the_base_is_offered(directory: Directory) -> None:
+    with pytest.raises(NotFound, match="base model 'tiny'"):
+        await directory.resolve("tinny")
+
+
+async def test_following_sees_a_moved_alias_and_survives_a_failing_disk(
+    tmp_path: Path, source: CountingSource, directory: Directory
+) -> None:
+    """While the catalog cannot be read the old snapshot serves; afterwards the news arrives."""
+    seen: list[int] = []
+    following = asyncio.create_task(directory.follow(lambda snapshot: seen.append(snapshot.changes), seconds=0.01))
+    source.broken = True
+    source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "support", base="tiny")
+    source.registry.set_alias("support", "default", 2)
+    await asyncio.sleep(0.1)
+    assert (await directory.resolve("support")).number == 1
+    assert seen == []
+    source.broken = False
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        if seen:
+            break
+    assert (await directory.resolve("support")).number == 2
+    following.cancel()

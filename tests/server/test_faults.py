@@ -1,0 +1,35 @@
+"""The first cause of a failure, in one line, wherever it happened."""
+
+import logging
+from pathlib import Path
+
+from lorarack.registry.errors import EngineError
+from lorarack.server.faults import FaultNotes, first_fault, sentence
+
+
+def log_failure(folder: Path, error: Exception) -> None:
+    logger = logging.Logger("engine")
+    logger.addHandler(FaultNotes(str(folder)))
+    try:
+        raise error
+    except Exception:
+        logger.exception("EngineCore failed to start.")
+        logger.error("and so on")
+
+
+def test_the_earliest_exception_of_all_processes_is_the_cause(tmp_path: Path) -> None:
+    log_failure(tmp_path, ValueError("No available memory for the cache blocks.\nTry this."))
+    for note in tmp_path.glob("*.txt"):
+        note.rename(tmp_path / f"0000000001.000000-{note.name.rpartition('-')[2]}")
+    log_failure(tmp_path, RuntimeError("Engine core initialization failed."))
+    assert first_fault(tmp_path) == "ValueError: No available memory for the cache blocks."
+
+
+def test_no_fault_is_none(tmp_path: Path) -> None:
+    assert first_fault(tmp_path) is None
+
+
+def test_sentences_name_the_type_only_where_it_says_more() -> None:
+    assert sentence(EngineError("It stopped.")) == "It stopped."
+    assert sentence(KeyError()) == "KeyError"
+    assert sentence(OSError("\n\n first \n second")) == "OSError: first"

@@ -1,0 +1,69 @@
+"""Versions, bases and engines for the server's tests."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lorarack.registry import State, Version
+from lorarack.server.serveable import Limits
+
+MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
+BASE_PRINT = "sha256:" + "b" * 64
+LIMITS = Limits(base="smol", fingerprint=BASE_PRINT, max_rank=16)
+
+
+def version(number: int = 1, *, adapter: str = "support", rank: int = 8, **changes: Any) -> Version:
+    """A ready version; its digest and engine id follow from its number."""
+    return Version(
+        **{
+            "adapter": adapter,
+            "number": number,
+            "digest": f"sha256:{number:064x}",
+            "engine_id": number,
+            "base": "smol",
+            "base_fingerprint": BASE_PRINT,
+            "rank": rank,
+            "alpha": 16.0,
+            "target_modules": ("q_proj", "v_proj"),
+            "dtype": "f32",
+            "parameters": 10,
+            "bytes": 40,
+            "state": State.READY,
+            "created_at": MOMENT,
+            "created_by": "test",
+            **changes,
+        }
+    )
+
+
+class RecordingEngine:
+    """An engine of our own port that only remembers; ``fault`` is raised by the next load."""
+
+    def __init__(self) -> None:
+        self.loads: list[tuple[str, int, Path]] = []
+        self.ids: set[int] = set()
+        self.fault: Exception | None = None
+        self.at_once = 0
+        self.most_at_once = 0
+
+    async def load(self, name: str, engine_id: int, path: Path) -> None:
+        """Remember, or fail."""
+        import asyncio
+
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        await asyncio.sleep(0.005)
+        self.at_once -= 1
+        if self.fault:
+            fault, self.fault = self.fault, None
+            raise fault
+        self.loads.append((name, engine_id, path))
+        self.ids.add(engine_id)
+
+    async def forget(self, name: str, engine_id: int) -> None:
+        """Remember that it is gone."""
+        self.ids.discard(engine_id)
+
+    async def resident(self) -> frozenset[int]:
+        """What was loaded and not forgotten."""
+        return frozenset(self.ids)
