@@ -69,7 +69,7 @@ def _reason(kept: Candidate, best: Candidate, against: Candidate, gap: Differenc
 def _saving(kept: Candidate, best: Candidate) -> str:
     """What speaks for the cheaper of two that score alike."""
     if kept.parameters < best.parameters:
-        return f"it has {kept.parameters / best.parameters:.0%} of the parameters"
+        return f"it has {100 * kept.parameters / best.parameters:.0f} % of the parameters"
     if kept.validation_loss is not None and kept.cost[2] < best.cost[2]:
         theirs = "none recorded" if best.validation_loss is None else f"{best.validation_loss:.4f}"
         return f"its validation loss is the lower one ({kept.validation_loss:.4f} against {theirs})"

@@ -1,0 +1,105 @@
+"""Asking a real server on loopback: everything arrives, mixed, and every failure is one of ours."""
+
+import threading
+from typing import Any
+
+import pytest
+from tests.adapters.openai_stand_in import Said, openai_server
+
+from lorarack.adapters.data.rows import Message, Row
+from lorarack.adapters.evaluation.client import Question, ServerClient
+from lorarack.registry.errors import (
+    EngineError,
+    LorarackError,
+    NotAllowed,
+    NotFound,
+    NotServeable,
+    Unavailable,
+    UsageError,
+)
+
+CHAT = Row("out", messages=(Message("system", "s"), Message("user", "u")))
+PLAIN = Row("out", prompt="once upon")
+
+
+def test_a_conversation_goes_to_chat_and_a_prompt_to_completions_both_greedy() -> None:
+    with openai_server(lambda _: Said("fine words", headers={"x-lorarack-digest": "sha256:1"})) as server:
+        client = ServerClient(f"{server.url}/v1/", api_key="secret", at_once=1, max_tokens=7)
+        replies = client.ask([Question("a@1", CHAT), Question("base", PLAIN)])
+    assert server.paths == ["/v1/chat/completions", "/v1/completions"]
+    assert server.asked[0]["messages"] == [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]
+    assert server.asked[0]["max_completion_tokens"] == 7
+    assert (server.asked[1]["prompt"], server.asked[1]["max_tokens"]) == ("once upon", 7)
+    assert [body["temperature"] for body in server.asked] == [0, 0]
+    assert server.keys == ["Bearer secret"] * 2
+    assert [(r.text, r.tokens, r.model, r.digest) for r in replies] == [
+        ("fine words", 2, "a@1", "sha256:1"),
+        ("fine words", 2, "base", "sha256:1"),
+    ]
+
+
+def test_many_are_under_way_at_a_time_and_replies_keep_the_order() -> None:
+    """All of ``at_once`` arrive before the first is answered, so that one batch of an engine could hold them."""
+    together = threading.Barrier(8)
+
+    def answer(body: dict[str, Any]) -> Said:
+        together.wait(timeout=20)
+        return Said(body["prompt"], finish="length")
+
+    counts: list[int] = []
+    with openai_server(answer) as server:
+        questions = [Question(f"a@{n % 3 + 1}", Row("x", prompt=str(n))) for n in range(16)]
+        replies = ServerClient(server.url, at_once=8).ask(questions, counts.append)
+    assert [reply.text for reply in replies] == [str(n) for n in range(16)]
+    assert [reply.model for reply in replies] == [question.model for question in questions]
+    assert all(reply.cut_off for reply in replies)
+    assert server.most_at_once == 8
+    assert counts == list(range(1, 17))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, UsageError),
+        (401, NotAllowed),
+        (404, NotFound),
+        (409, NotServeable),
+        (500, EngineError),
+        (503, Unavailable),
+        (418, Unavailable),
+    ],
+)
+def test_a_refusal_becomes_our_error_with_the_servers_own_words(status: int, kind: type[LorarackError]) -> None:
+    with openai_server(lambda _: Said("the reason", status=status)) as server, pytest.raises(kind) as caught:
+        ServerClient(server.url).ask([Question("a@1", CHAT)] * 40)
+    assert type(caught.value) is kind
+    assert "a@1" in caught.value.message
+    assert "the reason" in caught.value.message
+    assert len(server.asked) < 40, "the rest is given up after the first failure"
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{"text": 1}]}'])
+def test_what_is_no_openai_server_is_said_to_be_none(body: bytes) -> None:
+    with openai_server(lambda _: Said(body=body)) as server, pytest.raises(Unavailable, match="does not speak"):
+        ServerClient(server.url).ask([Question("a@1", PLAIN)])
+
+
+def test_an_answer_without_text_is_an_empty_answer() -> None:
+    choice = b'{"message": {"content": null}, "finish_reason": "stop"}'
+    body = b'{"model": "a@1", "choices": [' + choice + b'], "usage": {"completion_tokens": 0}}'
+    with openai_server(lambda _: Said(body=body)) as server:
+        (reply,) = ServerClient(server.url).ask([Question("a@1", CHAT)])
+    assert reply.text == ""
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1", "ftp://127.0.0.1", "nonsense", "http://[", "http://no.such.host.invalid"]
+)
+def test_where_no_server_answers_the_sentence_says_how_to_start_one(url: str) -> None:
+    with pytest.raises(Unavailable, match="lorarack serve"):
+        ServerClient(url).ask([Question("a@1", PLAIN)])
+
+
+def test_a_server_that_breaks_off_is_unavailable() -> None:
+    with openai_server(lambda _: Said(body=b"", hang_up=True)) as server, pytest.raises(Unavailable, match="broke off"):
+        ServerClient(server.url).ask([Question("a@1", PLAIN)])

@@ -1,0 +1,96 @@
+"""A small real HTTP server on loopback that answers as an OpenAI-compatible one does."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Said:
+    """One response: a text in OpenAI's form, unless ``body`` says something else altogether."""
+
+    text: str = ""
+    status: int = 200
+    finish: str = "stop"
+    model: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    hang_up: bool = False
+
+
+@dataclass
+class StandIn:
+    """The running server: where it is, and what it was asked, in order of arrival."""
+
+    url: str
+    asked: list[dict[str, Any]]
+    paths: list[str]
+    keys: list[str | None]
+    most_at_once: int = 0
+
+
+@contextmanager
+def openai_server(answer: Callable[[dict[str, Any]], Said]) -> Iterator[StandIn]:
+    """Answer each POST with what ``answer`` makes of its body."""
+    lock = threading.Lock()
+    now = [0]
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            with lock:
+                stand_in.asked.append(body)
+                stand_in.paths.append(self.path)
+                stand_in.keys.append(self.headers.get("authorization"))
+                now[0] += 1
+                stand_in.most_at_once = max(stand_in.most_at_once, now[0])
+            try:
+                said = answer(body)
+            finally:
+                with lock:
+                    now[0] -= 1
+            if said.hang_up:
+                self.close_connection = True
+                return
+            raw = json.dumps(_openai(body, said)).encode() if said.body is None else said.body
+            self.send_response(said.status)
+            for name, value in said.headers.items():
+                self.send_header(name, value)
+            self.send_header("content-length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that gave up is none of our business; what goes wrong in ``answer`` reaches the client as a hang-up."""
+
+    server = Server(("127.0.0.1", 0), Handler)
+    stand_in = StandIn(f"http://127.0.0.1:{server.server_address[1]}", [], [], [])
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield stand_in
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _openai(asked: dict[str, Any], said: Said) -> dict[str, Any]:
+    if said.status != 200:
+        return {"error": {"message": said.text, "code": said.status}}
+    content = {"message": {"role": "assistant", "content": said.text}} if "messages" in asked else {"text": said.text}
+    return {
+        "model": said.model or asked["model"],
+        "choices": [{"index": 0, "finish_reason": said.finish, **content}],
+        "usage": {"completion_tokens": len(said.text.split())},
+    }
