@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 ModuleTable = dict[str, tuple[int, int]]
 
 
+#: The largest whole number that JSON readers and SQLite agree on.
+MAX_STEP = 2**53 - 1
+
+
 class Value(BaseModel):
     """A frozen value; unknown fields are refused."""
 
@@ -71,7 +75,7 @@ class Metric(Value):
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_./-]{0,63}$")
     split: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     value: float = Field(allow_inf_nan=False)
-    step: int | None = Field(default=None, ge=0)
+    step: int | None = Field(default=None, ge=0, le=MAX_STEP)
     dataset: str | None = Field(default=None, description="digest of the data set")
     higher_is_better: bool = False
 

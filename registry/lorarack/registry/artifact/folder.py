@@ -3,6 +3,7 @@
 Only names and sizes are looked at here; nothing but the configuration and small text files is read.
 """
 
+import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ def look_into(path: Path) -> Folder:
         NotFound: no such folder.
         InvalidArtifact: links, files over the limits, no safetensors weights, no configuration.
     """
-    if not path.is_dir():
+    if not os.path.isdir(path):  # Path.is_dir raises where a name is too long
         raise NotFound(
             f"There is no folder {str(path)!r}; give the folder that PEFT's save_pretrained wrote.", code="no_folder"
         )

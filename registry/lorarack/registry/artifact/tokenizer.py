@@ -45,11 +45,12 @@ def tokenizer_problems(folder: Folder, base: Base) -> list[str]:
 
 
 def _token_table(data: Any) -> dict[str, int]:
+    table: dict[Any, Any]
     match data:
         case {"model": {"vocab": dict(vocab)}}:
             table = dict(vocab)
         case {"model": {"vocab": list(pieces)}}:  # unigram models list [piece, score]
-            table = {str(piece[0]): index for index, piece in enumerate(pieces) if isinstance(piece, list) and piece}
+            table = {_first(piece): index for index, piece in enumerate(pieces)}
         case _:
             return {}
     added = data.get("added_tokens")
@@ -57,4 +58,9 @@ def _token_table(data: Any) -> dict[str, int]:
         match token:
             case {"content": str(content), "id": int(number)}:
                 table[content] = number
-    return table
+    whole = all(isinstance(token, str) and type(number) is int for token, number in table.items())
+    return table if whole else {}
+
+
+def _first(piece: Any) -> Any:
+    return piece[0] if isinstance(piece, list) and piece and isinstance(piece[0], str) else None
