@@ -1,0 +1,187 @@
+"""A training run as data: parsed from YAML, checked, saved, compared and run again."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from lorarack.registry.errors import NotFound, UsageError
+from lorarack.registry.reference import check_adapter_name
+from lorarack.registry.values import Value
+
+#: What a rank family has in common: everything but these (and where the data lies, which their digests replace).
+_NOT_IN_DIGEST = ("name", "base", "data", "ranks", "alpha", "alpha_per_rank")
+
+
+class DataPlan(Value):
+    """Where the rows are. Relative paths start at the recipe's own folder."""
+
+    train: str = Field(min_length=1, description="rows to train on")
+    validation: str | None = Field(default=None, description="rows that choose the best checkpoint")
+    validation_fraction: float = Field(
+        default=0.1, gt=0, le=0.5, description="without validation rows: how much of train to set aside for it"
+    )
+    test: str | None = Field(default=None, description="rows for comparisons; training only checks that it shares none")
+
+
+class Recipe(Value):
+    """Everything that decides a training run. Runs that differ in ``ranks`` and alpha only are one rank family."""
+
+    name: str = Field(description="the adapter that the versions belong to")
+    base: str = Field(min_length=1, description="the base model: name, Hub id or folder")
+    data: DataPlan = Field(description="where the rows are (below); a path alone is its train")
+    ranks: tuple[int, ...] = Field(default=(16,), min_length=1, description="one version is trained for each")
+    alpha: float | None = Field(default=None, gt=0, description="the same alpha for every rank")
+    alpha_per_rank: float = Field(default=2.0, gt=0, description="without alpha: alpha is this times the rank")
+    rslora: bool = Field(default=False, description="scale by alpha / sqrt(rank) instead of alpha / rank")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="dropout in front of the adapter")
+    target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
+        default="all-linear", description="which modules get an adapter; all-linear leaves lm_head out"
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="the peak of the schedule")
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which the rate rises")
+    schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="what it does afterwards")
+    weight_decay: float = Field(default=0.0, ge=0, description="AdamW's weight decay")
+    max_grad_norm: float = Field(default=1.0, gt=0, description="gradients are scaled down to this norm")
+    batch_size: int = Field(default=8, ge=1, description="rows in one forward pass")
+    gradient_accumulation: int = Field(default=1, ge=1, description="forward passes in one step")
+    epochs: float = Field(default=3.0, gt=0, description="times that every row is seen")
+    max_steps: int | None = Field(default=None, ge=1, description="stop after so many steps, whatever epochs says")
+    max_length: int = Field(
+        default=1024, ge=8, description="tokens of the longest row; a longer one is refused, not cut"
+    )
+    eval_every: int | None = Field(
+        default=None, ge=1, description="steps between validations; without it five validations in all"
+    )
+    patience: int | None = Field(
+        default=3, ge=1, description="stop after so many validations without a better loss; null never stops early"
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="decides the adapter's start, the order of rows, dropout")
+    dtype: Literal["bfloat16", "float32"] = Field(
+        default="bfloat16", description="of the base while training; the adapter's weights are float32"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_a_name(cls, name: str) -> str:
+        return check_adapter_name(name)
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _path_alone(cls, data: Any) -> Any:
+        return {"train": data} if isinstance(data, str) else data
+
+    @field_validator("ranks", mode="before")
+    @classmethod
+    def _rank_alone(cls, ranks: Any) -> Any:
+        return [ranks] if isinstance(ranks, int) and not isinstance(ranks, bool) else ranks
+
+    @field_validator("ranks")
+    @classmethod
+    def _ranks_differ(cls, ranks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(not 1 <= rank <= 512 for rank in ranks):
+            raise ValueError("ranks are 1 to 512")
+        if len(set(ranks)) != len(ranks):
+            raise ValueError("each rank is given once")
+        return ranks
+
+    @model_validator(mode="after")
+    def _targets_something(self) -> Self:
+        if not self.target_modules:
+            raise ValueError("target_modules is empty; leave it out for all linear modules")
+        return self
+
+    def alpha_of(self, rank: int) -> float:
+        """The alpha that the version of ``rank`` is trained with."""
+        return self.alpha if self.alpha is not None else self.alpha_per_rank * rank
+
+    def family_digest(self, base_fingerprint: str, datasets: Mapping[str, str]) -> str:
+        """``sha256:`` of all that a rank family has in common: the settings, the base and the rows, not where they lie."""
+        common = {
+            "settings": self.model_dump(mode="json", exclude=set(_NOT_IN_DIGEST)),
+            "base": base_fingerprint,
+            "datasets": dict(datasets),
+        }
+        text = json.dumps(common, sort_keys=True, separators=(",", ":"))
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+    def to_yaml(self) -> str:
+        """The recipe as YAML, every key spelled out; ``parse_recipe`` of it is this recipe again."""
+        return yaml.safe_dump(self.to_json(), sort_keys=False, allow_unicode=True)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe from YAML; its data's relative paths become absolute, from the recipe's folder.
+
+    Raises:
+        NotFound: no such file. UsageError: not a recipe; the sentence says which key and what is wrong with it.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise NotFound(f"There is no recipe file {str(path)!r}.", code="no_recipe") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{str(path)!r} cannot be read as UTF-8 text; give a YAML file.", code="bad_recipe") from error
+    recipe = parse_recipe(text)
+    here = path.resolve().parent
+    moved = {
+        key: str(here / value)
+        for key, value in recipe.data.model_dump().items()
+        if key in ("train", "validation", "test") and value is not None
+    }
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=moved)})
+
+
+def parse_recipe(text: str) -> Recipe:
+    """A recipe from YAML text, its paths as they stand. Raises ``UsageError``."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" (line {mark.line + 1})" if mark else ""
+        raise UsageError(f"The recipe is not YAML{where}; write one 'key: value' a line.", code="bad_recipe") from error
+    if not isinstance(found, dict):
+        raise UsageError("The recipe is empty or no mapping; write one 'key: value' a line.", code="bad_recipe")
+    return make_recipe(found)
+
+
+def make_recipe(settings: Mapping[Any, Any]) -> Recipe:
+    """A recipe from plain data. Raises ``UsageError`` with one sentence for the first thing that is wrong."""
+    _refuse_unknown(settings, Recipe, "recipe")
+    if isinstance(settings.get("data"), Mapping):
+        _refuse_unknown(settings["data"], DataPlan, "key of data in a recipe")
+    try:
+        return Recipe.model_validate(settings)
+    except ValidationError as error:
+        raise UsageError(_sentence(error), code="bad_recipe") from error
+
+
+def _refuse_unknown(settings: Mapping[Any, Any], model: type[Value], what: str) -> None:
+    known = list(model.model_fields)
+    for key in settings:
+        if key not in known:
+            near = get_close_matches(str(key), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(known)}."
+            kind = "recipe key" if what == "recipe" else what
+            raise UsageError(f"{str(key)!r} is no {kind}; {hint}", code="bad_recipe_key")
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first problem as a sentence, in the recipe's own words."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str) and part in _ALL_KEYS)
+    if problem["type"] == "missing":
+        return f"The recipe has no {key!r}, which it needs."
+    reason = problem["msg"].removeprefix("Value error, ")
+    reason = reason[0].lower() + reason[1:]
+    if not key:
+        return f"The recipe is wrong: {reason}."
+    return f"The recipe's {key!r} cannot be {problem['input']!r}: {reason}."
+
+
+_ALL_KEYS = frozenset(Recipe.model_fields) | frozenset(DataPlan.model_fields)

@@ -1,0 +1,83 @@
+"""Everything a run needs, read and checked before torch is imported: a mistake is told at once, not after a minute."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from lorarack.adapters.data import Rows, check_leaks, load_rows, split_rows
+from lorarack.adapters.recipe import Recipe
+from lorarack.registry.errors import Conflict, UsageError
+from lorarack.registry.registry import Registry
+from lorarack.registry.values import Base, Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A recipe with what it names."""
+
+    recipe: Recipe
+    base: Base
+    train: Rows
+    validation: Rows
+    test: Rows | None
+    family: str
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """The splits as they are kept in a version's provenance."""
+        splits = {"train": self.train, "validation": self.validation, "test": self.test}
+        return tuple(
+            Dataset(split=split, name=rows.name, rows=len(rows), digest=rows.digest)
+            for split, rows in splits.items()
+            if rows is not None
+        )
+
+
+def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
+    """Find the base, read the rows, and check that they and the recipe fit together.
+
+    Raises:
+        NotFound: no such base or file. Conflict: the adapter stands on another base.
+        UsageError: bad rows, leaks between splits, modules that the base does not have.
+    """
+    base = registry.base(recipe.base)
+    _check_adapter(recipe.name, base, registry)
+    _check_targets(recipe, base)
+    everything = load_rows(recipe.data.train)
+    if recipe.data.validation is None:
+        train, validation = split_rows(everything, recipe.data.validation_fraction, recipe.seed)
+    else:
+        train, validation = everything, load_rows(recipe.data.validation)
+    test = load_rows(recipe.data.test) if recipe.data.test is not None else None
+    check_leaks(train, [("validation", validation), *([("test", test)] if test is not None else [])])
+    digests = {"train": train.digest, "validation": validation.digest}
+    return Inputs(recipe, base, train, validation, test, recipe.family_digest(base.fingerprint, digests))
+
+
+def _check_adapter(name: str, base: Base, registry: Registry) -> None:
+    standing = next((adapter for adapter in registry.adapters() if adapter.name == name), None)
+    if standing is not None and standing.base != base.name:
+        raise Conflict(
+            f"The adapter {name!r} stands on the base {standing.base!r}, not on {base.name!r}; choose another name.",
+            code="other_base",
+        )
+
+
+def _check_targets(recipe: Recipe, base: Base) -> None:
+    if recipe.target_modules == "all-linear":
+        return
+    short = {module.rpartition(".")[2] for module in base.modules}
+    for target in recipe.target_modules:
+        if not any(module == target or module.endswith(f".{target}") for module in base.modules):
+            raise UsageError(
+                f"The base {base.name!r} has no module {target!r}; {_suggest(target, short)}", code="no_such_module"
+            )
+        if target.rpartition(".")[2] in ("lm_head", "embed_tokens"):
+            raise UsageError(
+                f"target_modules names {target!r}, which is not served with an adapter; leave it out.",
+                code="not_served_module",
+            )
+
+
+def _suggest(target: str, known: Iterable[str]) -> str:
+    near = get_close_matches(target, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"its modules are {', '.join(sorted(known))}."

@@ -1,0 +1,55 @@
+"""Where a version comes from: recipe, data, software, machine."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from lorarack.adapters.training.inputs import Inputs
+from lorarack.registry.values import Provenance
+
+_PACKAGES = ("lorarack", "torch", "transformers", "peft", "accelerate")
+
+
+def provenance(inputs: Inputs, rank: int, best_step: int, wall_seconds: float) -> Provenance:
+    """Complete enough to run it again; files by name, never by path."""
+    recipe = inputs.recipe
+    names = {key: Path(value).name for key in ("train", "validation", "test") if (value := getattr(recipe.data, key))}
+    data = recipe.data.model_copy(update=names)
+    plain = recipe.model_copy(update={"data": data, "ranks": (rank,), "base": inputs.base.name})
+    return Provenance(
+        recipe={**plain.to_json(), "best_step": best_step},
+        datasets=inputs.datasets(),
+        seed=recipe.seed,
+        versions=_versions(),
+        hardware=_hardware(),
+        wall_seconds=round(wall_seconds, 1),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _hardware() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name(0))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{_processor()}, {cores} cores"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()

@@ -1,0 +1,35 @@
+"""How many steps a run takes, and when it validates and logs."""
+
+import math
+from dataclasses import dataclass
+
+from lorarack.adapters.recipe import Recipe
+
+_VALIDATIONS = 5
+_CURVE_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Counts of optimiser steps."""
+
+    steps: int
+    warmup_steps: int
+    eval_every: int
+    log_every: int
+
+    def validates_at(self, step: int) -> bool:
+        """Whether the loss on the validation rows is measured after ``step``; always after the last one."""
+        return step % self.eval_every == 0 or step == self.steps
+
+
+def make_plan(recipe: Recipe, train_rows: int) -> Plan:
+    """The plan of a run of ``recipe`` over ``train_rows`` rows."""
+    in_epoch = math.ceil(train_rows / (recipe.batch_size * recipe.gradient_accumulation))
+    steps = recipe.max_steps or max(1, math.ceil(recipe.epochs * in_epoch))
+    return Plan(
+        steps=steps,
+        warmup_steps=math.ceil(recipe.warmup * steps),
+        eval_every=recipe.eval_every or math.ceil(steps / _VALIDATIONS),
+        log_every=math.ceil(steps / _CURVE_POINTS),
+    )

@@ -1,0 +1,105 @@
+"""What a run says while it runs."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class TrainingProgress(Protocol):
+    """Hears about a run as it goes."""
+
+    def note(self, text: str) -> None:
+        """One line about something else than steps."""
+
+    def begin(self, title: str, steps: int) -> None:
+        """A run starts."""
+
+    def step(self, step: int, loss: float | None) -> None:
+        """A step is done; ``loss`` is the newest training loss."""
+
+    def validated(self, step: int, train_loss: float | None, loss: float, best: bool) -> None:
+        """The loss on the validation rows is known; ``best`` says that no earlier one was lower."""
+
+    def end(self) -> None:
+        """The run is over, well or not."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def begin(self, title: str, steps: int) -> None:
+        """Nothing."""
+
+    def step(self, step: int, loss: float | None) -> None:
+        """Nothing."""
+
+    def validated(self, step: int, train_loss: float | None, loss: float, best: bool) -> None:
+        """Nothing."""
+
+    def end(self) -> None:
+        """Nothing."""
+
+
+class ConsoleProgress:
+    """A moving bar on a terminal; elsewhere one line for each validation."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar: Progress | None = None
+        self._title = ""
+        self._steps = 0
+        self._eval = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.end()
+
+    def note(self, text: str) -> None:
+        """One dim line."""
+        self._console.print(text, style="dim", markup=False)
+
+    def begin(self, title: str, steps: int) -> None:
+        """Show the bar, or a line where bars cannot move."""
+        self._title, self._steps, self._eval = title, steps, ""
+        if not self._console.is_terminal:
+            self._console.print(f"{title}: {steps} steps", markup=False)
+            return
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        self._bar.add_task(title, total=steps, losses="")
+        self._bar.start()
+
+    def step(self, step: int, loss: float | None) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            shown = f"loss {loss:.3f} {self._eval}" if loss is not None else self._eval
+            self._bar.update(self._bar.task_ids[0], completed=step, losses=shown.strip())
+
+    def validated(self, step: int, train_loss: float | None, loss: float, best: bool) -> None:
+        """Keep the validation loss beside the bar, or say it in a line."""
+        self._eval = f"eval {loss:.3f}"
+        if self._bar is None:
+            train = f"train loss {train_loss:.4f}, " if train_loss is not None else ""
+            mark = "" if best else " (not better)"
+            line = f"{self._title}: step {step}/{self._steps}, {train}eval loss {loss:.4f}{mark}"
+            self._console.print(line, markup=False)
+
+    def end(self) -> None:
+        """Leave the bar as it is and free the line."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None

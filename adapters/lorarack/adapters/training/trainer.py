@@ -1,0 +1,82 @@
+"""transformers' Trainer with lorarack's loss and validation."""
+
+from typing import Any
+
+from transformers import Trainer, TrainingArguments
+from transformers.trainer_callback import PrinterCallback, TrainerCallback
+
+from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.training.encode import Encoded
+from lorarack.adapters.training.loss import Batch, Collator, completion_loss, mean_loss
+from lorarack.adapters.training.plan import Plan
+
+
+class CompletionTrainer(Trainer):
+    """Trains on completions; validates with every token counting the same, whatever the batches are."""
+
+    def __init__(
+        self,
+        model: Any,
+        recipe: Recipe,
+        plan: Plan,
+        pad: int,
+        train: list[Encoded],
+        validation: list[Encoded],
+        watch: TrainerCallback,
+        workspace: str,
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=_arguments(recipe, plan, workspace),
+            data_collator=Collator(pad),
+            train_dataset=[row.features() for row in train],
+            callbacks=[watch],
+        )
+        self.remove_callback(PrinterCallback)
+        self.model_accepts_loss_kwargs = True  # compute_loss divides by num_items_in_batch itself
+        self._validation = validation
+        self._pad = pad
+
+    def compute_loss(
+        self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Mean loss of a completion token over the whole step, accumulated batches included."""
+        total, count = completion_loss(model, inputs)
+        loss = total / (num_items_in_batch if num_items_in_batch is not None else count)
+        return (loss, {}) if return_outputs else loss
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Loss on the validation rows, told to the callbacks."""
+        metrics = {"eval_loss": mean_loss(self.model, self._validation, self._pad, 2 * self.args.train_batch_size)}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+def _arguments(recipe: Recipe, plan: Plan, workspace: str) -> TrainingArguments:
+    import torch
+
+    return TrainingArguments(
+        output_dir=workspace,
+        per_device_train_batch_size=recipe.batch_size,
+        gradient_accumulation_steps=recipe.gradient_accumulation,
+        learning_rate=recipe.learning_rate,
+        lr_scheduler_type="constant_with_warmup" if recipe.schedule == "constant" else recipe.schedule,
+        warmup_steps=plan.warmup_steps,
+        weight_decay=recipe.weight_decay,
+        max_grad_norm=recipe.max_grad_norm,
+        max_steps=plan.steps,
+        train_sampling_strategy="group_by_length",
+        seed=recipe.seed,
+        data_seed=recipe.seed,
+        logging_strategy="steps",
+        logging_steps=plan.log_every,
+        logging_nan_inf_filter=False,
+        eval_strategy="no",  # the watch asks for validations, the last step's included
+        save_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=False,
+        use_cpu=not torch.cuda.is_available(),
+    )
