@@ -5,6 +5,7 @@ Only names and sizes are looked at here; nothing but the configuration and small
 
 import os
 import stat
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
 from lorarack.registry.errors import InvalidArtifact, NotFound
 
 _PICKLED_WEIGHTS = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth", "pytorch_model.bin")
-_READ_LIMITS = {
+#: The files that matter, each with the most bytes that are read of it.
+READ_LIMITS = {
     CONFIG: limits.MAX_CONFIG_BYTES,
     CHAT_TEMPLATE: limits.MAX_TEMPLATE_BYTES,
     "trainer_state.json": limits.MAX_TRAINER_STATE_BYTES,
@@ -57,7 +59,7 @@ def look_into(path: Path) -> Folder:
         problem = _entry_problem(entry)
         if problem:
             problems.append(problem)
-        elif entry.name in _READ_LIMITS:
+        elif entry.name in READ_LIMITS:
             names.add(entry.name)
         else:
             passed_over.append(entry.name)
@@ -71,14 +73,30 @@ def _entry_problem(entry: Path) -> str | None:
     mode = entry.lstat()
     if stat.S_ISLNK(mode.st_mode):
         return f"{entry.name!r} is a link; copy the file it points to into the folder"
-    limit = _READ_LIMITS.get(entry.name)
-    if limit is None:
-        return None
-    if not stat.S_ISREG(mode.st_mode):
+    if entry.name in READ_LIMITS and not stat.S_ISREG(mode.st_mode):
         return f"{entry.name!r} is not a plain file"
-    if mode.st_size > limit:
-        return f"{entry.name!r} has {mode.st_size} bytes; lorarack reads at most {limit}"
-    return None
+    return size_problem(entry.name, mode.st_size)
+
+
+def size_problem(name: str, size: int) -> str | None:
+    """Why a file of ``size`` bytes is refused, if so."""
+    limit = READ_LIMITS.get(name)
+    if limit is None or size <= limit:
+        return None
+    return f"{name!r} has {size} bytes; lorarack reads at most {limit}"
+
+
+def weights_problem(names: Container[str]) -> str | None:
+    """Why files of these ``names`` are no weights that can be kept, if so."""
+    if WEIGHTS in names:
+        return None
+    pickled = next((name for name in _PICKLED_WEIGHTS if name in names), None)
+    if pickled is None:
+        return f"it has no {WEIGHTS}"
+    return (
+        f"its weights are a pickle ({pickled}), which can run code when opened; "
+        "save them again with save_pretrained(…, safe_serialization=True)"
+    )
 
 
 def _missing(names: set[str], passed_over: list[str], path: Path) -> list[str]:
@@ -87,15 +105,9 @@ def _missing(names: set[str], passed_over: list[str], path: Path) -> list[str]:
         problems.append(
             f"it has no {CONFIG}; give the folder that PEFT's save_pretrained wrote{_hint(passed_over, path)}"
         )
-    if WEIGHTS not in names:
-        pickled = next((name for name in _PICKLED_WEIGHTS if name in passed_over), None)
-        if pickled:
-            problems.append(
-                f"its weights are a pickle ({pickled}), which can run code when opened; "
-                "save them again with save_pretrained(…, safe_serialization=True)"
-            )
-        else:
-            problems.append(f"it has no {WEIGHTS}")
+    wrong_weights = weights_problem(names.union(passed_over))
+    if wrong_weights:
+        problems.append(wrong_weights)
     return problems
 
 

@@ -1,0 +1,69 @@
+"""What an adapter from elsewhere was trained on, and the digest that its files will have."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, sha256
+from lorarack.registry.artifact.peft_config import canonical_config, parse_config
+from lorarack.registry.errors import NotFound, UsageError
+from lorarack.registry.hub_access.names import parse_repository
+from lorarack.registry.registry import Registry
+from lorarack.registry.values import Base
+
+
+def find_base(
+    registry: Registry, config: Mapping[str, Any], source: str, given: str | None
+) -> tuple[Base, tuple[str, ...]]:
+    """The registry's base model for the adapter in ``source``, and notes about the choice.
+
+    Raises:
+        NotFound: the registry has none that fits; the sentence says what to do.
+    """
+    if given is not None:
+        return registry.base(given), ()
+    named, revision = config.get("base_model_name_or_path"), config.get("revision")
+    for base in registry.bases():
+        if any(known.kind == "hub" and (known.value, known.revision) == (named, revision) for known in base.ids):
+            return base, ()
+    # Names only, not Registry.base: what a stranger wrote there must not be looked up as a folder of this machine.
+    for base in registry.bases():
+        ids = [known for known in base.ids if known.kind == "hub" and known.value == named]
+        if ids or base.name == named:
+            return base, _revision_note(ids[-1].revision if ids else None, revision, base)
+    raise NotFound(_unknown(named, source), code="unknown_base")
+
+
+def folder_digest(folder: Path) -> str:
+    """The digest that publishing ``folder`` gives; empty when its configuration cannot be read."""
+    _, data, _ = parse_config((folder / CONFIG).read_bytes())
+    with (folder / WEIGHTS).open("rb") as file:
+        weights = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        return artifact_digest(sha256(canonical_config(data)), f"sha256:{weights}")
+    except RecursionError:
+        return ""
+
+
+def _revision_note(known: str | None, wanted: object, base: Base) -> tuple[str, ...]:
+    if not isinstance(wanted, str) or known is None or known == wanted:
+        return ()
+    return (f"It was trained on revision {wanted[:40]} of its base; base {base.name!r} here is revision {known}.",)
+
+
+def _unknown(named: object, source: str) -> str:
+    if not isinstance(named, str) or not named:
+        return f"{source!r} does not say which base model it was trained on; name it with --base."
+    shown = named[:200]
+    try:
+        parse_repository(named)
+    except UsageError:
+        return (
+            f"{source!r} was trained on {shown!r}, which no base model here is called; "
+            "add the model with 'lorarack base add' and name it with --base."
+        )
+    return (
+        f"{source!r} was trained on {shown!r}, which this registry does not know; "
+        f"add it with 'lorarack base add {shown}', or name another with --base."
+    )

@@ -1,0 +1,125 @@
+"""A version from a repository on the Hub into the registry."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lorarack.registry.artifact.manifest import CONFIG
+from lorarack.registry.blobs import disk_errors
+from lorarack.registry.errors import InvalidArtifact, Unavailable
+from lorarack.registry.hub.choose import CARD, choose_files
+from lorarack.registry.hub.origin import find_base, folder_digest
+from lorarack.registry.hub.results import read_claims
+from lorarack.registry.hub_access.client import hub_api
+from lorarack.registry.hub_access.names import RepositoryName, parse_repository
+from lorarack.registry.hub_access.translate import hub_errors
+from lorarack.registry.reference import check_adapter_name
+from lorarack.registry.registry import Registry
+from lorarack.registry.values import Provenance, Published, Value
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+
+class Pulled(Value):
+    """What ``pull`` did."""
+
+    published: Published
+    repository: str
+    commit: str
+    notes: tuple[str, ...] = ()
+
+
+def pull(
+    registry: Registry, repo_id: str, revision: str | None = None, name: str | None = None, base: str | None = None
+) -> Pulled:
+    """Publish the adapter in a repository as a version of adapter ``name``, checked like any other folder.
+
+    The revision is pinned to a commit first, so a branch that moves meanwhile changes nothing.
+
+    Args:
+        registry: where it goes.
+        repo_id: ``ORG/REPO``.
+        revision: a branch, tag or commit; the main branch without it.
+        name: the adapter's name; without it the repository's, in lower case.
+        base: the base model; without it the one that the adapter's configuration names.
+
+    Raises:
+        UsageError: a bad name. NotFound: no such repository or revision, or a base that the registry does not know.
+        NotAllowed: the token is refused. Unavailable: the Hub cannot be reached.
+        InvalidArtifact: it holds no adapter that can be kept; said before anything large is downloaded where possible.
+        Conflict, StoreError: as ``Registry.publish``.
+    """
+    asked = parse_repository(f"{repo_id}@{revision}" if revision else repo_id)
+    adapter = check_adapter_name(name or repo_id.lower())
+    api = hub_api()
+    commit, sizes = _look(api, asked)
+    source = f"{repo_id}@{commit}"
+    names = choose_files(sizes, source)
+    with disk_errors(), tempfile.TemporaryDirectory(prefix="lorarack-pull-") as temporary:
+        folder = Path(temporary) / "adapter"
+        folder.mkdir()
+        download = _Download(api, repo_id, commit, Path(temporary) / "download", folder)
+        download.get(CONFIG)
+        found, notes = find_base(registry, _config(folder / CONFIG, source), source, base)
+        for file in names - {CONFIG}:
+            download.get(file)
+        claims = read_claims(download.take(CARD), folder_digest(folder))
+        try:
+            published = registry.publish(
+                folder,
+                adapter,
+                base=found.name,
+                metrics=claims.metrics,
+                tags=claims.tags,
+                description=claims.description,
+                provenance=Provenance(source=source),
+            )
+        except InvalidArtifact as error:
+            raise InvalidArtifact(error.problems, subject=f"The repository {source!r}") from error
+    notes = (*notes, *claims.notes, *published.notes)
+    return Pulled(published=published, repository=repo_id, commit=commit, notes=notes)
+
+
+def _look(api: "HfApi", asked: RepositoryName) -> tuple[str, Mapping[str, int]]:
+    """The commit that is meant, and the sizes of the files at its top."""
+    with hub_errors(asked.repo_id):
+        info = api.model_info(asked.repo_id, revision=asked.revision, files_metadata=True)
+    if info.sha is None:
+        raise Unavailable(f"The Hub does not say which commit of {str(asked)!r} it has; try again later.")
+    return info.sha, {s.rfilename: s.size or 0 for s in info.siblings or [] if "/" not in s.rfilename}
+
+
+class _Download:
+    """Files of one commit into a folder that holds nothing else (the client keeps notes beside its downloads)."""
+
+    def __init__(self, api: "HfApi", repo_id: str, commit: str, scratch: Path, folder: Path) -> None:
+        self._api, self._repo_id, self._commit = api, repo_id, commit
+        self._scratch, self._folder = scratch, folder
+
+    def get(self, name: str) -> None:
+        """Download one file."""
+        with hub_errors(self._repo_id):
+            self._api.hf_hub_download(self._repo_id, name, revision=self._commit, local_dir=self._scratch)
+        (self._scratch / name).rename(self._folder / name)
+
+    def take(self, name: str) -> str:
+        """Take a text file out of the folder; empty when it is not there."""
+        path = self._folder / name
+        if not path.is_file():
+            return ""
+        text = path.read_text(encoding="utf-8", errors="replace")
+        path.unlink()
+        return text
+
+
+def _config(path: Path, source: str) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise InvalidArtifact([f"its {CONFIG} is not a JSON object"], subject=f"The repository {source!r}")
+    return config
