@@ -52,6 +52,9 @@ def pair_up(tensors: Iterable[Tensor]) -> Pairs:
         side, embedding = _KINDS[suffix]
         module = tensor.name[len(_PREFIX) : -len(suffix)]
         pair = pairs.by_module.setdefault(module, Pair(module, embedding))
+        if pair.embedding is not embedding:
+            pairs.strangers.append(tensor.name)
+            continue
         setattr(pair, side, tensor)
     return pairs
 
