@@ -32,9 +32,14 @@ def tiny_base(folder: Path, seed: int = 0, shards: int = 1) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = base_tensors(seed)
     names = list(tensors)
-    for shard in range(shards):
-        file = "model.safetensors" if shards == 1 else f"model-{shard + 1:05}-of-{shards:05}.safetensors"
-        write_safetensors(folder / file, {name: tensors[name] for name in names[shard::shards]})
+    if shards == 1:
+        write_safetensors(folder / "model.safetensors", tensors)
+    else:
+        files = [f"model-{shard + 1:05}-of-{shards:05}.safetensors" for shard in range(shards)]
+        for shard, file in enumerate(files):
+            write_safetensors(folder / file, {name: tensors[name] for name in names[shard::shards]})
+        spread = {name: files[place % shards] for place, name in enumerate(names)}
+        write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": spread})
     write_json(folder / "config.json", BASE_CONFIG)
     write_json(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2})
     write_json(folder / "tokenizer.json", tokenizer())

@@ -81,13 +81,20 @@ class InvalidArtifact(LorarackError):
     http_status = 422
     default_code = "invalid_artifact"
 
-    def __init__(self, problems: Sequence[str], *, subject: str = "This folder", code: str | None = None) -> None:
+    def __init__(
+        self,
+        problems: Sequence[str],
+        *,
+        subject: str = "This folder",
+        purpose: str = "published",
+        code: str | None = None,
+    ) -> None:
         self.problems = tuple(problems)
         if len(self.problems) == 1:
-            message = f"{subject} cannot be published: {self.problems[0]}"
+            message = f"{subject} cannot be {purpose}: {self.problems[0]}"
         else:
             listed = "\n".join(f"  - {problem}" for problem in self.problems)
-            message = f"{subject} cannot be published, for {len(self.problems)} reasons:\n{listed}"
+            message = f"{subject} cannot be {purpose}, for {len(self.problems)} reasons:\n{listed}"
         super().__init__(message, code=code)
 
 

@@ -8,18 +8,15 @@ sorted names and, from each, up to 3 runs of 1 KiB: a training run that touches 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
-from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
+from lorarack.registry.artifact.header import Tensor
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
 from lorarack.registry.artifact.tokenizer import vocabulary_digest
 from lorarack.registry.base_model.files import BaseFiles
+from lorarack.registry.base_model.weights import USE, read_weights
 from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.values import ModuleTable
-
-_SAMPLED_TENSORS = 48
-_RUNS = 3
-_RUN_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +40,7 @@ def read_base(files: BaseFiles) -> Reading:
     names = set(files.names())
     subject = f"The base model {files.identity().value!r}"
     config = _read_config(files, names, subject)
-    weights = sorted(name for name in names if name.endswith(".safetensors"))
-    if not weights:
-        raise InvalidArtifact(
-            ["it has no safetensors weights; convert it with transformers' save_pretrained"], subject=subject
-        )
-    tensors: list[Tensor] = []
-    sample = hashlib.sha256()
-    for name in weights:
-        with files.open(name) as file:
-            try:
-                found = read_header(file, files.size(name))
-            except HeaderError as error:
-                raise InvalidArtifact([f"{name}: {error}; download or convert it again"], subject=subject) from error
-            _sample(file, found, max(1, _SAMPLED_TENSORS // len(weights)), sample)
-        tensors.extend(found)
+    tensors, sample = read_weights(files, names, subject)
     architecture = _architecture(config)
     modules = module_table(tensors, config)
     vocabulary = _vocabulary(files, names)
@@ -68,7 +51,7 @@ def read_base(files: BaseFiles) -> Reading:
         "vocabulary": vocabulary,
         "vocab_size": vocab_size,
         "dtypes": sorted({tensor.dtype for tensor in tensors}),
-        "sample": sample.hexdigest(),
+        "sample": sample,
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
     return Reading(
@@ -96,7 +79,9 @@ def module_table(tensors: list[Tensor], config: dict[str, Any]) -> ModuleTable:
 def _read_config(files: BaseFiles, names: set[str], subject: str) -> dict[str, Any]:
     if "config.json" not in names or files.size("config.json") > MAX_CONFIG_BYTES:
         raise InvalidArtifact(
-            ["it has no config.json; give a folder or repository that transformers can load"], subject=subject
+            ["it has no config.json; give a folder or repository that transformers can load"],
+            subject=subject,
+            purpose=USE,
         )
     with files.open("config.json") as file:
         try:
@@ -104,7 +89,7 @@ def _read_config(files: BaseFiles, names: set[str], subject: str) -> dict[str, A
         except (ValueError, RecursionError):
             config = None
     if not isinstance(config, dict):
-        raise InvalidArtifact(["its config.json is not a JSON object"], subject=subject)
+        raise InvalidArtifact(["its config.json is not a JSON object"], subject=subject, purpose=USE)
     return config
 
 
@@ -127,15 +112,3 @@ def _vocabulary(files: BaseFiles, names: set[str]) -> str | None:
         return None
     with files.open("tokenizer.json") as file:
         return vocabulary_digest(file.read())
-
-
-def _sample(file: BinaryIO, tensors: tuple[Tensor, ...], count: int, into: "hashlib._Hash") -> None:
-    big = [tensor for tensor in tensors if tensor.end > tensor.start]
-    step = max(1, len(big) // count)
-    for tensor in big[::step][:count]:
-        into.update(tensor.name.encode())
-        length = tensor.end - tensor.start
-        room = max(0, length - _RUN_BYTES)
-        for run in range(_RUNS):
-            file.seek(tensor.start + room * run // (_RUNS - 1))
-            into.update(file.read(min(_RUN_BYTES, length)))
