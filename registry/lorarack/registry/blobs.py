@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from lorarack.registry.errors import Damaged, StoreError
+from lorarack.registry.errors import Damaged, StoreError, UsageError
 
 _COPY_BYTES = 4 * 2**20
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 
 class FolderBlobs:
@@ -27,7 +29,7 @@ class FolderBlobs:
         Raises:
             StoreError: the disk is full, read-only or failing; nothing is left behind.
         """
-        with source.open("rb") as reader:
+        with disk_errors(), source.open("rb") as reader:
             return self._put(lambda write: _pump(reader, write))
 
     def put_bytes(self, data: bytes) -> str:
@@ -39,10 +41,10 @@ class FolderBlobs:
 
         Raises:
             Damaged: the blob is missing or its bytes are not those of ``digest``.
-            StoreError: the target cannot be written.
+            StoreError: the target is there already or cannot be written. Nothing is left there then.
         """
         found = hashlib.sha256()
-        with self._reading(digest) as reader, disk_errors(), target.open("xb") as writer:
+        with self._reading(digest) as reader, disk_errors(), target.open("xb") as writer, _kept_if_whole(target):
 
             def write(chunk: bytes) -> None:
                 found.update(chunk)
@@ -51,7 +53,7 @@ class FolderBlobs:
             _pump(reader, write)
             writer.flush()
             os.fsync(writer.fileno())
-        self._check(digest, found.hexdigest())
+            self._check(digest, found.hexdigest())
 
     def read(self, digest: str) -> bytes:
         """A small blob's bytes, checked. Raises ``Damaged`` like ``copy_to``."""
@@ -63,12 +65,13 @@ class FolderBlobs:
     def remove(self, digest: str) -> int:
         """Remove a blob; returns the bytes freed, 0 when it was not there."""
         path = self._path(digest)
-        try:
-            size = path.stat().st_size
-            path.unlink()
-        except FileNotFoundError:
-            return 0
-        return size
+        with disk_errors():
+            try:
+                size = path.stat().st_size
+                path.unlink()
+            except FileNotFoundError:
+                return 0
+            return size
 
     def __iter__(self) -> Iterator[str]:
         """The digests of all blobs."""
@@ -77,6 +80,8 @@ class FolderBlobs:
                 yield f"sha256:{path.name}"
 
     def _path(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise UsageError(f"{digest[:80]!r} is not a digest of the form sha256: and 64 hexadecimal digits.")
         name = digest.removeprefix("sha256:")
         return self._root / name[:2] / name
 
@@ -100,8 +105,10 @@ class FolderBlobs:
                 Path(temporary).unlink(missing_ok=True)
 
     def _settle(self, temporary: Path, digest: str) -> str:
-        path = self._path(digest)
-        path.parent.mkdir(exist_ok=True)
+        path = self._path(f"sha256:{digest}")
+        if not path.parent.is_dir():
+            path.parent.mkdir(exist_ok=True)
+            sync_folder(self._root)
         temporary.chmod(0o444)
         # Replacing an equal blob refreshes its time, which tells `gc` that a publisher is at work with it.
         temporary.replace(path)
@@ -110,17 +117,30 @@ class FolderBlobs:
 
     @contextmanager
     def _reading(self, digest: str) -> Iterator[BinaryIO]:
-        try:
-            with self._path(digest).open("rb") as reader:
+        with disk_errors():
+            try:
+                reader = self._path(digest).open("rb")
+            except FileNotFoundError as error:
+                raise Damaged(
+                    f"The stored file {digest} is missing; publish the version again from its source."
+                ) from error
+            with reader:
                 yield reader
-        except FileNotFoundError as error:
-            raise Damaged(f"The stored file {digest} is missing; publish the version again from its source.") from error
 
     def _check(self, digest: str, found: str) -> None:
         if digest != f"sha256:{found}":
             raise Damaged(
                 f"The stored file {digest} has other bytes than were stored; publish the version again from its source."
             )
+
+
+@contextmanager
+def _kept_if_whole(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
 
 
 @contextmanager
