@@ -2,10 +2,10 @@
 
 import typer
 
-from lorarack.adapters import cli_compare
+from lorarack.adapters import cli_compare, cli_demo
 
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the root application."""
-    for commands in (cli_compare,):
+    for commands in (cli_compare, cli_demo):
         commands.mount(app)

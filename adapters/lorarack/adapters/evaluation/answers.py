@@ -4,9 +4,13 @@ from lorarack.registry.values import Dataset, Value
 
 
 class Subject(Value):
-    """Who is asked: an exact version (``orders@2``), or the base by its plain name."""
+    """Who is asked: an exact version (``orders@2``), or the base by its plain name.
+
+    ``asked_as`` is another reference to the same version (``orders@r16``), to be used in the requests.
+    """
 
     model: str
+    asked_as: str | None = None
     digest: str | None = None  # of the version; None for the base
 
 

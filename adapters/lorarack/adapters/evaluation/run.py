@@ -33,7 +33,7 @@ def evaluate(
         Conflict: the server answered with another version than was asked for. Else like ``ServerClient.ask``.
     """
     asked = [(subject, row) for row in rows for subject in subjects]
-    replies = client.ask([Question(subject.model, row) for subject, row in asked], done)
+    replies = client.ask([Question(subject.asked_as or subject.model, row) for subject, row in asked], done)
     scored = [_scored(subject, row, reply, score) for (subject, row), reply in zip(asked, replies, strict=True)]
     return Evaluation(
         score=score.name,

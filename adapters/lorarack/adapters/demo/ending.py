@@ -1,0 +1,89 @@
+"""What the demo leaves behind, and what to try next."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from lorarack.adapters.demo.places import Places
+from lorarack.registry.cli.tables import size, table
+
+SERVE_FLAGS = (
+    "--enforce-eager",
+    "--kv-cache-memory-bytes", "512M",
+    "--max-model-len", "1024",
+    "--max-num-seqs", "32",
+    "--max-lora-rank", "16",
+    "--max-loras", "4",
+)  # fmt: skip
+
+
+def command() -> str:
+    """How this shell calls ``lorarack``: by its name where the name finds this very installation."""
+    here = Path(sys.executable).with_name("lorarack")
+    found = shutil.which("lorarack")
+    if found and Path(found).resolve() == here.resolve():
+        return "lorarack"
+    try:
+        return str(here.relative_to(Path.cwd()))
+    except ValueError:
+        return str(here)
+
+
+def left_behind(where: Places) -> Table:
+    """Where everything lies."""
+    lines = Table.grid(padding=(0, 2))
+    for name, place in (
+        ("base model", where.bases),
+        ("registry", where.catalog),
+        ("answers and scores", where.answers),
+        ("files for the Hub", where.hub),
+        ("server's log", where.server_log),
+    ):
+        lines.add_row(f"[dim]{name}[/dim]", escape(str(place)))
+    return lines
+
+
+def next_steps(adapter: str, base: str, system: str, question: str) -> RenderableType:
+    """Commands to copy."""
+    lorarack = command()
+    message = f'{{"role": "system", "content": "{system}"}}, {{"role": "user", "content": "{question}"}}'
+    body = f'{{"model": "{adapter}@r4", "messages": [{message}]}}'
+    commands = (
+        ("Look around", f"{lorarack} list {adapter}"),
+        ("Serve again", f"{lorarack} serve {base} {shlex.join(SERVE_FLAGS)}"),
+        ("Ask", f"{lorarack} ask {adapter} {shlex.quote(question)} --system {shlex.quote(system)}"),
+        (
+            "With curl",
+            "curl http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' -d "
+            + shlex.quote(body),
+        ),
+        (
+            "With Python",
+            'from openai import OpenAI\nOpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")'
+            f'.chat.completions.create(model="{adapter}", messages=[{message}])',
+        ),
+        ("Publish", push_command(adapter)),
+    )
+    return Group(*(line for title, text in commands for line in (f"[dim]{title}:[/dim]", f"  {escape(text)}")))
+
+
+def push_command(adapter: str) -> str:
+    """The one command that publishes what was kept."""
+    return f"{command()} push {adapter} YOUR-NAME/{adapter}"
+
+
+def times(seconds: Mapping[str, float], total: float, memory: int) -> Table:
+    """Seconds for each step and in all, and the peak of memory."""
+    lines = table("step", ">seconds")
+    for title, took in seconds.items():
+        lines.add_row(escape(title), f"{took:.1f}")
+    lines.add_section()
+    lines.add_row("[bold]in all[/bold]", f"[bold]{total:.1f}[/bold]")
+    lines.add_row("most memory at one time, all processes", size(memory))
+    return lines

@@ -1,0 +1,161 @@
+"""The whole story: base, training, registry, one engine, answers side by side, a verdict, files for the Hub."""
+
+from contextlib import ExitStack
+from typing import Any
+
+from lorarack.adapters.comparison.compare import conclude, record, subjects
+from lorarack.adapters.comparison.report import Comparison, as_table
+from lorarack.adapters.data.rows import Rows, load_rows
+from lorarack.adapters.demo.asking import handful, side_by_side
+from lorarack.adapters.demo.ending import SERVE_FLAGS, left_behind, next_steps, push_command, times
+from lorarack.adapters.demo.memory import PeakMemory
+from lorarack.adapters.demo.orders import TASK, heldout_path, recipe_path
+from lorarack.adapters.demo.places import places
+from lorarack.adapters.demo.remembering import remember, remembered
+from lorarack.adapters.demo.stage import Stage
+from lorarack.adapters.demo.workshop import workshop
+from lorarack.adapters.evaluation.answers import Evaluation, Subject
+from lorarack.adapters.evaluation.client import ServerClient
+from lorarack.adapters.evaluation.run import evaluate
+from lorarack.adapters.evaluation.scores import fitting_score
+from lorarack.adapters.progress import counting, waiting
+from lorarack.adapters.recipe import load_recipe
+from lorarack.adapters.serving_process import serving, stopped_by_sigterm
+from lorarack.registry.blobs import remove_tree
+from lorarack.registry.cli.tables import short_digest, size
+from lorarack.registry.hub.folder import write_folder
+from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.values import Base, Version
+
+STEPS = 8
+
+#: The longest right answer has about 70 tokens.
+_MAX_TOKENS = 96
+_AT_ONCE = 32
+
+
+def tell(stage: Stage) -> dict[str, Any]:
+    """Run the demo in the home folder's registry; what exists from an earlier run is used again.
+
+    Returns:
+        What came out, as plain data.
+
+    Raises:
+        LorarackError: a step failed. The server is stopped, and what earlier steps made stays.
+    """
+    with stopped_by_sigterm(), PeakMemory() as memory, open_registry(places().home) as registry:
+        base, versions = _make(stage, registry)
+        comparison = _serve_and_compare(stage, registry, base, versions)
+        kept = next(version for version in versions if version.reference == comparison.verdict.keep)
+        _write_for_the_hub(stage, registry, kept)
+        with stage.step("The end: the server is stopped, everything is kept"):
+            stage.show(left_behind(places()))
+    stage.show(times(stage.seconds, stage.total, memory.bytes))
+    stage.show(next_steps(kept.adapter, base.name, TASK.system, _example()))
+    return {
+        "comparison": comparison.to_json(),
+        "kept": kept.reference,
+        "seconds": stage.seconds | {"in all": stage.total},
+        "peak_memory_bytes": memory.bytes,
+        "home": str(places().home),
+    }
+
+
+def _make(stage: Stage, registry: Registry) -> tuple[Base, tuple[Version, ...]]:
+    """Steps 1 to 3."""
+    recipe = load_recipe(recipe_path())
+    with workshop(registry.home) as made:
+        with stage.step("A small real base model"):
+            base = made.base()
+            stage.say(f"{base.name}: {base.parameters:,} parameters, {short_digest(base.fingerprint)}")
+        ranks = " and ".join(str(rank) for rank in recipe.ranks)
+        with stage.step(f"One adapter, trained at ranks {ranks}: {TASK.title[0].lower()}{TASK.title[1:]}"):
+            published = made.adapters(recipe)
+            for one in published:
+                stage.say(_trained(one.version, one.created))
+    with stage.step("Both are versions in the registry"):
+        for one in published:
+            stage.say(_described(one.version))
+    return base, tuple(one.version for one in published)
+
+
+def _serve_and_compare(stage: Stage, registry: Registry, base: Base, versions: tuple[Version, ...]) -> Comparison:
+    """Steps 4 to 6, and the server's end."""
+    rows = load_rows(heldout_path())
+    names = [f"{version.adapter}@r{version.rank}" for version in versions]
+    asked = subjects(versions, base)
+    with ExitStack() as server:
+        with stage.step("One vLLM engine for the base and every version"):
+            log = places().server_log
+            stage.say(f"lorarack serve {base.name}; its log: {log}")
+            with waiting("      starting") as tick:
+                running = server.enter_context(serving(base.name, registry.home, log, SERVE_FLAGS, waiting=tick))
+            stage.say(f"ready at {running.url}: {', '.join(names)} and {base.name}")
+        client = ServerClient(running.url, at_once=_AT_ONCE, max_tokens=_MAX_TOKENS)
+        with stage.step("The same held-out prompts, one mixed batch"):
+            few = handful(rows)
+            by_rank = [one.model_copy(update={"asked_as": name}) for one, name in zip(asked, names, strict=False)]
+            answers = evaluate([*by_rank, asked[-1]], few, fitting_score(row.completion for row in few), client)
+            stage.show(side_by_side(answers, few, [*names, base.name]))
+        with stage.step(f"Which rank to keep: {len(rows)} held-out rows"):
+            evaluation = _evaluation(stage, asked, rows, client)
+            return _decide(stage, registry, evaluation, versions)
+
+
+def _evaluation(stage: Stage, asked: tuple[Subject, ...], rows: Rows, client: ServerClient) -> Evaluation:
+    score = fitting_score(row.completion for row in rows)
+    path = places().answers
+    known = remembered(path, asked, rows.digest, score.name, client.max_tokens)
+    if known is not None:
+        stage.say("These versions have answered these rows before; their answers are used again.")
+        return known
+    with counting("      asking", len(asked) * len(rows)) as done:
+        evaluation = evaluate(asked, rows, score, client, done)
+    remember(path, evaluation)
+    return evaluation
+
+
+def _decide(stage: Stage, registry: Registry, evaluation: Evaluation, versions: tuple[Version, ...]) -> Comparison:
+    record(registry, evaluation, versions)
+    comparison = conclude(evaluation, versions)
+    stage.show(as_table(comparison))
+    kept = registry.resolve(comparison.verdict.keep)
+    alias = registry.set_alias(kept.adapter, "default", kept.number, reason=comparison.verdict.reason)
+    stage.say(f"{kept.adapter} (its alias 'default') now names {kept.adapter}@{alias.version}, with that reason.")
+    return comparison
+
+
+def _write_for_the_hub(stage: Stage, registry: Registry, kept: Version) -> None:
+    """Step 7."""
+    with stage.step("The kept version as it would go to the Hub"):
+        folder = places().hub
+        remove_tree(folder)
+        write_folder(registry, kept.reference, folder, _example(), license_id=TASK.licence.lower())
+        for file in sorted(folder.iterdir()):
+            stage.say(f"{file.name} ({size(file.stat().st_size)})")
+        stage.say(f"in {folder}; this would push it: {push_command(kept.adapter)}")
+
+
+def _example() -> str:
+    return load_rows(heldout_path()).rows[0].messages[-1].content
+
+
+def _trained(version: Version, created: bool) -> str:
+    origin = version.provenance
+    took = f" in {origin.wall_seconds:.0f} s" if created and origin and origin.wall_seconds else ", earlier"
+    return f"rank {version.rank}: trained{took}, {_losses(version)}"
+
+
+def _described(version: Version) -> str:
+    datasets = version.provenance.datasets if version.provenance else ()
+    data = ", ".join(f"{found.split} {found.rows}" for found in datasets)
+    return (
+        f"{version.reference}: rank {version.rank}, {_losses(version)}, {version.parameters:,} parameters, "
+        f"{size(version.bytes)}, {short_digest(version.digest)}; rows: {data}"
+    )
+
+
+def _losses(version: Version) -> str:
+    train, held = version.metric("loss", "train"), version.metric("loss", "validation")
+    parts = [f"{name} {found.value:.4f}" for name, found in (("train loss", train), ("eval loss", held)) if found]
+    return ", ".join(parts) or "no losses recorded"
