@@ -1,5 +1,6 @@
 """From stored files back to a PEFT folder: verified, and there whole or not at all."""
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -18,22 +19,39 @@ def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Pat
         Damaged: a stored file has other bytes than were stored.
         StoreError: the disk.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise Conflict(f"{str(folder)!r} exists and is not an empty folder; give another place.", code="exists")
+    place = _free_place(folder)
     with disk_errors():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}-", dir=place.parent))
     try:
         for file in version.files:
             if file.name == CONFIG:
                 revision = base.hub_id.revision if base.hub_id else None
-                (temporary / CONFIG).write_bytes(config_for_base(blobs.read(file.digest), base.public_id, revision))
+                _write(temporary / CONFIG, config_for_base(blobs.read(file.digest), base.public_id, revision))
             else:
                 blobs.copy_to(file.digest, temporary / file.name)
         with disk_errors():
             temporary.chmod(0o755)
-            temporary.rename(folder)
-            sync_folder(folder.parent)
+            temporary.rename(place)
+            sync_folder(place.parent)
     finally:
         remove_tree(temporary)
     return folder
+
+
+def _free_place(folder: Path) -> Path:
+    with disk_errors():
+        place = folder.resolve()
+        taken = place.exists() and (not place.is_dir() or any(place.iterdir()))
+        if taken:
+            raise Conflict(f"{str(folder)!r} exists and is not an empty folder; give another place.", code="exists")
+        if place == Path.cwd():
+            raise Conflict("The folder you stand in cannot be replaced; give another place.", code="exists")
+        return place
+
+
+def _write(path: Path, data: bytes) -> None:
+    with disk_errors(), path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
 from lorarack.registry.artifact.validate import Artifact, read_artifact
-from lorarack.registry.blobs import FolderBlobs
+from lorarack.registry.blobs import FolderBlobs, disk_errors
 from lorarack.registry.catalog.writing import NewVersion
 from lorarack.registry.errors import Conflict
 from lorarack.registry.values import Base, Metric, Provenance, StoredFile
@@ -34,7 +34,8 @@ def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlo
     """
     weights = folder / WEIGHTS
     before = _stamp(weights)
-    artifact = read_artifact(folder, base)
+    with disk_errors():
+        artifact = read_artifact(folder, base)
     files = [
         StoredFile(name=CONFIG, digest=blobs.put_bytes(artifact.config), bytes=len(artifact.config)),
         StoredFile(name=WEIGHTS, digest=blobs.put_file(weights), bytes=artifact.weights_bytes),

@@ -1,6 +1,7 @@
 """The operations. Python callers, the command line and the server all come through here."""
 
 import getpass
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,11 @@ from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.reading import CatalogReader
 from lorarack.registry.catalog.writing import CatalogWriter
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.reference import check_adapter_name, check_alias_name
+from lorarack.registry.reference import check_adapter_name, check_alias_name, parse_reference
 from lorarack.registry.resolution import AdapterView, did_you_mean, resolve
 from lorarack.registry.settings import default_registry
 from lorarack.registry.snapshot import Snapshot
+from lorarack.registry.texts import check_tags, check_text
 from lorarack.registry.values import Adapter, Alias, Base, Metric, Provenance, Published, State, Version
 
 
@@ -66,7 +68,7 @@ class Registry:
             NotFound: none; the sentence says how to add one.
         """
         bases = self.bases()
-        folder = str(Path(ident).expanduser().resolve())
+        folder = _real_path(ident)
         for base in bases:
             known = {base.name, base.fingerprint, *(i.value for i in base.ids), *_at_revisions(base)}
             if ident in known or any(i.kind == "path" and i.value == folder for i in base.ids):
@@ -99,6 +101,8 @@ class Registry:
             Conflict: the adapter stands on another base. StoreError: disk or database.
         """
         check_adapter_name(adapter)
+        check_text(description, "description")
+        check_tags(tags)
         about = publishing.About(metrics, tags, description, provenance)
         new, artifact = publishing.store(folder, adapter, self.base(base), about, self._blobs)
         number, created = self._writer.add_version(new)
@@ -110,7 +114,7 @@ class Registry:
         Raises:
             BadReference: not a reference. NotFound: nothing of that name. Conflict: not in a state to be used.
         """
-        name = reference.partition("@")[0]
+        name = parse_reference(reference).name
         view = self._reader.adapter(name)
         return resolve(reference, {name: view} if view else {}, () if view else self._reader.names())
 
@@ -168,6 +172,7 @@ class Registry:
             UsageError: a bad alias name. NotFound: no such version. Conflict: not ready, or ``expect`` does not hold.
         """
         check_alias_name(alias)
+        check_text(reason, "reason")
         self._view(adapter)
         self._writer.set_alias(adapter, alias, version, expect, reason)
         return next(found for found in self.aliases(adapter) if found.name == alias)
@@ -232,6 +237,13 @@ def _local_actor() -> str:
 
 def _plain_name(identity: str) -> str:
     return identity.rstrip("/").rpartition("/")[2].lower().replace(" ", "-")[:63]
+
+
+def _real_path(ident: str) -> str | None:
+    try:
+        return os.path.realpath(os.path.expanduser(ident))
+    except ValueError:  # a NUL
+        return None
 
 
 def _at_revisions(base: Base) -> set[str]:

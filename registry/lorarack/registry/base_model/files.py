@@ -1,6 +1,7 @@
 """The files of a base model, wherever they are: a local folder or a repository on the Hub, read by ranges."""
 
 import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -10,6 +11,7 @@ from lorarack.registry.hub_access.client import hub_api
 from lorarack.registry.hub_access.names import RepositoryName, parse_repository
 from lorarack.registry.hub_access.ranges import RemoteFile, remote_files
 from lorarack.registry.hub_access.translate import hub_errors
+from lorarack.registry.texts import check_text
 from lorarack.registry.values import BaseId
 
 
@@ -38,6 +40,7 @@ class FolderFiles:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
+        check_text(str(self._folder), "folder")
 
     def names(self) -> Iterable[str]:
         """File names in the folder."""
@@ -103,9 +106,9 @@ def find_files(source: str) -> BaseFiles:
     Raises:
         NotFound: neither; or as ``HubFiles``.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return FolderFiles(folder)
+    folder = os.path.expanduser(source)
+    if os.path.isdir(folder):  # Path's methods raise where a name is too long or a user unknown
+        return FolderFiles(Path(folder))
     try:
         name = parse_repository(source)
     except UsageError as error:

@@ -25,6 +25,8 @@ from lorarack.registry.errors import Conflict, NotFound
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import BaseId, Metric, Provenance, State, StoredFile
 
+_LARGEST = 2**31  # SQLite's driver fails on numbers that do not fit its columns
+
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
@@ -262,6 +264,8 @@ def _refuse_taken_name(session: Session, name: str) -> None:
 
 
 def _version(session: Session, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
+    if not 0 < number < _LARGEST:
+        raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
     query: Any = (
         select(AdapterRow, VersionRow)
         .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)

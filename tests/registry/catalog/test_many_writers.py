@@ -1,0 +1,93 @@
+"""Several processes write one registry at the same time: nothing is lost, nothing is given out twice."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.tiny import tiny_adapter
+
+from lorarack.registry import open_registry
+
+WRITERS, EACH = 3, 8
+
+PROGRAM = """
+import json, sys
+from pathlib import Path
+from lorarack.registry import Metric, open_registry
+from lorarack.registry.errors import Conflict
+from tests.tiny import tiny_adapter
+
+home, scratch, writer, each = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+own, shared, moves = [], [], 0
+folders = [tiny_adapter(scratch / f"{writer}-{turn}", seed=100 * writer + turn) for turn in range(each)]
+sys.stdin.readline()  # all start together
+with open_registry(home) as registry:
+    for turn, folder in enumerate(folders):
+        done = registry.publish(folder, "support", base="tiny")
+        own.append([done.version.number, done.version.engine_id, done.created])
+        loss = Metric(name=f"m{writer}", split="test", value=turn)
+        done = registry.publish(scratch / f"shared-{turn}", "shared", base="tiny", metrics=[loss], tags={f"by{writer}": "x"})
+        shared.append([done.version.number, done.created])
+        there = next(alias.version for alias in registry.aliases("support") if alias.name == "default")
+        if there != own[-1][0]:
+            try:
+                registry.set_alias("support", "default", own[-1][0], expect=there)
+                moves += 1
+            except Conflict:
+                pass
+print(json.dumps({"own": own, "shared": shared, "moves": moves}))
+"""
+
+
+def run_writers(home: Path, scratch: Path) -> list[dict[str, Any]]:
+    command = [sys.executable, "-c", PROGRAM, str(home), str(scratch)]
+    processes = [
+        subprocess.Popen(
+            [*command, str(writer), str(EACH)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[3],
+        )
+        for writer in range(WRITERS)
+    ]  # fmt: skip
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    answers = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0] * WRITERS, [said for _, said in answers]
+    return [json.loads(out) for out, _ in answers]
+
+
+def test_many_processes_publish_and_move_aliases_at_once(home: Path, tmp_path: Path) -> None:
+    """Numbers and engine ids are distinct; one content is one version; every move that succeeded is in the history."""
+    for turn in range(EACH):
+        tiny_adapter(tmp_path / f"shared-{turn}", seed=5000 + turn)
+    answers = run_writers(home, tmp_path)
+    with open_registry(home) as registry:
+        versions = registry.versions("support")
+        own = [entry for answer in answers for entry in answer["own"]]
+        assert sorted(number for number, _, _ in own) == list(range(1, WRITERS * EACH + 1))
+        assert all(created for _, _, created in own)
+        assert {version.number: version.engine_id for version in versions} == {
+            number: engine for number, engine, _ in own
+        }
+
+        together = registry.versions("shared")
+        assert len(together) == EACH
+        assert sum(created for answer in answers for _, created in answer["shared"]) == EACH
+        for turn in range(EACH):
+            numbers = {answer["shared"][turn][0] for answer in answers}
+            (version,) = [version for version in together if version.number in numbers]
+            assert {(m.name, m.value) for m in version.metrics} == {(f"m{writer}", turn) for writer in range(WRITERS)}
+            assert set(version.tags) == {f"by{writer}" for writer in range(WRITERS)}
+
+        engine_ids = [version.engine_id for version in (*versions, *together)]
+        assert len(set(engine_ids)) == len(engine_ids)
+
+        history = registry.alias_history("support", "default")
+        assert len(history) == 1 + sum(answer["moves"] for answer in answers)
+        assert [move.previous for move in history] == [None, *(move.version for move in history[:-1])]
+        writes = 1 + 2 * WRITERS * EACH + len(history) - 1  # the base, every publish, every later move
+        assert registry.changes() == writes
