@@ -1,174 +1,20 @@
-"""The operations on versions: publish, resolve, fetch, delete."""
+"""The operations on versions that are there: metrics, resolve, fetch, delete."""
 
 import json
 from pathlib import Path
 
 import pytest
-from tests.tiny import change_config, tiny_adapter, tiny_base
+from tests.tiny import tiny_adapter
 
-from lorarack.registry import Dataset, Metric, Provenance, Registry, open_registry
-from lorarack.registry.blobs import FolderBlobs
-from lorarack.registry.errors import BadReference, Conflict, Damaged, InvalidArtifact, NotFound, StoreError, UsageError
+from lorarack.registry import Metric, Registry, open_registry
+from lorarack.registry.errors import BadReference, Conflict, Damaged, NotFound, StoreError, UsageError
 
 LOSS = Metric(name="loss", split="validation", value=0.5)
 POINT = Metric(name="loss", split="validation", value=0.9, step=10)
-ABOUT = Provenance(
-    recipe={"rank": 4, "targets": ["q_proj"], "nested": {"a": None}},
-    datasets=(Dataset(split="train", name="orders", rows=240, digest="sha256:" + "1" * 64),),
-    seed=7,
-    versions={"peft": "0.21.2"},
-    hardware="2 cores",
-    wall_seconds=45.5,
-)
 
 
 def publish(registry: Registry, folder: Path, name: str = "support", **about: object) -> str:
     return registry.publish(folder, name, base="tiny", **about).version.reference  # type: ignore[arg-type]
-
-
-# Publish
-
-
-def test_a_published_version_says_what_it_is(registry: Registry, adapter: Path) -> None:
-    done = registry.publish(
-        adapter,
-        "acme/support",
-        base="tiny",
-        metrics=[LOSS, POINT],
-        tags={"k": "v"},
-        description="first",
-        provenance=ABOUT,
-    )
-    version = done.version
-    assert done.created
-    assert (version.reference, version.rank, version.alpha, version.base) == ("acme/support@1", 4, 8.0, "tiny")
-    assert version.base_fingerprint == registry.base("tiny").fingerprint
-    assert version.metric("loss", "validation") == LOSS
-    assert version.curve("loss", "validation") == (POINT,)
-    assert (version.tags, version.description, version.provenance) == ({"k": "v"}, "first", ABOUT)
-    assert version.aliases == ("default",)
-    assert [file.name for file in version.files] == ["adapter_config.json", "adapter_model.safetensors"]
-    assert registry.resolve("acme/support") == version
-
-
-def test_publishing_again_returns_the_version_and_adds_to_it(registry: Registry, adapter: Path) -> None:
-    """Equal bytes are one version, whatever is said about it the second time; nothing said before is lost."""
-    first = registry.publish(
-        adapter, "support", base="tiny", metrics=[LOSS], tags={"a": "1", "b": "1"}, description="one"
-    )
-    better = LOSS.model_copy(update={"value": 0.4})
-    again = registry.publish(adapter, "support", base="tiny", metrics=[LOSS, better], tags={"b": "2"})
-    assert not again.created
-    assert again.version.number == first.version.number
-    assert again.version.metrics == (LOSS, better)
-    assert again.version.metric("loss", "validation") == better
-    assert (again.version.tags, again.version.description) == ({"a": "1", "b": "2"}, "one")
-    assert registry.versions("support") == (again.version,)
-
-
-def test_other_weights_are_another_version(registry: Registry, tmp_path: Path) -> None:
-    references = [publish(registry, tiny_adapter(tmp_path / f"{seed}", seed=seed)) for seed in range(3)]
-    assert references == ["support@1", "support@2", "support@3"]
-    assert registry.resolve("support").number == 1, "default moves only on purpose"
-
-
-def test_the_same_digest_under_another_adapter_is_its_own_version(registry: Registry, adapter: Path) -> None:
-    publish(registry, adapter, "one", tags={"of": "one"})
-    publish(registry, adapter, "two")
-    one, two = registry.resolve("one"), registry.resolve("two")
-    assert one.digest == two.digest
-    assert one.engine_id != two.engine_id
-    assert two.tags == {}
-    assert one.files == two.files, "the stored files are shared"
-
-
-def test_two_machines_give_one_digest(registry: Registry, adapter: Path, tmp_path: Path) -> None:
-    """PEFT writes this machine's path to the base and lists modules in hash order: neither counts."""
-    other = tiny_adapter(tmp_path / "elsewhere")
-    change_config(
-        other, base_model_name_or_path=str(tmp_path / "base"), revision="abc", target_modules=["v_proj", "q_proj"]
-    )
-    assert publish(registry, adapter) == publish(registry, other) == "support@1"
-
-
-def test_a_version_that_was_fetched_publishes_as_itself(registry: Registry, adapter: Path, tmp_path: Path) -> None:
-    """Out and back in, however often: one digest. So a trip to another machine or to the Hub does not make a new version."""
-    change_config(adapter, rank_pattern={"self_attn.q_proj": 4, ".*proj": 4}, use_rslora=True)
-    publish(registry, adapter)
-    for trip in range(2):
-        registry.fetch("support", tmp_path / f"trip{trip}")
-        assert publish(registry, tmp_path / f"trip{trip}") == "support@1"
-
-
-def test_a_refused_folder_leaves_nothing(registry: Registry, adapter: Path) -> None:
-    change_config(adapter, use_dora=True)
-    before = sorted(registry.home.rglob("*"))
-    with pytest.raises(InvalidArtifact, match="DoRA"):
-        publish(registry, adapter)
-    assert sorted(registry.home.rglob("*")) == before
-    with pytest.raises(NotFound):
-        registry.versions("support")
-
-
-def test_a_folder_that_is_written_to_meanwhile_is_refused(
-    registry: Registry, adapter: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was checked and what is stored must be the same bytes."""
-    real = FolderBlobs.put_file
-
-    def slow(self: FolderBlobs, source: Path) -> str:
-        source.write_bytes(source.read_bytes() + b"more")
-        return real(self, source)
-
-    monkeypatch.setattr(FolderBlobs, "put_file", slow)
-    with pytest.raises(Conflict, match="was written to while it was published; try again"):
-        publish(registry, adapter)
-    with pytest.raises(NotFound):
-        registry.versions("support")
-
-
-@pytest.mark.parametrize("name", ["Support", "a/b/c", "../up", "", "a@1", "a b"])
-def test_a_bad_name_is_refused(name: str, registry: Registry, adapter: Path) -> None:
-    with pytest.raises(UsageError, match="cannot be a name"):
-        publish(registry, adapter, name)
-
-
-@pytest.mark.parametrize("about", [{"tags": {"k": "\udcff"}}, {"tags": {"\udcff": "v"}}, {"description": "\udcff"}])
-def test_text_that_could_not_be_given_back_is_refused(
-    about: dict[str, object], registry: Registry, adapter: Path
-) -> None:
-    """The command line hands over such text where a terminal writes another encoding."""
-    with pytest.raises(UsageError, match=r"'.udcff' is not valid UTF-8"):
-        publish(registry, adapter, **about)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("base", ["\x00", "~nobody-of-this-name", "n" * 5000, "", "../..", "\udcff"])
-def test_whatever_is_no_base_is_not_found(base: str, registry: Registry, adapter: Path) -> None:
-    with pytest.raises(NotFound, match="no base model"):
-        registry.publish(adapter, "support", base=base)
-    with pytest.raises((NotFound, UsageError, InvalidArtifact)):
-        registry.add_base(base)
-
-
-def test_an_unknown_base_is_refused_with_what_to_do(registry: Registry, adapter: Path) -> None:
-    with pytest.raises(NotFound, match=r"no base model 'other' \(known: 'tiny'\); add one with 'lorarack base add"):
-        registry.publish(adapter, "support", base="other")
-
-
-def test_an_adapter_stays_on_its_base(registry: Registry, adapter: Path, tmp_path: Path) -> None:
-    publish(registry, adapter)
-    registry.add_base(str(tiny_base(tmp_path / "other", seed=1)), "other")
-    with pytest.raises(Conflict, match="stands on base 'tiny', not on 'other'; publish under another name"):
-        registry.publish(tiny_adapter(tmp_path / "b", seed=1), "support", base="other")
-
-
-def test_an_adapter_and_a_base_cannot_share_a_name(registry: Registry, adapter: Path, tmp_path: Path) -> None:
-    """Both are asked for by plain name."""
-    with pytest.raises(Conflict, match="'tiny' already belongs to a base model"):
-        publish(registry, adapter, "tiny")
-    publish(registry, adapter, "support")
-    with pytest.raises(Conflict, match="'support' already belongs to an adapter"):
-        registry.add_base(str(tiny_base(tmp_path / "other", seed=1)), "support")
 
 
 # Metrics
