@@ -20,6 +20,12 @@ class Hub:
     """
 
     def __init__(self) -> None:
+        self.url = self.storage_url = ""
+        self.lock = Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything but the address, for the next test."""
         self.accounts: dict[str, str] = {}
         self.readers: set[str] = set()
         self.repositories: dict[str, Repository] = {}
@@ -28,8 +34,6 @@ class Hub:
         self.log: list[Exchange] = []
         self.multipart_above: int | None = None
         self.before: Callable[[Request], Answer | None] = lambda _: None
-        self.lock = Lock()
-        self.url = self.storage_url = ""
 
     def seed(self, repo_id: str, folder: Path, *, private: bool = False, gated: bool = False) -> Repository:
         """A repository with the files of ``folder``, as if somebody had pushed it."""

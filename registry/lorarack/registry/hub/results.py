@@ -70,7 +70,7 @@ def to_block(version: Version) -> dict[str, Any]:
 def read_claims(card: str, digest: str) -> Claims:
     """What ``card`` says about the files of ``digest``. A card of others says nothing; nothing in it can do harm."""
     import yaml
-    from huggingface_hub import ModelCard
+    from huggingface_hub import EvalResult, ModelCard
 
     try:
         data = ModelCard(card, ignore_metadata_errors=True).data
@@ -81,8 +81,9 @@ def read_claims(card: str, digest: str) -> Claims:
         return Claims()
     if block.get("digest") != digest:
         return Claims(notes=("Its model card is about other files than these, so no metrics were taken from it.",))
-    results = data.get("eval_results") or []
-    metrics = [metric for result in results[:_MAX_METRICS] if (metric := _metric(result)) is not None]
+    results = data.get("eval_results")
+    listed = results[:_MAX_METRICS] if isinstance(results, list) else []
+    metrics = [metric for result in listed if isinstance(result, EvalResult) and (metric := _metric(result))]
     description = block.get("description")
     return Claims(
         metrics=tuple(metrics),
