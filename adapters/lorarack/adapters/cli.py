@@ -2,10 +2,10 @@
 
 import typer
 
-from lorarack.adapters import cli_compare, cli_demo
+from lorarack.adapters import cli_compare, cli_demo, cli_train
 
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the root application."""
-    for commands in (cli_compare, cli_demo):
+    for commands in (cli_train, cli_compare, cli_demo):
         commands.mount(app)

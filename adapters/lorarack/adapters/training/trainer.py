@@ -47,9 +47,11 @@ class CompletionTrainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Loss on the validation rows, told to the callbacks."""
-        metrics = {"eval_loss": mean_loss(self.model, self._validation, self._pad, 2 * self.args.train_batch_size)}
+        with self.compute_loss_context_manager():
+            loss = mean_loss(self.model, self._validation, self._pad, self.args.train_batch_size)
+        metrics = {"eval_loss": loss}
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
 
@@ -78,5 +80,6 @@ def _arguments(recipe: Recipe, plan: Plan, workspace: str) -> TrainingArguments:
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
+        bf16=recipe.dtype == "bfloat16",  # float32 adapter weights, multiplied in bfloat16: a third faster on a CPU
         use_cpu=not torch.cuda.is_available(),
     )

@@ -1,0 +1,122 @@
+"""``lorarack train``."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+from lorarack.registry.cli.options import JsonOption, RegistryOption
+from lorarack.registry.cli.output import emit, note, talk
+from lorarack.registry.cli.tables import size, table
+from lorarack.registry.errors import UsageError
+from lorarack.registry.registry import open_registry
+from lorarack.registry.values import Metric, Published
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("train")(train)
+
+
+def train(
+    what: Annotated[str, typer.Argument(metavar="RECIPE.yaml|NAME", help="A recipe, or the adapter's name.")],
+    base: Annotated[str | None, typer.Option(help="The base model: name, Hub id or folder.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Rows to train on, as JSON Lines.")] = None,
+    validation: Annotated[Path | None, typer.Option(help="Rows that choose the best checkpoint.")] = None,
+    rank: Annotated[list[int] | None, typer.Option(help="One version is trained for each.")] = None,
+    alpha: Annotated[float | None, typer.Option(help="Default: twice the rank.")] = None,
+    target_module: Annotated[list[str] | None, typer.Option(help="Default: all linear modules but lm_head.")] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in one forward pass.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Times that every row is seen.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    reuse: Annotated[
+        bool, typer.Option("--reuse", help="Do not train again what the same recipe has already made.")
+    ] = False,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train an adapter, at one rank or several, and publish a version for each.
+
+    Either a recipe file (options then replace its keys) or a name with --base and --data.
+
+    Example: lorarack train support --base smollm2 --data rows.jsonl --rank 4 --rank 16
+    """
+    given = {
+        "base": base,
+        "ranks": rank,
+        "alpha": alpha,
+        "target_modules": target_module,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "max_steps": max_steps,
+        "seed": seed,
+    }
+    paths = {"train": data, "validation": validation}
+    recipe = _recipe(
+        what,
+        {key: value for key, value in given.items() if value is not None},
+        {key: str(value.absolute()) for key, value in paths.items() if value is not None},
+    )
+    from lorarack.adapters.training.progress import ConsoleProgress
+    from lorarack.adapters.training.run import train as run
+
+    with open_registry(registry) as opened, ConsoleProgress(talk) as progress:
+        published = run(recipe, opened, progress, reuse=reuse)
+    for done in published:
+        for text in done.notes:
+            note(text)
+    emit([_record(done) for done in published], json, lambda: _table(published))
+
+
+def _recipe(what: str, given: dict[str, Any], paths: dict[str, str]) -> Recipe:
+    """The recipe file with the options over it, or a recipe made of options alone."""
+    if what.endswith((".yaml", ".yml")) or Path(what).is_file():
+        settings = load_recipe(Path(what)).to_json()
+        return make_recipe({**settings, **given, "data": {**settings["data"], **paths}})
+    for key, flag in (("base", "--base"), ("train", "--data")):
+        if key not in given and key not in paths:
+            raise UsageError(
+                f"Training {what!r} needs {flag}; or give a recipe file, whose name ends in .yaml.", code="usage"
+            )
+    return make_recipe({"name": what, **given, "data": paths})
+
+
+def _record(done: Published) -> dict[str, object]:
+    version = done.version
+    return {
+        "name": version.adapter,
+        "version": version.number,
+        "digest": version.digest,
+        "rank": version.rank,
+        "created": done.created,
+        "train_loss": _value(version.metric("loss", "train")),
+        "eval_loss": _value(version.metric("loss", "validation")),
+        "parameters": version.parameters,
+        "bytes": version.bytes,
+        "wall_seconds": version.provenance.wall_seconds if version.provenance else None,
+    }
+
+
+def _value(metric: Metric | None) -> float | None:
+    return None if metric is None else metric.value
+
+
+def _table(published: tuple[Published, ...]) -> Table:
+    rows = table("version", ">rank", ">train loss", ">eval loss", ">parameters", ">size", ">seconds")
+    for done in published:
+        record = _record(done)
+        numbers = [record["train_loss"], record["eval_loss"]]
+        rows.add_row(
+            done.version.reference,
+            str(done.version.rank),
+            *("-" if number is None else f"{number:.4f}" for number in numbers),
+            f"{done.version.parameters:,}",
+            size(done.version.bytes),
+            str(record["wall_seconds"] or "-"),
+        )
+    return rows
