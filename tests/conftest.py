@@ -1,0 +1,28 @@
+"""What tests of every component share: the small real base model, made once per machine."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def small_base() -> Path:
+    """Folder of the demo's base model (SmolLM2-135M-Instruct): ``LORARACK_TEST_BASE``, else made as a user makes it.
+
+    Making it takes half a minute and is kept in the user's cache folder, apart from the user's own lorarack home.
+    """
+    if given := os.environ.get("LORARACK_TEST_BASE"):
+        return Path(given)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lorarack-tests"
+    done = subprocess.run(
+        [sys.executable, "-m", "lorarack.registry.cli.main", "demo", "base", "--json"],
+        env={**os.environ, "LORARACK_HOME": str(cache), "LORARACK_REGISTRY": str(cache)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return Path(json.loads(done.stdout)["path"])

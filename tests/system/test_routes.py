@@ -1,0 +1,112 @@
+"""References are model names on every route, streaming or not, and every answer says exactly what answered."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx
+import openai
+import pytest
+from tests.system.conftest import BASE
+from tests.system.server import KEY, Server, events
+
+pytestmark = pytest.mark.system
+
+HELLO: list[Any] = [{"role": "user", "content": "Say hello."}]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"prompt": "Hello", "max_tokens": 2}),
+        ("/v1/chat/completions", {"messages": HELLO, "max_tokens": 2}),
+        ("/v1/responses", {"input": "Hello", "max_output_tokens": 2}),
+        ("/v1/messages", {"messages": HELLO, "max_tokens": 2}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("reference", "exact"),
+    [("plain", "plain@1"), ("plain@2", "plain@2"), ("plain@prod", "plain@2"), ("plain@latest", "plain@2"),
+     ("plain@r4", "plain@1"), (BASE, BASE)],
+)  # fmt: skip
+def test_every_answering_route_takes_every_kind_of_reference(
+    server: Server, path: str, body: dict[str, Any], reference: str, exact: str
+) -> None:
+    response = server.post(path, model=reference, **body)
+    assert response.status_code == 200, response.text
+    assert response.json()["model"] == exact
+    assert response.headers["x-lorarack-version"] == exact
+    assert response.headers["x-lorarack-digest"].startswith("sha256:")
+
+
+def test_a_digest_prefix_is_a_reference_too(server: Server) -> None:
+    digest = server.registry.resolve("strong").digest
+    assert server.complete(f"strong@{digest[:19]}", "Hello", max_tokens=1)["model"] == "strong@1"
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/v1/chat/completions/render"])
+def test_routes_that_only_name_a_model(server: Server, path: str) -> None:
+    response = server.post(path, model="plain@prod", messages=HELLO)
+    assert response.status_code == 200, response.text
+    assert response.headers["x-lorarack-version"] == "plain@2"
+    assert server.post(path, model="nosuch", messages=HELLO).status_code == 404
+
+
+def test_a_streamed_answer_is_the_whole_answer(server: Server) -> None:
+    asked: dict[str, Any] = {"model": "plain@prod", "messages": HELLO, "max_tokens": 12, "temperature": 0}
+    whole = server.post("/v1/chat/completions", **asked).json()["choices"][0]["message"]["content"]
+    streamed = server.post("/v1/chat/completions", stream=True, **asked)
+    assert streamed.headers["x-lorarack-version"] == "plain@2"
+    pieces = events(streamed.text)
+    assert {piece["model"] for piece in pieces} == {"plain@2"}
+    assert "".join(p["choices"][0]["delta"].get("content") or "" for p in pieces if p["choices"]) == whole
+
+
+def test_openais_client_works_and_gets_its_own_errors(server: Server) -> None:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key=KEY, max_retries=0) as client:
+        answer = client.chat.completions.create(model="plain@prod", messages=HELLO, max_tokens=2)
+        assert answer.model == "plain@2"
+        names = [model.id for model in client.models.list()]
+        assert client.models.retrieve("strong").id == "strong"
+        with pytest.raises(openai.NotFoundError, match="Did you mean 'plain'") as missing:
+            client.chat.completions.create(model="plainn", messages=HELLO)
+        assert missing.value.code == "unknown_reference"
+    assert names[0] == BASE
+    assert {"plain", "plain@prod", "plain@1", "plain@2", "strong", "strong@1", "partial@1"} <= set(names)
+
+
+def test_anthropics_client_works_and_gets_its_own_errors(server: Server) -> None:
+    # The server wants its key as a bearer token on every route, as vLLM does.
+    with anthropic.Anthropic(base_url=server.url, auth_token=KEY, max_retries=0) as client:
+        answer = client.messages.create(model="plain@prod", messages=HELLO, max_tokens=2)
+        assert answer.model == "plain@2"
+        with pytest.raises(anthropic.NotFoundError):
+            client.messages.create(model="nosuch", messages=HELLO, max_tokens=2)
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/completions", "/tokenize", "/invocations", "/docs"])
+def test_no_route_answers_without_the_key(server: Server, path: str) -> None:
+    """vLLM alone guards only /v1 and three other prefixes."""
+    assert httpx.request("POST" if "models" not in path else "GET", server.url + path, json={}).status_code == 401
+    assert httpx.get(f"{server.url}/health").status_code == 200
+
+
+def test_the_unsafe_routes_to_load_adapters_are_not_there(server: Server) -> None:
+    response = server.post("/v1/load_lora_adapter", lora_name="x", lora_path="/etc")
+    assert response.status_code == 404
+
+
+def test_ask_streams_an_answer_and_says_who_gave_it(server: Server) -> None:
+    environ = {**os.environ, "LORARACK_TOKEN": KEY}
+    command = [str(Path(sys.executable).with_name("lorarack")), "ask", "plain@prod", "Say hello.", "--max-tokens", "5"]
+    told = subprocess.run([*command, "--url", server.url], env=environ, capture_output=True, text=True, check=True)
+    assert told.stdout.strip()
+    assert "plain@2, 5 tokens" in told.stderr
+    plain = subprocess.run([*command, "--url", server.url, "--json"], env=environ, capture_output=True, text=True)
+    answer = json.loads(plain.stdout)
+    assert answer["version"] == "plain@2"
+    assert answer["answer"].strip() == told.stdout.strip()
