@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
@@ -33,7 +34,11 @@ def add(
     with open_registry(registry) as opened:
         base = opened.add_base(source, name)
     record = _record(base)
-    emit(record, json, lambda: f"Base [bold]{base.name}[/bold] {short_digest(base.fingerprint)} from {base.source}")
+    emit(
+        record,
+        json,
+        lambda: f"Base [bold]{base.name}[/bold] {short_digest(base.fingerprint)} from {escape(base.source)}",
+    )
 
 
 def list_bases(registry: RegistryOption = None, json: JsonOption = False) -> None:
@@ -61,10 +66,9 @@ def _table(bases: tuple[Base, ...]) -> Table:
     for base in bases:
         rows.add_row(
             base.name,
-            base.architecture,
+            escape(base.architecture),
             f"{base.parameters:,}",
             short_digest(base.fingerprint),
-            base.source,
-            style=None,
+            escape(base.source),
         )
     return rows

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit
@@ -30,7 +31,7 @@ def fetch(
         version = opened.resolve(reference)
         opened.fetch(version, folder)
     record = {"name": version.adapter, "version": version.number, "digest": version.digest, "folder": str(folder)}
-    emit(record, json, lambda: f"Fetched [bold]{version.reference}[/bold] to {folder}")
+    emit(record, json, lambda: f"Fetched [bold]{version.reference}[/bold] to {escape(str(folder))}")
 
 
 def delete(

@@ -95,7 +95,7 @@ def _card(version: Version) -> Table:
         ("digest", version.digest),
         ("base", f"{version.base}  {short_digest(version.base_fingerprint)}"),
         ("rank, alpha", f"{version.rank}, {version.alpha:g}" + (" (rsLoRA)" if version.rslora else "")),
-        ("targets", ", ".join(version.target_modules)),
+        ("targets", escape(", ".join(version.target_modules))),
         ("weights", f"{version.parameters:,} parameters, {version.dtype}, {size(version.bytes)}"),
         ("published", f"{version.created_at:%Y-%m-%d %H:%M:%S} UTC by {escape(version.created_by)}"),
         ("engine id", str(version.engine_id)),

@@ -15,9 +15,9 @@ from lorarack.registry.values import Value
 _WIDTH = None if sys.stdout.isatty() else 160
 
 #: Tables and answers; with ``--json`` exactly one object or array.
-out = Console(soft_wrap=True, highlight=False, width=_WIDTH)
+out = Console(soft_wrap=True, highlight=False, emoji=False, width=_WIDTH)
 #: Progress, notes and errors.
-talk = Console(stderr=True, soft_wrap=True, highlight=False)
+talk = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def emit(
@@ -25,7 +25,7 @@ def emit(
 ) -> None:
     """Print ``value`` as JSON, or what ``render`` makes of it for people (nothing when it returns None)."""
     if as_json:
-        out.print(json.dumps(_plain(value), ensure_ascii=False), markup=False, soft_wrap=True)
+        _write_json(out, _plain(value))
         return
     rendered = render()
     if rendered is not None:
@@ -40,11 +40,14 @@ def note(text: str) -> None:
 def complain(error: LorarackError, as_json: bool) -> None:
     """Say what went wrong, as a sentence for people or an object for programs, on stderr."""
     if as_json:
-        talk.print(
-            json.dumps({"error": {"code": error.code, "message": error.message}}, ensure_ascii=False), markup=False
-        )
+        _write_json(talk, {"error": {"code": error.code, "message": error.message}})
     else:
         talk.print(f"[bold red]error:[/bold red] {escape(error.message)}")
+
+
+def _write_json(to: Console, value: Any) -> None:
+    """Past Rich, which is for people: it would replace what looks like an emoji's name, and drop control characters."""
+    to.file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
 def _plain(value: Any) -> Any:
