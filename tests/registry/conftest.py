@@ -1,5 +1,6 @@
 """A registry with one tiny base, and folders to publish into it."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,17 @@ def base_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_base(tmp_path_factory.mktemp("base") / "tiny-base")
 
 
-@pytest.fixture
-def home(tmp_path: Path, base_folder: Path) -> Path:
-    with open_registry(tmp_path / "home") as opened:
+@pytest.fixture(scope="session")
+def home_template(tmp_path_factory: pytest.TempPathFactory, base_folder: Path) -> Path:
+    home = tmp_path_factory.mktemp("template") / "home"
+    with open_registry(home) as opened:
         opened.add_base(str(base_folder), "tiny")
-    return tmp_path / "home"
+    return home
+
+
+@pytest.fixture
+def home(tmp_path: Path, home_template: Path) -> Path:
+    return shutil.copytree(home_template, tmp_path / "home")
 
 
 @pytest.fixture

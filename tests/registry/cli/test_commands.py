@@ -8,19 +8,19 @@ import pytest
 from tests.command_line import Answer, lorarack
 from tests.tiny import change_config, tiny_adapter, tiny_base
 
+from lorarack.registry import Metric, Registry
+
 
 @pytest.fixture
-def home(tmp_path: Path, base_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry, named by the environment, with a base and two versions."""
-    monkeypatch.setenv("LORARACK_REGISTRY", str(tmp_path / "home"))
-    monkeypatch.setenv("LORARACK_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LORARACK_REGISTRY", str(registry.home))
     monkeypatch.setenv("COLUMNS", "160")
-    assert lorarack("base", "add", base_folder, "--name", "tiny").code == 0
     for seed, rank in enumerate((4, 16)):
         folder = tiny_adapter(tmp_path / f"r{rank}", rank=rank, seed=seed)
-        metric = f"eval_loss={0.5 - seed / 10}"
-        assert lorarack("publish", folder, "support", "--base", "tiny", "--metric", metric).code == 0
-    return tmp_path / "home"
+        loss = Metric(name="loss", split="validation", value=0.5 - seed / 10)
+        registry.publish(folder, "support", base="tiny", metrics=[loss])
+    return registry.home
 
 
 def one_line(answer: Answer) -> str:
