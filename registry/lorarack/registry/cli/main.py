@@ -47,3 +47,7 @@ def main() -> None:
     except LorarackError as error:
         output.complain(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
