@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.reference import check_adapter_name
@@ -31,6 +31,8 @@ class DataPlan(Value):
 
 class Recipe(Value):
     """Everything that decides a training run. Runs that differ in ``ranks`` and alpha only are one rank family."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     name: str = Field(description="the adapter that the versions belong to")
     base: str = Field(min_length=1, description="the base model: name, Hub id or folder")

@@ -48,7 +48,7 @@ class Speaker:
         said = [self._say(line) for line in lines]
         spoken = " and ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else said[0]
         parts = [self._pick(menu.OPENINGS) + spoken]
-        if self._chance(0.4):
+        if self._chance(0.35):
             parts.append(self._change_of_mind(lines))
         call: dict[str, Any] = {"items": [line.to_json() for line in lines]}
         how = self._pick(tuple(menu.LEAVING))
@@ -62,12 +62,12 @@ class Speaker:
 
     def _lines(self) -> list[_Line]:
         lines: list[_Line] = []
-        for item in self._sample(menu.MENU, self._pick((1, 2, 2))):
+        for item in self._sample(menu.MENU, self._pick((1, 2))):
             size = self._pick((None, *menu.SIZES)) if item.sized else None
             line = _Line(item, self._pick(tuple(menu.NUMBERS)), size)
-            if self._chance(0.35):
+            if self._chance(0.3):
                 line.adds = [self._pick(item.adds)]
-            if self._chance(0.35):
+            elif self._chance(0.3):
                 line.drops = [self._pick(item.drops)]
             lines.append(line)
         return lines
@@ -91,12 +91,10 @@ class Speaker:
         return self._pick(menu.RECOUNTS).format(number=menu.NUMBERS[line.number][0], items=line.noun(line.number))
 
     def _time(self) -> tuple[str, str]:
-        """A time when the house is open, 7:00 to 18:45, so that the spoken hour is never in doubt."""
-        hour = 7 + int(self._random.random() * 12)
+        hour = self._pick(menu.HOURS)
         minute = self._pick(tuple(menu.MINUTES))
-        spoken = self._pick(menu.MINUTES[minute])
-        words = spoken.format(hour=menu.HOURS[hour % 12], next=menu.HOURS[(hour + 1) % 12])
-        return words, f"{hour:02}:{minute:02}"
+        words = self._pick(menu.MINUTES[minute]).format(hour=hour)
+        return words, f"{menu.HOURS.index(hour) + 1}:{minute:02}"
 
     def _pick(self, choices: Sequence[T]) -> T:
         return choices[int(self._random.random() * len(choices))]

@@ -13,24 +13,20 @@ class Item(NamedTuple):
     sized: bool
 
 
-_MILKS = ("oat milk", "soy milk", "caramel", "cinnamon")
+_DRINK = ("oat milk", "caramel", "cinnamon")
 _DRINK_DROPS = ("sugar", "foam", "ice")
-_BREAD = ("cheese", "butter", "mustard", "tomato")
+_BREAD = ("cheese", "butter", "tomato")
 _BREAD_DROPS = ("onion", "mayo", "pickles")
-_SWEET = ("cream", "honey", "berries")
-_SWEET_DROPS = ("nuts", "icing")
 
 MENU = (
-    Item("latte", "lattes", _MILKS, _DRINK_DROPS, sized=True),
-    Item("mocha", "mochas", _MILKS, _DRINK_DROPS, sized=True),
-    Item("tea", "teas", _MILKS, _DRINK_DROPS, sized=True),
-    Item("coffee", "coffees", _MILKS, _DRINK_DROPS, sized=True),
-    Item("lemonade", "lemonades", ("mint", "honey"), _DRINK_DROPS, sized=True),
+    Item("latte", "lattes", _DRINK, _DRINK_DROPS, sized=True),
+    Item("mocha", "mochas", _DRINK, _DRINK_DROPS, sized=True),
+    Item("tea", "teas", _DRINK, _DRINK_DROPS, sized=True),
+    Item("coffee", "coffees", _DRINK, _DRINK_DROPS, sized=True),
     Item("bagel", "bagels", _BREAD, _BREAD_DROPS, sized=False),
     Item("wrap", "wraps", _BREAD, _BREAD_DROPS, sized=False),
     Item("sandwich", "sandwiches", _BREAD, _BREAD_DROPS, sized=False),
-    Item("muffin", "muffins", _SWEET, _SWEET_DROPS, sized=False),
-    Item("waffle", "waffles", _SWEET, _SWEET_DROPS, sized=False),
+    Item("burger", "burgers", _BREAD, _BREAD_DROPS, sized=False),
 )
 
 #: A number and the ways to say it. The first is what a change of mind says.
@@ -40,35 +36,26 @@ NUMBERS: dict[int, tuple[str, ...]] = {
     3: ("three",),
     4: ("four",),
     5: ("five",),
-    6: ("six", "half a dozen"),
+    6: ("six",),
 }
 
-SIZES: dict[str, tuple[str, ...]] = {"S": ("small", "little"), "L": ("large", "big")}
+SIZES: dict[str, tuple[str, ...]] = {"small": ("small", "little"), "large": ("large", "big")}
 
-HOURS = ("twelve", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
+HOURS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
-#: Minutes past the hour and how they are said; ``{hour}`` is the hour, ``{next}`` the one after it.
+#: Minutes past the hour and how they are said.
 MINUTES: dict[int, tuple[str, ...]] = {
-    0: ("{hour}", "{hour} o'clock"),
+    0: ("{hour}",),
     15: ("quarter past {hour}",),
     30: ("half past {hour}", "{hour} thirty"),
-    45: ("quarter to {next}",),
 }
 
-OPENINGS = (
-    "hi, can i get ",
-    "could we have ",
-    "i'd like ",
-    "hello, ",
-    "give me ",
-    "um, ",
-    "",
-)
+OPENINGS = ("hi, can i get ", "i'd like ", "give me ", "")
 
-ADDING = ("with {what}", "plus {what}", "add {what}")
+ADDING = ("with {what}", "plus {what}")
 DROPPING = ("no {what}", "without {what}", "hold the {what}")
-RECOUNTS = ("no wait, make that {number} {items}", "sorry, {number} {items}", "actually {number} {items}")
-REMOVALS = ("oh, skip the {items}", "actually, forget the {items}")
+RECOUNTS = ("no wait, make that {number} {items}", "sorry, {number} {items}")
+REMOVALS = ("oh, skip the {items}",)
 
 LEAVING: dict[str, tuple[str, ...]] = {
     "here": ("for here", "to eat in"),
