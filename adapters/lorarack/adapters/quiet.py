@@ -6,41 +6,37 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_LOGGERS = ("transformers", "trl", "peft", "accelerate", "datasets", "huggingface_hub", "torch")
+_LOGGERS = ("transformers", "peft", "accelerate", "torch")
+
+#: By the module that warns: their users can do nothing about how these libraries call each other.
+_WARNERS = r"(transformers|peft|accelerate|torch)(\.|$)"
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Inside, transformers, TRL and friends log errors only, show no progress bars and never ask the Hub for anything.
+    """Inside, transformers and friends log errors only, and show neither warnings nor progress bars.
 
-    Whatever this changes in the process is put back afterwards.
+    Whatever this changes in the process is put back afterwards. Warnings of anything else stay as they are.
     """
-    kept = {name: logging.getLogger(name).level for name in _LOGGERS}
-    variables = {"TOKENIZERS_PARALLELISM": "false", "TRL_EXPERIMENTAL_SILENCE": "1"}
-    before = {key: os.environ.get(key) for key in variables}
-    os.environ.update(variables)
-    from datasets.utils import logging as datasets_logging
+    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
+    parallel = os.environ.get("TOKENIZERS_PARALLELISM")
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # else tokenizers warns whenever the process forks
     from transformers.utils import logging as transformers_logging
 
     bars = transformers_logging.is_progress_bar_enabled()
     transformers_logging.disable_progress_bar()
-    had_bars = datasets_logging.is_progress_bar_enabled()
-    datasets_logging.disable_progress_bar()
     for name in _LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.filterwarnings("ignore", module=_WARNERS)
             yield
     finally:
-        for name, level in kept.items():
+        for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key, None)
-            else:
-                os.environ[key] = value
+        if parallel is None:
+            os.environ.pop("TOKENIZERS_PARALLELISM", None)
+        else:
+            os.environ["TOKENIZERS_PARALLELISM"] = parallel
         if bars:
             transformers_logging.enable_progress_bar()
-        if had_bars:
-            datasets_logging.enable_progress_bar()

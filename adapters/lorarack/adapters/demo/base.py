@@ -4,9 +4,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from lorarack.registry.errors import LorarackError, NotFound, StoreError
+from lorarack.registry.errors import LorarackError, NotFound, StoreError, Unavailable
 from lorarack.registry.registry import Registry
 from lorarack.registry.settings import home_folder
 from lorarack.registry.values import Base
@@ -33,8 +34,11 @@ def ensure_base(registry: Registry, say: Callable[[str], None] = lambda _: None)
         Conflict: the registry knows another model by this name.
     """
     folder = home_folder() / "bases" / NAME
-    if not (folder / "config.json").is_file():
-        _fill(folder, say)
+    commit = None if (folder / "config.json").is_file() else _fill(folder, say)
+    if commit is not None:
+        # Known by its Hub id too, so that adapters pushed to the Hub name it.
+        with suppress(Unavailable):
+            registry.add_base(f"{HUB_ID}@{commit}", NAME)
     try:
         known = registry.base(NAME)
         if known.path == str(folder.resolve()):
@@ -44,19 +48,25 @@ def ensure_base(registry: Registry, say: Callable[[str], None] = lambda _: None)
     return registry.add_base(str(folder), NAME)
 
 
-def _fill(folder: Path, say: Callable[[str], None]) -> None:
-    """Bring the model to ``folder``: everything into a neighbour of a temporary name first, then one rename."""
+def _fill(folder: Path, say: Callable[[str], None]) -> str | None:
+    """Bring the model to ``folder``: everything into a neighbour of a temporary name first, then one rename.
+
+    Returns:
+        The commit on the Hub that it is, if it came from there.
+    """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as workspace:
             made = Path(workspace) / "model"
-            if not _from_hub(made, say):
+            commit = _from_hub(made, say)
+            if commit is None:
                 _from_package(made, Path(workspace) / "package", say)
             try:
                 made.rename(folder)
             except OSError:
                 if not (folder / "config.json").is_file():  # else another process was faster: its copy is as good
                     raise
+            return commit
     except OSError as error:
         raise StoreError(
             f"The demo's base model cannot be written to {str(folder.parent)!r}: {error.strerror}; "
@@ -65,10 +75,10 @@ def _fill(folder: Path, say: Callable[[str], None]) -> None:
         ) from error
 
 
-def _from_hub(made: Path, say: Callable[[str], None]) -> bool:
-    """Download the original; false when the Hub cannot be reached, or not within a few seconds."""
+def _from_hub(made: Path, say: Callable[[str], None]) -> str | None:
+    """Download the original and return its commit; None when the Hub cannot be reached within a few seconds."""
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-        return False
+        return None
     from huggingface_hub import snapshot_download
 
     from lorarack.registry.hub_access.client import hub_api
@@ -77,7 +87,7 @@ def _from_hub(made: Path, say: Callable[[str], None]) -> bool:
     api = hub_api()
     try:
         with hub_errors(HUB_ID):
-            commit = api.model_info(HUB_ID, timeout=_HUB_PATIENCE).sha
+            commit = api.model_info(HUB_ID, timeout=_HUB_PATIENCE).sha or "main"
         say(f"Downloading {HUB_ID} from the Hub (270 MB).")
         with hub_errors(HUB_ID):
             snapshot_download(
@@ -91,9 +101,9 @@ def _from_hub(made: Path, say: Callable[[str], None]) -> bool:
     except LorarackError as error:
         say(f"Not from the Hub: {error.message}")
         shutil.rmtree(made, ignore_errors=True)
-        return False
+        return None
     shutil.rmtree(made / ".cache", ignore_errors=True)  # the client's own notes on the download
-    return True
+    return commit
 
 
 def _from_package(made: Path, workspace: Path, say: Callable[[str], None]) -> None:

@@ -1,6 +1,7 @@
 """From a recipe to published versions."""
 
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from lorarack.adapters.quiet import quiet_libraries
@@ -42,17 +43,13 @@ def train(
 def _train_ranks(
     inputs: Inputs, ranks: list[int], registry: Registry, progress: TrainingProgress
 ) -> dict[int, Published]:
+    _need_packages()
     with quiet_libraries():
-        try:
-            from lorarack.adapters.training.encode import encode_rows
-            from lorarack.adapters.training.model import load_tokenizer, use_all_cores
-            from lorarack.adapters.training.one_rank import Tokens, train_rank
-            from lorarack.adapters.training.origin import provenance
-        except ModuleNotFoundError as error:
-            raise UsageError(
-                f"Training needs the package {error.name!r}; install it with: pip install 'lorarack[train]'.",
-                code="not_installed",
-            ) from error
+        from lorarack.adapters.training.encode import encode_rows
+        from lorarack.adapters.training.model import load_tokenizer, use_all_cores
+        from lorarack.adapters.training.one_rank import Tokens, train_rank
+        from lorarack.adapters.training.origin import provenance
+
         use_all_cores()
         tokenizer = load_tokenizer(inputs.base)
         longest = inputs.recipe.max_length
@@ -75,6 +72,15 @@ def _train_ranks(
                     provenance=provenance(inputs, rank, outcome.best_step, outcome.wall_seconds),
                 )
         return made
+
+
+def _need_packages() -> None:
+    missing = [name for name in ("torch", "transformers", "peft", "accelerate") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"Training needs the package {missing[0]!r}; install it with: pip install 'lorarack[train]'.",
+            code="not_installed",
+        )
 
 
 def _earlier(inputs: Inputs, rank: int, registry: Registry) -> Version | None:
