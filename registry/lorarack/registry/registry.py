@@ -104,7 +104,9 @@ class Registry:
         check_text(description, "description")
         check_tags(tags)
         about = publishing.About(metrics, tags, description, provenance)
-        new, artifact = publishing.store(folder, adapter, self.base(base), about, self._blobs)
+        found = self.base(base)
+        self._writer.check_adapter(adapter, found.name)
+        new, artifact = publishing.store(folder, adapter, found, about, self._blobs)
         number, created = self._writer.add_version(new)
         return Published(version=self._numbered(adapter, number), created=created, notes=artifact.notes)
 

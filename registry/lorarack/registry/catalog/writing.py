@@ -90,6 +90,15 @@ class CatalogWriter:
 
         return self._database.write(work)
 
+    def check_adapter(self, name: str, base: str) -> None:
+        """Find out early whether ``add_version`` would refuse: before anything is stored.
+
+        Raises:
+            Conflict: the adapter stands on another base, or its name belongs to a base.
+        """
+        with self._database.reading() as session:
+            _adapter_for(session, name, base)
+
     def add_version(self, new: NewVersion) -> tuple[int, bool]:
         """Allocate a number and write the version; the first one also becomes ``default``.
 
@@ -101,7 +110,10 @@ class CatalogWriter:
         """
 
         def work(session: Session) -> tuple[int, bool]:
-            adapter = self._adapter_for(session, new)
+            adapter = _adapter_for(session, new.adapter, new.base)
+            if adapter.id is None:
+                session.add(adapter)
+                session.flush()
             query = select(VersionRow).where(VersionRow.adapter_id == adapter.id, VersionRow.digest == new.digest)
             row = session.scalar(query)
             created = row is None
@@ -180,23 +192,6 @@ class CatalogWriter:
 
         self._database.write(work)
 
-    def _adapter_for(self, session: Session, new: NewVersion) -> AdapterRow:
-        base = session.scalars(select(BaseRow).where(BaseRow.name == new.base)).one()
-        adapter = session.scalar(select(AdapterRow).where(AdapterRow.name == new.adapter))
-        if adapter is None:
-            _refuse_taken_name(session, new.adapter)
-            adapter = AdapterRow(name=new.adapter, base_id=base.id, next_number=1, created_at=_now())
-            session.add(adapter)
-            session.flush()
-        elif adapter.base_id != base.id:
-            other = session.get(BaseRow, adapter.base_id)
-            raise Conflict(
-                f"Adapter {new.adapter!r} stands on base {other.name if other else '?'!r}, not on {new.base!r}; "
-                "publish under another name.",
-                code="other_base",
-            )
-        return adapter
-
     def _insert(self, session: Session, adapter: AdapterRow, new: NewVersion) -> VersionRow:
         row = VersionRow(
             adapter_id=adapter.id,
@@ -255,6 +250,22 @@ def _count_change(session: Session) -> None:
         session.add(CounterRow(name="changes", value=1))
     else:
         counter.value += 1
+
+
+def _adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
+    """The adapter's row, or a new one that is not in the session yet."""
+    base = session.scalars(select(BaseRow).where(BaseRow.name == base_name)).one()
+    adapter = session.scalar(select(AdapterRow).where(AdapterRow.name == name))
+    if adapter is None:
+        _refuse_taken_name(session, name)
+        return AdapterRow(name=name, base_id=base.id, next_number=1, created_at=_now())
+    if adapter.base_id != base.id:
+        other = session.get_one(BaseRow, adapter.base_id)
+        raise Conflict(
+            f"Adapter {name!r} stands on base {other.name!r}, not on {base_name!r}; publish under another name.",
+            code="other_base",
+        )
+    return adapter
 
 
 def _refuse_taken_name(session: Session, name: str) -> None:
