@@ -51,7 +51,7 @@ def compare(
     from lorarack.adapters.comparison.report import as_markdown, as_table
     from lorarack.adapters.data.rows import load_rows
     from lorarack.adapters.evaluation.client import ServerClient
-    from lorarack.adapters.evaluation.run import evaluate
+    from lorarack.adapters.evaluation.run import evaluate, how_many
     from lorarack.adapters.evaluation.scores import find_score, fitting_score
     from lorarack.adapters.progress import counting
     from lorarack.registry.registry import open_registry
@@ -65,7 +65,7 @@ def compare(
         asked = subjects(versions, base if base_too else None)
         address = url or _started(stack, base.name, opened.home, serve_flags)
         client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
-        with counting("asking", len(asked) * len(rows)) as done:
+        with counting("asking", how_many(asked, rows)) as done:
             evaluation = evaluate(asked, rows, chosen, client, done)
         stack.close()
         record(opened, evaluation, versions)

@@ -74,6 +74,9 @@ def serving(
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
+            env={
+                name: value for name, value in os.environ.items() if name != "VLLM_API_KEY"
+            },  # ours alone, on loopback
             start_new_session=True,  # Ctrl-C reaches us alone, and we stop the server in order
         )
         try:

@@ -77,6 +77,13 @@ def test_a_version_that_does_not_beat_the_base_is_said_not_to() -> None:
     assert decide([line(0, rights(10)), line(4, rights(80)), line(16, rights(81))], binary=True).warnings == ()
 
 
+def test_a_base_that_answered_fewer_rows_is_paired_with_those() -> None:
+    """Of 96 rows the base got each fourth, and was right where the version is: no gain shown."""
+    ranked = [line(4, [1.0, 0.0, 0.0, 0.0] * 24), line(16, [1.0, 0.0, 0.0, 0.0] * 24)]
+    base = line(0, [1.0] * 24).model_copy(update={"every": 4})
+    assert "(+0.0 points" in decide([base, *ranked], binary=True).warnings[0]
+
+
 def test_answers_that_were_cut_off_are_mentioned() -> None:
     verdict = decide([line(4, rights(80), cut_off=3), line(16, rights(81))], binary=True)
     assert "3 of orders@4 (rank 4)" in verdict.warnings[0]

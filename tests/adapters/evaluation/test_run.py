@@ -8,7 +8,7 @@ from tests.adapters.openai_stand_in import Said, openai_server
 from lorarack.adapters.data.rows import Row, Rows
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate
+from lorarack.adapters.evaluation.run import evaluate, how_many
 from lorarack.adapters.evaluation.scores import find_score
 from lorarack.registry.errors import Conflict
 
@@ -41,6 +41,25 @@ def test_each_row_goes_to_all_before_the_next_and_each_answer_is_scored_under_it
     assert Evaluation.model_validate_json(found.model_dump_json()) == found
     with pytest.raises(KeyError):
         found.of("a@3")
+
+
+def test_a_yardstick_is_asked_fewer_rows_and_pairs_with_the_right_ones() -> None:
+    """The base gets rows 0, 2 and 4; the versions get all."""
+    subjects = (*SUBJECTS[:2], SUBJECTS[2].model_copy(update={"every": 2}))
+    with openai_server(answer) as server:
+        found = evaluate(subjects, ROWS, find_score("exact_match"), ServerClient(server.url, at_once=1))
+    assert [body["prompt"] for body in server.asked if body["model"] == "base"] == ["say 0", "say 2", "say 4"]
+    assert [len(result.answers) for result in found.results] == [5, 5, 3]
+    assert how_many(subjects, ROWS) == len(server.asked) == 13
+
+
+def test_a_version_can_be_asked_for_by_any_reference_to_it() -> None:
+    """The request names a@r4; what answers must be a@1 all the same."""
+    subject = SUBJECTS[0].model_copy(update={"asked_as": "a@r4"})
+    with openai_server(lambda _: Said("0", model="a@1")) as server:
+        found = evaluate([subject], ROWS, find_score("exact_match"), ServerClient(server.url))
+    assert {body["model"] for body in server.asked} == {"a@r4"}
+    assert found.of("a@1").mean == 0.2
 
 
 @pytest.mark.parametrize("said", [Said("1", model="a@9"), Said("1", headers={"x-lorarack-digest": "sha256:other"})])

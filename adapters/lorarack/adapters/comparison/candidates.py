@@ -13,6 +13,7 @@ class Candidate(Value):
     model: str
     rank: int
     scores: tuple[float, ...]
+    every: int = 1  # the scores are of each so-manieth row
     score: Interval
     cut_off: int
     validation_loss: float | None = None
@@ -47,7 +48,13 @@ def candidates(evaluation: Evaluation, versions: Sequence[Version]) -> tuple[Can
 def _line(result: Answers, version: Version | None, binary: bool) -> Candidate:
     scores = result.scores
     interval = wilson(scores) if binary else bootstrap(scores)
-    common = {"model": result.subject.model, "scores": scores, "score": interval, "cut_off": result.cut_off}
+    common = {
+        "model": result.subject.model,
+        "scores": scores,
+        "every": result.subject.every,
+        "score": interval,
+        "cut_off": result.cut_off,
+    }
     if version is None:
         return Candidate(rank=0, **common)
     return Candidate(

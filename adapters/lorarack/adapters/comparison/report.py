@@ -58,7 +58,8 @@ def as_markdown(comparison: Comparison) -> str:
 def _cells(line: Candidate) -> Sequence[str]:
     """One text for each column but the last."""
     if line.is_base:
-        return (line.model, "base", share(line.score), "–", "–", "–", "–")
+        fewer = f", {len(line.scores)} rows" if line.every > 1 else ""
+        return (line.model, "base", share(line.score) + fewer, "–", "–", "–", "–")
     return (
         line.model,
         str(line.rank),

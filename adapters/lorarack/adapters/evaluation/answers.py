@@ -1,16 +1,20 @@
 """The values of an evaluation: who was asked, what came back, what it was worth."""
 
+from pydantic import Field
+
 from lorarack.registry.values import Dataset, Value
 
 
 class Subject(Value):
     """Who is asked: an exact version (``orders@2``), or the base by its plain name.
 
-    ``asked_as`` is another reference to the same version (``orders@r16``), to be used in the requests.
+    ``asked_as`` is another reference to the same version (``orders@r16``), to be used in the requests. With ``every`` only
+    each so-manieth row is asked, from the first on: enough for a base that stands beside as a yardstick.
     """
 
     model: str
     asked_as: str | None = None
+    every: int = Field(default=1, ge=1)
     digest: str | None = None  # of the version; None for the base
 
 
@@ -34,14 +38,14 @@ class Answer(Value):
 
 
 class Answers(Value):
-    """All answers of one subject, in the order of the rows."""
+    """All answers of one subject, in the order of the rows that it was asked."""
 
     subject: Subject
     answers: tuple[Answer, ...]
 
     @property
     def scores(self) -> tuple[float, ...]:
-        """The scores, in the order of the rows."""
+        """The scores, in the order of the answers."""
         return tuple(answer.score for answer in self.answers)
 
     @property

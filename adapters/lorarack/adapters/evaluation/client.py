@@ -84,9 +84,14 @@ class ServerClient:
             root = self.url.rstrip("/").removesuffix("/v1")
             headers = {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
             limits = httpx.Limits(max_connections=self.at_once)
+            outside = httpx.URL(root).host not in (
+                "127.0.0.1",
+                "::1",
+                "localhost",
+            )  # else a proxy has no business here
             timeout = httpx.Timeout(_LONGEST, connect=10.0)
             async with httpx.AsyncClient(
-                base_url=f"{root}/v1/", headers=headers, limits=limits, timeout=timeout
+                base_url=f"{root}/v1/", headers=headers, limits=limits, timeout=timeout, trust_env=outside
             ) as http:
                 return await work(http)
 

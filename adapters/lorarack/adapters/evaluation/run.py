@@ -17,7 +17,7 @@ def evaluate(
     client: ServerClient,
     done: Callable[[int], None] = lambda _: None,
 ) -> Evaluation:
-    """Ask every row of every subject, and score the answers.
+    """Ask the rows of every subject, and score the answers.
 
     The requests go out row by row, each row to all subjects before the next, so that every batch of the engine holds
     them all: what load or noise there is falls on all alike.
@@ -27,24 +27,28 @@ def evaluate(
         rows: what, and the answers expected.
         score: what an answer is worth.
         client: the server.
-        done: called after each answer with the number of answers so far, of ``len(subjects) * len(rows)``.
+        done: called after each answer with the number of answers so far, of ``how_many(subjects, rows)``.
 
     Raises:
         Conflict: the server answered with another version than was asked for. Else like ``ServerClient.ask``.
     """
-    asked = [(subject, row) for row in rows for subject in subjects]
+    asked = [(subject, row) for place, row in enumerate(rows) for subject in subjects if place % subject.every == 0]
     replies = client.ask([Question(subject.asked_as or subject.model, row) for subject, row in asked], done)
-    scored = [_scored(subject, row, reply, score) for (subject, row), reply in zip(asked, replies, strict=True)]
+    scored: dict[str, list[Answer]] = {subject.model: [] for subject in subjects}
+    for (subject, row), reply in zip(asked, replies, strict=True):
+        scored[subject.model].append(_scored(subject, row, reply, score))
     return Evaluation(
         score=score.name,
         binary=score.binary,
         dataset=Dataset(split="test", name=rows.name, rows=len(rows), digest=rows.digest),
         max_tokens=client.max_tokens,
-        results=tuple(
-            Answers(subject=subject, answers=tuple(scored[place :: len(subjects)]))
-            for place, subject in enumerate(subjects)
-        ),
+        results=tuple(Answers(subject=subject, answers=tuple(scored[subject.model])) for subject in subjects),
     )
+
+
+def how_many(subjects: Sequence[Subject], rows: Rows) -> int:
+    """The number of questions in an evaluation."""
+    return sum(-(-len(rows) // subject.every) for subject in subjects)
 
 
 def _scored(subject: Subject, row: Row, reply: Reply, score: Score) -> Answer:

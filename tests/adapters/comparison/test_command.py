@@ -1,0 +1,108 @@
+"""``lorarack compare`` against a real HTTP server that stands in for the engine."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.adapters.openai_stand_in import Said, openai_server
+from tests.command_line import lorarack
+
+from lorarack.adapters.data.rows import load_rows
+from lorarack.registry import open_registry
+
+ROWS = 40
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "heldout.jsonl"
+    rows = [{"prompt": f"say {n}", "completion": json.dumps({"n": n})} for n in range(ROWS)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def answer(body: dict[str, Any]) -> Said:
+    """Rank 4 knows nearly all, rank 2 half, the base nothing."""
+    number = int(body["prompt"].removeprefix("say "))
+    right = {"orders@2": number != 7, "orders@1": number % 2 == 0}.get(body["model"], False)
+    return Said(f'{{ "n": {number} }}' if right else "no")
+
+
+def test_the_better_version_is_kept_and_the_scores_become_metrics(home: Path, data: Path) -> None:
+    with openai_server(answer) as server:
+        said = lorarack(
+            "compare", "orders@r2", "orders@r4", "--data", data, "--base-too", "--url", server.url,
+            "--registry", home, "--json",
+        )  # fmt: skip
+    found = said.json()
+    assert found["score"] == "json_exact", "chosen because every completion is JSON"
+    assert found["verdict"]["keep"] == "orders@2"
+    assert [entry["model"] for entry in found["candidates"]] == ["tiny", "orders@1", "orders@2"]
+    assert [entry["score"]["mean"] for entry in found["candidates"]] == [0, 0.5, 0.975]
+    assert [entry["validation_loss"] for entry in found["candidates"]] == [None, 0.3, 0.2]
+    assert len(server.asked) == 3 * ROWS
+    with open_registry(home) as registry:
+        metric = registry.resolve("orders@2").metric("json_exact", "test")
+        assert metric is not None
+        assert (metric.value, metric.dataset, metric.higher_is_better) == (0.975, load_rows(data).digest, True)
+        assert registry.resolve("orders").number == 1, "an alias moves only on purpose"
+
+
+def test_people_get_a_table_or_markdown(home: Path, data: Path) -> None:
+    with openai_server(answer) as server:
+        common = ("compare", "orders@1", "orders@2", "--data", data, "--url", server.url, "--registry", home)
+        table, markdown = lorarack(*common), lorarack(*common, "--markdown", "--score", "json_f1")
+    assert (table.code, markdown.code) == (0, 0), (table, markdown)
+    assert "Keep orders@2 (rank 4): it answers 19 more of 40 rows right" in table.out
+    assert markdown.out.startswith("| version | rank | json_f1, 95 % CI |")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["orders@1"], 2, "two different versions or more; name another"),
+        (["orders@1", "orders"], 2, "(orders@1 and orders is orders@1)"),
+        (["orders@1", "other@1"], 1, "orders@1 stands on 'tiny' and other@1 on 'another'"),
+        (["orders@1", "orders@9"], 1, "has nothing at '@9'"),
+        (["orders@1", "Orders!"], 2, "is not a reference"),
+        (["orders@1", "orders@2", "--score", "rouge"], 2, "There is no score 'rouge'"),
+        (["orders@1", "orders@2", "--serve", "--x"], 2, "with --url leave it out"),
+        (["orders@1", "orders@2"], 1, "No server answers at http://127.0.0.1:1"),
+    ],
+)
+def test_bad_input_is_one_sentence(home: Path, data: Path, arguments: list[str], code: int, sentence: str) -> None:
+    said = lorarack("compare", *arguments, "--data", data, "--url", "http://127.0.0.1:1", "--registry", home)
+    assert said.code == code, said
+    assert sentence in said.err
+    assert said.err.count("\n") == 1, "one sentence, no traceback"
+    assert said.out == ""
+
+
+@pytest.mark.parametrize("content", ["", "not JSON\n", None])
+def test_bad_data_is_one_sentence(home: Path, tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "bad.jsonl"
+    if content is not None:
+        path.write_text(content)
+    said = lorarack("compare", "orders@1", "orders@2", "--data", path, "--registry", home)
+    assert said.code in (1, 2)
+    assert "bad.jsonl" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_when_the_server_fails_midway_nothing_is_recorded(home: Path, data: Path) -> None:
+    def failing(body: dict[str, Any]) -> Said:
+        return Said("slots are full", status=503) if body["prompt"] == "say 30" else answer(body)
+
+    with openai_server(failing) as server:
+        said = lorarack("compare", "orders@1", "orders@2", "--data", data, "--url", server.url, "--registry", home)
+    assert said.code == 1
+    assert "503: slots are full" in said.err
+    with open_registry(home) as registry:
+        assert all(version.metric("json_exact", "test") is None for version in registry.versions("orders"))
+
+
+def test_flags_that_cannot_be_split_are_refused_before_anything_starts(home: Path, data: Path) -> None:
+    said = lorarack("compare", "orders@1", "orders@2", "--data", data, "--registry", home, "--serve", "--x 'y")
+    assert said.code == 2
+    assert "cannot be split into flags" in said.err
