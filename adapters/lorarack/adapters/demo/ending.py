@@ -1,12 +1,12 @@
 """What the demo leaves behind, and what to try next."""
 
+import json
 import shlex
 import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
@@ -25,10 +25,19 @@ SERVE_FLAGS = (
 
 def command() -> str:
     """How this shell calls ``lorarack``: by its name where the name finds this very installation."""
-    here = Path(sys.executable).with_name("lorarack")
-    found = shutil.which("lorarack")
-    if found and Path(found).resolve() == here.resolve():
-        return "lorarack"
+    return _call("lorarack")
+
+
+def python() -> str:
+    """How this shell calls the Python that runs this."""
+    return _call("python")
+
+
+def _call(name: str) -> str:
+    here = Path(sys.executable).with_name(name)
+    found = shutil.which(name)
+    if found and Path(found).absolute() == here.absolute():
+        return name
     try:
         return str(here.relative_to(Path.cwd()))
     except ValueError:
@@ -49,28 +58,27 @@ def left_behind(where: Places) -> Table:
     return lines
 
 
-def next_steps(adapter: str, base: str, system: str, question: str) -> RenderableType:
-    """Commands to copy."""
+def next_steps(adapter: str, base: str, system: str, question: str) -> list[tuple[str, str]]:
+    """Commands to copy, each with what it does."""
     lorarack = command()
-    message = f'{{"role": "system", "content": "{system}"}}, {{"role": "user", "content": "{question}"}}'
-    body = f'{{"model": "{adapter}@r4", "messages": [{message}]}}'
-    commands = (
-        ("Look around", f"{lorarack} list {adapter}"),
-        ("Serve again", f"{lorarack} serve {base} {shlex.join(SERVE_FLAGS)}"),
-        ("Ask", f"{lorarack} ask {adapter} {shlex.quote(question)} --system {shlex.quote(system)}"),
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    body = json.dumps({"model": f"{adapter}@r4", "messages": messages}, ensure_ascii=False)
+    client = 'OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")'
+    call = f"{client}.chat.completions.create(model={adapter!r}, messages={messages!r}, temperature=0)"
+    program = f"from openai import OpenAI; print({call}.choices[0].message.content)"
+    return [
+        ("look around", f"{lorarack} list {adapter}"),
+        ("why this one", f"{lorarack} alias history {adapter}"),
+        ("serve again", f"{lorarack} serve {base} {shlex.join(SERVE_FLAGS)}"),
+        ("ask it", f"{lorarack} ask {adapter} {shlex.quote(question)} --system {shlex.quote(system)}"),
         (
-            "With curl",
-            "curl http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' -d "
-            + shlex.quote(body),
+            "with curl",
+            "curl http://127.0.0.1:8000/v1/chat/completions "
+            f"-H 'content-type: application/json' -d {shlex.quote(body)}",
         ),
-        (
-            "With Python",
-            'from openai import OpenAI\nOpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")'
-            f'.chat.completions.create(model="{adapter}", messages=[{message}])',
-        ),
-        ("Publish", push_command(adapter)),
-    )
-    return Group(*(line for title, text in commands for line in (f"[dim]{title}:[/dim]", f"  {escape(text)}")))
+        ("with Python", f"{python()} -c {shlex.quote(program)}"),
+        ("publish", push_command(adapter)),
+    ]
 
 
 def push_command(adapter: str) -> str:

@@ -1,7 +1,7 @@
 """How the demo speaks: numbered steps, what each found, and how long it took."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console, RenderableType
@@ -42,4 +42,12 @@ class Stage:
 
     def show(self, what: RenderableType) -> None:
         """A table, or text with markup."""
-        self._console.print(Padding(what, (0, 0, 0, _INDENT)) if not isinstance(what, str) else " " * _INDENT + what)
+        if isinstance(what, str):
+            self._console.print(" " * _INDENT + what)
+        else:  # the consoles of the command line never break lines; padding would cut what is too long
+            self._console.print(Padding(what, (0, 0, 0, _INDENT)), soft_wrap=False)
+
+    def copyable(self, commands: Iterable[tuple[str, str]]) -> None:
+        """Commands with what each does; a command is one line however long it is."""
+        for does, text in commands:
+            self._console.print(f"[dim]{escape(does)}[/dim]\n  {escape(text)}", soft_wrap=True)

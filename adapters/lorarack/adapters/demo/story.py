@@ -53,7 +53,7 @@ def tell(stage: Stage) -> dict[str, Any]:
         with stage.step("The end: the server is stopped, everything is kept"):
             stage.show(left_behind(places()))
     stage.show(times(stage.seconds, stage.total, memory.bytes))
-    stage.show(next_steps(kept.adapter, base.name, TASK.system, _example()))
+    stage.copyable(next_steps(kept.adapter, base.name, TASK.system, _example()))
     return {
         "comparison": comparison.to_json(),
         "kept": kept.reference,
