@@ -6,14 +6,17 @@ To add one, append a ``Case`` to a list in ``tests/bad_input/``, or a list to ``
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.bad_input import registry
+from tests.bad_input import hub, registry
 from tests.bad_input.world import Case, World, make_world
 from tests.command_line import lorarack
+from tests.hub_stand_in.hub import Hub
+from tests.hub_stand_in.server import running
 
-CASES = [*registry.CASES]
+CASES = [*registry.CASES, *hub.CASES]
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +26,18 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[Hub]:
+    from huggingface_hub import close_session
+
+    with running(Hub()) as started:
+        yield started
+        close_session()
+
+
 @pytest.fixture
-def world(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(template: Path, server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    hub.set_up(server, tmp_path / "hub", monkeypatch)
     shutil.copytree(template, tmp_path / "world", symlinks=True)
     monkeypatch.setenv("LORARACK_REGISTRY", str(tmp_path / "world" / "home"))
     monkeypatch.setenv("LORARACK_HOME", str(tmp_path / "world" / "home"))

@@ -12,6 +12,7 @@ _OTHER_WISHES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HUGGING_FACE_HUB_TOK
 def use_in_this_process(hub: Hub, monkeypatch: pytest.MonkeyPatch, home: Path, token: str | None) -> None:
     """Settings for a client in this process: the environment, and those constants that it reads only when imported."""
     from huggingface_hub import constants
+    from huggingface_hub.utils.tqdm import progress_bar_states
 
     for name in _OTHER_WISHES:
         monkeypatch.delenv(name, raising=False)
@@ -32,6 +33,7 @@ def use_in_this_process(hub: Hub, monkeypatch: pytest.MonkeyPatch, home: Path, t
     (home / "agents.json").write_text("{}")  # or it would ask the public Hub for that list
     for name, value in settings.items():
         monkeypatch.setattr(constants, name, value)
+    monkeypatch.setitem(progress_bar_states, "_global", False)
 
 
 def environment(hub: Hub, home: Path, token: str | None) -> dict[str, str]:

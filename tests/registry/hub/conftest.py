@@ -1,15 +1,15 @@
 """The stand-in for the Hub with one account, and the real client set to it."""
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests import command_line
 from tests.hub_stand_in.client import use_in_this_process
 from tests.hub_stand_in.hub import Hub
 from tests.hub_stand_in.server import running
-from tests.tiny import tiny_adapter
+from tests.tiny import change_config, tiny_adapter
 
 from lorarack.registry import Base, Dataset, Metric, Provenance, Published, Registry, open_registry
 
@@ -73,6 +73,14 @@ def elsewhere(hub: Hub, homes: Path, base_folder: Path, tmp_path: Path) -> Itera
 
 
 @pytest.fixture
+def theirs(hub: Hub, tmp_path: Path) -> Path:
+    """A repository ``stranger/theirs`` as PEFT alone would push it; tests spoil the folder and seed it again."""
+    folder = change_config(tiny_adapter(tmp_path / "theirs", seed=5), base_model_name_or_path="acme/tiny-base")
+    hub.seed("stranger/theirs", folder)
+    return folder
+
+
+@pytest.fixture
 def hub_base(hub: Hub, registry: Registry, base_folder: Path) -> Base:
     """The tiny base, which the registry knows by its folder, also known by its id on the Hub."""
     hub.seed("acme/tiny-base", base_folder)
@@ -98,18 +106,13 @@ def orders(registry: Registry, hub_base: Base, tmp_path: Path) -> Published:
 
 
 @pytest.fixture
-def lorarack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path) -> Command:
+def lorarack(monkeypatch: pytest.MonkeyPatch, home: Path) -> Command:
     """Runs the command line on the registry; gives exit code, stdout and stderr."""
-    from lorarack.registry.cli.main import main
+    monkeypatch.setenv("LORARACK_REGISTRY", str(home))
 
-    def run(*argv: str) -> tuple[int, str, str]:
-        monkeypatch.setenv("LORARACK_REGISTRY", str(home))
-        monkeypatch.setattr(sys, "argv", ["lorarack", *argv])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        caught = capsys.readouterr()
-        return int(stopped.value.code or 0), caught.out, caught.err
+    def run(*arguments: str) -> tuple[int, str, str]:
+        answer = command_line.lorarack(*arguments)
+        return answer.code, answer.out, answer.err
 
     return run
 

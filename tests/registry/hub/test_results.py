@@ -62,6 +62,13 @@ def test_a_strangers_card_says_nothing(front: str) -> None:
     assert (claims.metrics, claims.tags, claims.description) == ((), {}, None)
 
 
+def test_halves_of_characters_are_replaced() -> None:
+    """YAML can spell what no database can store; a stranger must not be able to stop a pull with it."""
+    front = f'lorarack: {{digest: \'{DIGEST}\', tags: {{"k\\uD800": "v\\uD800"}}, description: "d\\uD800"}}'
+    claims = read_claims(f"---\n{front}\n---\n", DIGEST)
+    assert (claims.tags, claims.description) == ({"k?": "v?"}, "d?")
+
+
 @given(st.text())
 def test_any_text_can_be_a_card(text: str) -> None:
     assert read_claims(text, DIGEST).metrics == ()

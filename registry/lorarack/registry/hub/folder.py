@@ -36,7 +36,7 @@ def write_folder(
     registry.fetch(version, folder)
     try:
         with disk_errors():
-            (folder / CARD).write_text(card, encoding="utf-8")
+            (folder / CARD).write_bytes(card.encode(errors="replace"))
     except BaseException:
         remove_tree(folder)
         raise

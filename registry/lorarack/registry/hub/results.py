@@ -84,12 +84,7 @@ def read_claims(card: str, digest: str) -> Claims:
     results = data.get("eval_results")
     listed = results[:_MAX_METRICS] if isinstance(results, list) else []
     metrics = [metric for result in listed if isinstance(result, EvalResult) and (metric := _metric(result))]
-    description = block.get("description")
-    return Claims(
-        metrics=tuple(metrics),
-        tags=_tags(block.get("tags")),
-        description=description[:_MAX_TEXT] if isinstance(description, str) else None,
-    )
+    return Claims(tuple(metrics), _tags(block.get("tags")), _text(block.get("description")))
 
 
 def _metric(result: "EvalResult") -> Metric | None:
@@ -110,6 +105,10 @@ def _metric(result: "EvalResult") -> Metric | None:
 
 def _tags(found: object) -> dict[str, str]:
     pairs = list(found.items())[:_MAX_TAGS] if isinstance(found, dict) else []
-    return {
-        key[:_MAX_TEXT]: value[:_MAX_TEXT] for key, value in pairs if isinstance(key, str) and isinstance(value, str)
-    }
+    texts = {_text(key): _text(value) for key, value in pairs}
+    return {key: value for key, value in texts.items() if key is not None and value is not None}
+
+
+def _text(found: object) -> str | None:
+    """A text of bearable length; YAML can also spell halves of surrogate pairs, which nobody can store."""
+    return found[:_MAX_TEXT].encode(errors="replace").decode() if isinstance(found, str) else None
