@@ -1,11 +1,14 @@
 """``lorarack push`` and ``lorarack pull`` on the command line."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from tests.hub_stand_in.client import environment
 from tests.hub_stand_in.hub import Hub
-from tests.registry.hub.conftest import Command
+from tests.registry.hub.conftest import TOKEN, Command
 
 from lorarack.registry import Published
 from lorarack.registry.hub.push import push
@@ -99,3 +102,25 @@ def test_help_shows_an_example(lorarack: Command, command: str) -> None:
     code, out, _ = lorarack(command, "--help")
     assert code == 0
     assert f"Example: lorarack {command}" in out
+
+
+def test_a_process_of_its_own_reads_the_same_environment(
+    hub: Hub, home: Path, orders: Published, tmp_path: Path
+) -> None:
+    """Nothing here depends on settings of this process: address and token come from the environment, and offline is heeded."""
+    settings = environment(hub, tmp_path / "hf", TOKEN)
+
+    def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "lorarack.registry.cli.main", *arguments, "--registry", str(home)]
+        return subprocess.run(command, env=settings | more, capture_output=True, text=True, timeout=120, check=False)
+
+    pushed = run("push", "orders", "acme/orders")
+    assert pushed.returncode == 0, pushed.stderr
+    assert f"{hub.url}/acme/orders" in pushed.stdout
+    pulled = run("pull", "acme/orders", "copy", "--json")
+    assert pulled.returncode == 0, pulled.stderr
+    assert json.loads(pulled.stdout)["digest"] == orders.version.digest
+    offline = run("pull", "acme/orders", "copy", HF_HUB_OFFLINE="1")
+    assert (offline.returncode, offline.stdout) == (1, "")
+    assert "HF_HUB_OFFLINE is set" in offline.stderr
+    assert TOKEN not in pushed.stdout + pushed.stderr + pulled.stderr + offline.stderr
