@@ -62,6 +62,7 @@ def train_rank(inputs: Inputs, tokens: Tokens, rank: int, folder: Path, progress
             progress.end()
         watch.restore_best()
         model.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; lorarack fills one when it pushes
     digests = inputs.train.digest, inputs.validation.digest
     finals = (
         Metric(name="loss", split="train", value=watch.train_loss(), dataset=digests[0]),

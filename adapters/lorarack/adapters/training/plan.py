@@ -33,3 +33,16 @@ def make_plan(recipe: Recipe, train_rows: int) -> Plan:
         eval_every=recipe.eval_every or math.ceil(steps / _VALIDATIONS),
         log_every=math.ceil(steps / _CURVE_POINTS),
     )
+
+
+def rate_at(step: int, plan: Plan, schedule: str) -> float:
+    """The learning rate of a step (counted from 0) as a share of the peak: up in equal parts, then down towards 0.
+
+    Unlike the usual schedules it starts above zero and ends above zero: a step without a rate would be a step lost.
+    """
+    if step < plan.warmup_steps:
+        return (step + 1) / (plan.warmup_steps + 1)
+    if schedule == "constant":
+        return 1.0
+    done = (step - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
+    return (1 + math.cos(math.pi * done)) / 2 if schedule == "cosine" else 1 - done

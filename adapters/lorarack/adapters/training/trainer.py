@@ -1,14 +1,17 @@
 """transformers' Trainer with lorarack's loss and validation."""
 
+from functools import partial
 from typing import Any
 
+import torch
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, TrainerCallback
 
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.encode import Encoded
 from lorarack.adapters.training.loss import Batch, Collator, completion_loss, mean_loss
-from lorarack.adapters.training.plan import Plan
+from lorarack.adapters.training.plan import Plan, rate_at
 
 
 class CompletionTrainer(Trainer):
@@ -36,6 +39,13 @@ class CompletionTrainer(Trainer):
         self.model_accepts_loss_kwargs = True  # compute_loss divides by num_items_in_batch itself
         self._validation = validation
         self._pad = pad
+        self._rate = partial(rate_at, plan=plan, schedule=recipe.schedule)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """The recipe's schedule."""
+        if self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._rate)
+        return self.lr_scheduler
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -56,15 +66,11 @@ class CompletionTrainer(Trainer):
 
 
 def _arguments(recipe: Recipe, plan: Plan, workspace: str) -> TrainingArguments:
-    import torch
-
     return TrainingArguments(
         output_dir=workspace,
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation,
         learning_rate=recipe.learning_rate,
-        lr_scheduler_type="constant_with_warmup" if recipe.schedule == "constant" else recipe.schedule,
-        warmup_steps=plan.warmup_steps,
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         max_steps=plan.steps,

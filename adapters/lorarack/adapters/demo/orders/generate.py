@@ -8,7 +8,7 @@ from lorarack.adapters.demo.orders.facts import TASK
 from lorarack.adapters.demo.orders.grammar import Speaker
 
 SEED = 20260
-SPLITS = {"train": 320, "validation": 48, "heldout": 96}
+SPLITS = {"train": 256, "validation": 48, "heldout": 96}
 
 
 def make_rows(seed: int = SEED) -> dict[str, list[str]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
@@ -13,24 +13,23 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Line:
-    item: menu.Item
     number: int
     size: str | None
-    adds: list[str] = field(default_factory=list)
-    drops: list[str] = field(default_factory=list)
+    item: menu.Item
+    note: str | None
+    said_note: str | None
 
     def to_json(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"item": self.item.name, "n": self.number}
-        if self.size:
-            found["size"] = self.size
-        if self.adds:
-            found["add"] = self.adds
-        if self.drops:
-            found["no"] = self.drops
+        found: dict[str, Any] = {
+            "n": self.number,
+            "item": f"{self.size} {self.item.name}" if self.size else self.item.name,
+        }
+        if self.note:
+            found["note"] = self.note
         return found
 
-    def noun(self, number: int) -> str:
-        return self.item.name if number == 1 else self.item.plural
+    def noun(self) -> str:
+        return self.item.name if self.number == 1 else self.item.plural
 
 
 class Speaker:
@@ -64,21 +63,24 @@ class Speaker:
         lines: list[_Line] = []
         for item in self._sample(menu.MENU, self._pick((1, 2))):
             size = self._pick((None, *menu.SIZES)) if item.sized else None
-            line = _Line(item, self._pick(tuple(menu.NUMBERS)), size)
-            if self._chance(0.3):
-                line.adds = [self._pick(item.adds)]
-            elif self._chance(0.3):
-                line.drops = [self._pick(item.drops)]
-            lines.append(line)
+            note, said = self._note(item) if self._chance(0.5) else (None, None)
+            lines.append(_Line(self._pick(tuple(menu.NUMBERS)), size, item, note, said))
         return lines
+
+    def _note(self, item: menu.Item) -> tuple[str, str]:
+        if self._chance(0.5):
+            what = self._pick(item.adds)
+            return what, self._pick(menu.ADDING).format(what=what)
+        what = self._pick(item.drops)
+        return f"no {what}", self._pick(menu.DROPPING).format(what=what)
 
     def _say(self, line: _Line) -> str:
         words = [self._pick(menu.NUMBERS[line.number])]
         if line.size:
             words.append(self._pick(menu.SIZES[line.size]))
-        words.append(line.noun(line.number))
-        words.extend(self._pick(menu.ADDING).format(what=what) for what in line.adds)
-        words.extend(self._pick(menu.DROPPING).format(what=what) for what in line.drops)
+        words.append(line.noun())
+        if line.said_note:
+            words.append(line.said_note)
         return " ".join(words)
 
     def _change_of_mind(self, lines: list[_Line]) -> str:
@@ -86,9 +88,9 @@ class Speaker:
         line = self._pick(lines)
         if len(lines) > 1 and self._chance(0.4):
             lines.remove(line)
-            return self._pick(menu.REMOVALS).format(items=line.noun(line.number))
+            return self._pick(menu.REMOVALS).format(items=line.noun())
         line.number = self._pick([number for number in menu.NUMBERS if number != line.number])
-        return self._pick(menu.RECOUNTS).format(number=menu.NUMBERS[line.number][0], items=line.noun(line.number))
+        return self._pick(menu.RECOUNTS).format(number=menu.NUMBERS[line.number][0], items=line.noun())
 
     def _time(self) -> tuple[str, str]:
         hour = self._pick(menu.HOURS)
