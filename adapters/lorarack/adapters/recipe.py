@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -132,7 +133,7 @@ def load_recipe(path: Path) -> Recipe:
     recipe = parse_recipe(text)
     here = path.resolve().parent
     moved = {
-        key: str(here / value)
+        key: os.path.normpath(here / value)
         for key, value in recipe.data.model_dump().items()
         if key in ("train", "validation", "test") and value is not None
     }

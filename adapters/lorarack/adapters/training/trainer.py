@@ -43,8 +43,8 @@ class CompletionTrainer(Trainer):
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The recipe's schedule."""
-        if self.lr_scheduler is None:
-            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._rate)
+        if getattr(self, "lr_scheduler", None) is None:
+            self.lr_scheduler: Any = LambdaLR(optimizer or self.optimizer, self._rate)
         return self.lr_scheduler
 
     def compute_loss(
