@@ -3,8 +3,12 @@
 import logging
 from pathlib import Path
 
+import pytest
+from pydantic import ValidationError
+
 from lorarack.registry.errors import EngineError
 from lorarack.server.faults import FaultNotes, first_fault, sentence
+from lorarack.server.settings import ServingSettings
 
 
 def log_failure(folder: Path, error: Exception) -> None:
@@ -32,4 +36,7 @@ def test_no_fault_is_none(tmp_path: Path) -> None:
 def test_sentences_name_the_type_only_where_it_says_more() -> None:
     assert sentence(EngineError("It stopped.")) == "It stopped."
     assert sentence(KeyError()) == "KeyError"
+    with pytest.raises(ValidationError) as refused:
+        ServingSettings.model_validate({"registry": 7})
+    assert sentence(refused.value) == "Input should be a valid string"
     assert sentence(OSError("\n\n first \n second")) == "OSError: first"

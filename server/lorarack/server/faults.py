@@ -3,6 +3,8 @@
 import logging
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from lorarack.registry.errors import LorarackError
 
 
@@ -33,6 +35,8 @@ def first_fault(folder: Path) -> str | None:
 
 def sentence(error: BaseException) -> str:
     """An exception in one line: its first line of text, and its type where that says more."""
+    if isinstance(error, ValidationError):  # pydantic's first line only counts the errors
+        return str(error.errors()[0]["msg"]).partition("\n")[0]
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     if isinstance(error, LorarackError):
         return text
