@@ -70,6 +70,8 @@ def openai_server(answer: Callable[[dict[str, Any]], Said]) -> Iterator[StandIn]
             """Say nothing."""
 
     class Server(ThreadingHTTPServer):
+        request_queue_size = 1024  # connections come all at once
+
         def handle_error(self, *_: object) -> None:
             """A client that gave up is none of our business; what goes wrong in ``answer`` reaches the client as a hang-up."""
 

@@ -34,7 +34,7 @@ def compare(
     serve_flags: Annotated[
         str, typer.Option("--serve", metavar="FLAGS", help="Flags for the server that is started, in quotes.")
     ] = "",
-    at_once: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at a time.")] = 16,
+    at_once: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at a time.")] = 64,
     max_tokens: Annotated[int, typer.Option(min=1, help="Where an answer is cut off.")] = 256,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
     registry: RegistryOption = None,

@@ -17,7 +17,7 @@ SERVE_FLAGS = (
     "--enforce-eager",
     "--kv-cache-memory-bytes", "512M",
     "--max-model-len", "1024",
-    "--max-num-seqs", "32",
+    "--max-num-seqs", "96",
     "--max-lora-rank", "16",
     "--max-loras", "4",
 )  # fmt: skip

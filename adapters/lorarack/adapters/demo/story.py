@@ -31,7 +31,7 @@ STEPS = 8
 
 #: The longest right answer has about 70 tokens.
 _MAX_TOKENS = 96
-_AT_ONCE = 32
+_AT_ONCE = 96
 #: The base talks until it is cut off, and is wrong: a few rows of its show that.
 _BASE_EVERY = 4
 

@@ -39,7 +39,7 @@ class ServerClient:
 
     url: str
     api_key: str | None = None
-    at_once: int = 16
+    at_once: int = 64
     max_tokens: int = 256
 
     def ask(self, questions: Sequence[Question], done: Callable[[int], None] = lambda _: None) -> tuple[Reply, ...]:
