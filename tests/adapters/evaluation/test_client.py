@@ -71,7 +71,7 @@ def test_many_are_under_way_at_a_time_and_replies_keep_the_order() -> None:
 )
 def test_a_refusal_becomes_our_error_with_the_servers_own_words(status: int, kind: type[LorarackError]) -> None:
     with openai_server(lambda _: Said("the reason", status=status)) as server, pytest.raises(kind) as caught:
-        ServerClient(server.url).ask([Question("a@1", CHAT)] * 40)
+        ServerClient(server.url, at_once=4).ask([Question("a@1", CHAT)] * 40)
     assert type(caught.value) is kind
     assert "a@1" in caught.value.message
     assert "the reason" in caught.value.message
