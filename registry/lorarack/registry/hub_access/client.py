@@ -7,6 +7,8 @@ set it late. The token is ``HF_TOKEN``, else what ``hf auth login`` left behind.
 import os
 from typing import TYPE_CHECKING
 
+from lorarack.registry.errors import NotAllowed
+
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
@@ -19,8 +21,20 @@ def hub_endpoint() -> str:
 
 
 def hub_api() -> "HfApi":
-    """A client for that address; importing huggingface_hub waits until here, because it is slow."""
-    from huggingface_hub import HfApi, get_token
+    """A client for that address; importing huggingface_hub waits until here, because it is slow.
 
+    Raises:
+        NotAllowed: a token was to come from a CI provider, and none came.
+    """
+    from huggingface_hub import HfApi, get_token
+    from huggingface_hub.errors import OIDCError
+
+    try:
+        token = get_token()
+    except OIDCError as error:
+        raise NotAllowed(
+            "HF_OIDC_RESOURCE asks for a token from this machine's CI provider, which gives none; unset it and set HF_TOKEN.",
+            code="no_token",
+        ) from error
     # False, not None: with None each call would look for a token again, by rules that differ between calls.
-    return HfApi(endpoint=hub_endpoint(), token=get_token() or False, library_name="lorarack")
+    return HfApi(endpoint=hub_endpoint(), token=token or False, library_name="lorarack")
