@@ -1,6 +1,7 @@
 """What the demo leaves behind, and what to try next."""
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -24,8 +25,12 @@ SERVE_FLAGS = (
 
 
 def command() -> str:
-    """How this shell calls ``lorarack``: by its name where the name finds this very installation."""
-    return _call("lorarack")
+    """How this shell calls ``lorarack``: by its name where the name finds this very installation.
+
+    The demo keeps everything in the home folder, whatever other registry the environment names.
+    """
+    elsewhere = "LORARACK_REGISTRY= " if os.environ.get("LORARACK_REGISTRY") else ""
+    return f"{elsewhere}{_call('lorarack')}"
 
 
 def python() -> str:
