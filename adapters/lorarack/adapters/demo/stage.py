@@ -45,7 +45,7 @@ class Stage:
         if isinstance(what, str):
             self._console.print(" " * _INDENT + what)
         else:  # the consoles of the command line never break lines; padding would cut what is too long
-            self._console.print(Padding(what, (0, 0, 0, _INDENT)), soft_wrap=False)
+            self._console.print(Padding(what, (0, 0, 0, _INDENT), expand=False), soft_wrap=False)
 
     def copyable(self, commands: Iterable[tuple[str, str]]) -> None:
         """Commands with what each does; a command is one line however long it is."""

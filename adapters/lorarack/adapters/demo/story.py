@@ -145,7 +145,7 @@ def _example() -> str:
 
 def _trained(version: Version, created: bool) -> str:
     origin = version.provenance
-    took = f" in {origin.wall_seconds:.0f} s" if created and origin and origin.wall_seconds else ", earlier"
+    took = f" in {origin.wall_seconds:.0f} s" if created and origin and origin.wall_seconds else " earlier"
     return f"rank {version.rank}: trained{took}, {_losses(version)}"
 
 
