@@ -1,0 +1,72 @@
+"""Rows become the tokens that a server sees, with loss on the completion alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lorarack.adapters.data import Message, Row, Rows
+from lorarack.registry.errors import UsageError
+
+pytestmark = pytest.mark.torch
+
+TEMPLATE = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}</s>\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.fixture
+def tokenizer(tiny_folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_folder)
+
+
+CHAT = Row(completion="four", messages=(Message("user", "2 + 2?"),))
+
+
+def test_only_the_completion_carries_loss(tokenizer: Any) -> None:
+    """Labels hide the prompt and show the answer with the token that ends it."""
+    from lorarack.adapters.training.encode import NO_LOSS, encode_row
+
+    row = encode_row(Row(prompt="ab:", completion="cd"), tokenizer).features()
+    shown = [label for label in row["labels"] if label != NO_LOSS]
+    assert row["labels"][:3] == [NO_LOSS] * 3
+    assert tokenizer.decode(shown) == "cd</s>"
+    assert row["input_ids"][3:] == shown
+
+
+def test_a_conversation_is_what_the_server_will_see(tokenizer: Any) -> None:
+    """The prompt is the template's with the assistant's turn opened; the answer ends where the server stops."""
+    from lorarack.adapters.training.encode import encode_row
+
+    tokenizer.chat_template = TEMPLATE
+    encoded = encode_row(CHAT, tokenizer)
+    served = tokenizer.apply_chat_template(CHAT.prompt_messages, add_generation_prompt=True, return_dict=False)
+    assert list(encoded.prompt) == served
+    assert tokenizer.decode(encoded.completion) == "four</s>"
+
+
+def test_a_template_that_rewrites_past_turns_does_not_spoil_the_answer(tokenizer: Any) -> None:
+    """Some templates drop or add text in finished turns; what is learned is still the plain answer and its end."""
+    from lorarack.adapters.training.encode import encode_row
+
+    tokenizer.chat_template = TEMPLATE.replace("{{ m['content'] }}", "[{{ m['content'] }}]")
+    assert tokenizer.decode(encode_row(CHAT, tokenizer).completion) == "four</s>"
+
+
+def test_conversations_need_a_chat_template(tokenizer: Any) -> None:
+    from lorarack.adapters.training.encode import encode_rows
+
+    with pytest.raises(UsageError, match="no chat template"):
+        encode_rows(Rows("rows.jsonl", (CHAT,)), tokenizer, 64)
+
+
+def test_long_rows_are_refused_not_cut(tokenizer: Any) -> None:
+    """A cut answer would be learned as a whole one."""
+    from lorarack.adapters.training.encode import encode_rows
+
+    rows = Rows("rows.jsonl", (Row(prompt="a", completion="b"), Row(prompt="a" * 40, completion="b" * 40)))
+    with pytest.raises(UsageError, match=r"1 rows of rows.jsonl .* row 2, the longest has 81"):
+        encode_rows(rows, tokenizer, 64)
