@@ -9,7 +9,6 @@
 from lorarack.registry.errors import LorarackError
 from lorarack.registry.reference import Reference, parse_reference
 from lorarack.registry.registry import Registry, open_registry
-from lorarack.registry.resolution import AdapterView
 from lorarack.registry.settings import home_folder
 from lorarack.registry.snapshot import Snapshot
 from lorarack.registry.values import (
@@ -18,13 +17,16 @@ from lorarack.registry.values import (
     Base,
     BaseId,
     Dataset,
+    Event,
     Metric,
+    Parent,
     Provenance,
     Published,
     State,
     StoredFile,
     Version,
 )
+from lorarack.registry.view import AdapterView
 
 __all__ = [
     "Adapter",
@@ -33,8 +35,10 @@ __all__ = [
     "Base",
     "BaseId",
     "Dataset",
+    "Event",
     "LorarackError",
     "Metric",
+    "Parent",
     "Provenance",
     "Published",
     "Reference",

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,30 @@ class FolderBlobs:
             data = reader.read()
         self._check(digest, hashlib.sha256(data).hexdigest())
         return data
+
+    def has(self, digest: str) -> bool:
+        """Whether the blob is there; its bytes are not looked at."""
+        return self._path(digest).is_file()
+
+    def check(self, digest: str) -> None:
+        """Read the blob and compare. Raises ``Damaged`` like ``copy_to``."""
+        with self._reading(digest) as reader:
+            found = hashlib.file_digest(reader, "sha256").hexdigest()
+        self._check(digest, found)
+
+    def age(self, digest: str) -> float:
+        """Seconds since the blob was put, or put again; 0 when it is not there."""
+        try:
+            return time.time() - self._path(digest).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+    def size(self, digest: str) -> int:
+        """Bytes that it takes; 0 when it is not there."""
+        try:
+            return self._path(digest).stat().st_size
+        except FileNotFoundError:
+            return 0
 
     def remove(self, digest: str) -> int:
         """Remove a blob; returns the bytes freed, 0 when it was not there."""

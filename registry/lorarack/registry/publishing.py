@@ -9,7 +9,7 @@ from lorarack.registry.artifact.validate import Artifact, read_artifact
 from lorarack.registry.blobs import FolderBlobs, disk_errors
 from lorarack.registry.catalog.writing import NewVersion
 from lorarack.registry.errors import Conflict
-from lorarack.registry.values import Base, Metric, Provenance, StoredFile
+from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class About:
     tags: Mapping[str, str] | None = None
     description: str | None = None
     provenance: Provenance | None = None
+    parents: tuple[Parent, ...] = ()
 
 
 def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlobs) -> tuple[NewVersion, Artifact]:
@@ -63,6 +64,7 @@ def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlo
         tags=about.tags or {},
         description=about.description,
         provenance=about.provenance,
+        parents=about.parents,
     )
     return new, artifact
 

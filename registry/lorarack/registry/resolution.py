@@ -1,8 +1,6 @@
 """Which version a reference names: pure rules over one adapter's versions and aliases."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from difflib import get_close_matches
 
 from lorarack.registry.errors import Conflict, NotFound
@@ -16,17 +14,7 @@ from lorarack.registry.reference import (
     parse_reference,
 )
 from lorarack.registry.values import State, Version
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterView:
-    """One adapter as it stood at one moment: its versions by number, and its aliases."""
-
-    name: str
-    base: str
-    versions: tuple[Version, ...]
-    aliases: Mapping[str, int]
-    created_at: datetime
+from lorarack.registry.view import AdapterView
 
 
 def resolve(text: str, adapters: Mapping[str, AdapterView], names: Iterable[str]) -> Version:
@@ -67,27 +55,21 @@ def did_you_mean(near: Iterable[str]) -> str:
 
 
 def _pick(reference: Reference, view: AdapterView) -> Version | None:
-    ready = [version for version in view.versions if version.state is State.READY]
     match reference.selector:
         case ByNumber(number):
-            return _numbered(view, number)
+            return view.numbered(number)
         case ByAlias(alias):
-            number = view.aliases.get(alias, 0)
-            return _numbered(view, number)
+            return view.numbered(view.aliases.get(alias, 0))
         case Latest():
-            return ready[-1] if ready else None
+            return view.newest()
         case ByRank(rank):
-            return next((version for version in reversed(ready) if version.rank == rank), None)
+            return view.newest(rank)
         case ByDigest(prefix):
             return _by_digest(view, prefix)
 
 
-def _numbered(view: AdapterView, number: int) -> Version | None:
-    return next((version for version in view.versions if version.number == number), None)
-
-
 def _by_digest(view: AdapterView, prefix: str) -> Version | None:
-    found = [version for version in view.versions if version.digest.removeprefix("sha256:").startswith(prefix)]
+    found = view.with_digest(prefix)
     if len(found) > 1:
         listed = ", ".join(version.reference for version in found)
         raise NotFound(

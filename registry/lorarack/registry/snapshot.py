@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lorarack.registry.resolution import AdapterView, resolve
+from lorarack.registry.resolution import resolve
 from lorarack.registry.values import Base, Version
+from lorarack.registry.view import AdapterView
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +18,14 @@ class Snapshot:
 
     @property
     def versions(self) -> tuple[Version, ...]:
-        """All versions of all adapters, in every state."""
+        """All versions of all adapters, in every state. Takes time: for 100,000 versions some tens of milliseconds."""
         return tuple(version for view in self.adapters.values() for version in view.versions)
 
     def resolve(self, reference: str) -> Version:
         """Like ``Registry.resolve``, without any I/O."""
         return resolve(reference, self.adapters, self.adapters)
+
+    def find(self, adapter: str, number: int) -> Version | None:
+        """That very version in whatever state, if it is there."""
+        view = self.adapters.get(adapter)
+        return view.numbered(number) if view else None

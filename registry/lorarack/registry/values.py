@@ -46,6 +46,8 @@ class Base(Value):
     parameters: int
     modules: ModuleTable = Field(repr=False)
     ids: tuple[BaseId, ...] = ()
+    original: str | None = Field(default=None, description="name of the base that this one was made from")
+    relation: str | None = Field(default=None, description="how: quantized, converted, finetuned")
     created_at: datetime
 
     @property
@@ -124,6 +126,13 @@ class StoredFile(Value):
     bytes: int
 
 
+class Parent(Value):
+    """What a version was derived from, and how: ``resized``, ``merged``, ``continued``, ``pulled`` or a word of your own."""
+
+    version: str = Field(pattern=r"^[a-z0-9._/-]+@[1-9][0-9]*$")
+    relation: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
+
+
 class Version(Value):
     """One immutable trained artifact of an adapter."""
 
@@ -141,11 +150,13 @@ class Version(Value):
     parameters: int
     bytes: int
     state: State = State.READY
+    state_reason: str | None = None
     description: str | None = None
     tags: dict[str, str] = Field(default_factory=dict)
     metrics: tuple[Metric, ...] = ()
     provenance: Provenance | None = None
     files: tuple[StoredFile, ...] = ()
+    parents: tuple[Parent, ...] = ()
     aliases: tuple[str, ...] = ()
     created_at: datetime
     created_by: str
@@ -188,6 +199,7 @@ class Alias(Value):
     moved_at: datetime
     actor: str
     reason: str | None = None
+    forced: bool = Field(default=False, description="moved although a gate said no")
 
 
 class Published(Value):
@@ -196,3 +208,15 @@ class Published(Value):
     version: Version
     created: bool
     notes: tuple[str, ...] = ()
+
+
+class Event(Value):
+    """Something that happened to the registry; ``cursor`` grows with each, in the order in which they were committed."""
+
+    cursor: int
+    at: datetime
+    actor: str
+    kind: str
+    adapter: str | None = None
+    version: int | None = None
+    detail: dict[str, JsonValue] = Field(default_factory=dict)

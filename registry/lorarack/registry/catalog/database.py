@@ -15,7 +15,7 @@ from lorarack.registry.blobs import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
-SCHEMA = "0001"
+SCHEMA = "0002"
 
 _BUSY_MILLISECONDS = 5000
 _TRIES = 12

@@ -1,26 +1,23 @@
 """What can be asked of the catalog. Each call sees one moment of the database."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.mapping import alias_value, base_value, version_value
-from lorarack.registry.catalog.tables import (
-    AdapterRow,
-    AliasMoveRow,
-    AliasRow,
-    BaseIdRow,
-    BaseRow,
-    MetricRow,
-    VersionRow,
-)
-from lorarack.registry.resolution import AdapterView
-from lorarack.registry.values import Alias, Base
+from lorarack.registry.catalog.loading import load_versions
+from lorarack.registry.catalog.mapping import alias_value, base_value, event_value
+from lorarack.registry.catalog.tables import AdapterRow, AliasRow, BaseIdRow, BaseRow, EventRow, VersionRow
+from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference, Selector
+from lorarack.registry.values import Adapter, Alias, Base, Event, State, Version
+from lorarack.registry.view import AdapterView
 
-_CHANGES = text("SELECT value FROM counters WHERE name = 'changes'")
+#: Numbers beyond this are no row's: SQLite would refuse to compare them.
+LARGEST = 2**63 - 1
 
 
 class CatalogReader:
@@ -30,7 +27,7 @@ class CatalogReader:
         self._database = database
 
     def changes(self) -> int:
-        """A number that grows with every committed write."""
+        """A number that grows with every committed write: the cursor of the newest event."""
         with self._database.reading() as session:
             return read_changes(session)
 
@@ -44,46 +41,58 @@ class CatalogReader:
         with self._database.reading() as session:
             return tuple(session.scalars(select(AdapterRow.name).order_by(AdapterRow.name)))
 
+    def near(self, name: str) -> list[str]:
+        """Names of adapters that may have been meant by ``name``."""
+        return get_close_matches(name, self.names(), n=3)
+
+    def adapters(self) -> tuple[Adapter, ...]:
+        """All adapters, by name, without their versions."""
+        with self._database.reading() as session:
+            return read_summaries(session)
+
     def adapter(self, name: str) -> AdapterView | None:
         """One adapter with everything about its versions, or None."""
         with self._database.reading() as session:
-            return read_adapters(session, name=name).get(name)
+            return read_views(session, name).get(name)
 
-    def everything(self, metrics: bool = True) -> tuple[int, tuple[Base, ...], dict[str, AdapterView]]:
-        """The change number, all bases and all adapters of one moment; without ``metrics`` their lists stay empty."""
+    def pick(self, reference: Reference) -> Version | None:
+        """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
         with self._database.reading() as session:
-            return read_changes(session), read_bases(session), read_adapters(session, metrics=metrics)
+            chosen = _ids(session, reference)
+            if len(chosen) != 1:
+                return None
+            return next(load_versions(session, [VersionRow.id == chosen[0]]), None)
 
     def alias_moves(self, adapter: str, alias: str | None) -> tuple[Alias, ...]:
         """Every move of the adapter's aliases (or of one), oldest first."""
+        query = (
+            select(EventRow).where(EventRow.adapter == adapter, EventRow.kind == "alias_moved").order_by(EventRow.id)
+        )
         with self._database.reading() as session:
-            query = (
-                select(AliasMoveRow)
-                .join(AdapterRow, AdapterRow.id == AliasMoveRow.adapter_id)
-                .where(AdapterRow.name == adapter)
-                .order_by(AliasMoveRow.id)
-            )
-            if alias is not None:
-                query = query.where(AliasMoveRow.name == alias)
-            return tuple(alias_value(row, adapter) for row in session.scalars(query))
+            moves = (alias_value(row) for row in session.scalars(query))
+            return tuple(move for move in moves if alias is None or move.name == alias)
 
     def aliases(self, adapter: str | None) -> tuple[Alias, ...]:
         """Where the aliases (of one adapter) point now, by adapter and name."""
+        query = select(EventRow).join(AliasRow, AliasRow.event_id == EventRow.id)
+        if adapter is not None:
+            query = query.where(EventRow.adapter == adapter)
         with self._database.reading() as session:
-            query = (
-                select(AliasMoveRow, AdapterRow.name)
-                .join(AliasRow, AliasRow.move_id == AliasMoveRow.id)
-                .join(AdapterRow, AdapterRow.id == AliasRow.adapter_id)
-                .order_by(AdapterRow.name, AliasRow.name)
-            )
-            if adapter is not None:
-                query = query.where(AdapterRow.name == adapter)
-            return tuple(alias_value(row, name) for row, name in session.execute(query))
+            found = (alias_value(row) for row in session.scalars(query))
+            return tuple(sorted(found, key=lambda alias: (alias.adapter, alias.name)))
+
+    def events(self, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
+        """The first ``limit`` events (of one adapter) behind cursor ``after``."""
+        query = select(EventRow).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+        if adapter is not None:
+            query = query.where(EventRow.adapter == adapter)
+        with self._database.reading() as session:
+            return tuple(event_value(row) for row in session.scalars(query))
 
 
 def read_changes(session: Session) -> int:
-    """The change number as ``session`` sees it."""
-    return int(session.scalar(_CHANGES) or 0)
+    """The cursor of the newest event, as ``session`` sees it."""
+    return int(session.scalar(select(func.max(EventRow.id))) or 0)
 
 
 def read_bases(session: Session) -> tuple[Base, ...]:
@@ -91,61 +100,84 @@ def read_bases(session: Session) -> tuple[Base, ...]:
     ids: dict[int, list[BaseIdRow]] = defaultdict(list)
     for known in session.scalars(select(BaseIdRow).order_by(BaseIdRow.id)):
         ids[known.base_id].append(known)
-    rows = session.scalars(select(BaseRow).order_by(BaseRow.name))
-    return tuple(base_value(row, ids[row.id]) for row in rows)
+    rows = session.scalars(select(BaseRow).order_by(BaseRow.name)).all()
+    names = {row.id: row.name for row in rows}
+    return tuple(base_value(row, ids[row.id], names.get(row.original_id or 0)) for row in rows)
 
 
-def read_adapters(session: Session, name: str | None = None, metrics: bool = True) -> dict[str, AdapterView]:
+def read_views(session: Session, name: str | None = None, *, metrics: bool = True) -> dict[str, AdapterView]:
     """All adapters (or the one called ``name``) as ``session`` sees them, by name."""
-    query = select(AdapterRow, BaseRow).join(BaseRow, BaseRow.id == AdapterRow.base_id).order_by(AdapterRow.name)
-    if name is not None:
-        query = query.where(AdapterRow.name == name)
-    found = session.execute(query).all()
-    chosen = [adapter.id for adapter, _ in found] if name is not None else None
-    versions = _versions(session, chosen)
-    points = _metrics(session, versions) if metrics else {}
-    pointing = _aliases(session, chosen)
-    views = {}
-    for adapter, base in found:
-        own = versions.get(adapter.id, ())
-        aliases = pointing.get(adapter.id, {})
-        numbers = {alias: version.number for version in own for alias in aliases.get(version.id, ())}
-        views[adapter.name] = AdapterView(
-            name=adapter.name,
-            base=base.name,
-            versions=tuple(
-                version_value(row, adapter.name, base, points.get(row.id, ()), aliases.get(row.id, ())) for row in own
-            ),
-            aliases=numbers,
-            created_at=adapter.created_at,
+    conditions: list[ColumnElement[bool]] = [AdapterRow.name == name] if name is not None else []
+    query = select(AdapterRow, BaseRow.name).join(BaseRow, BaseRow.id == AdapterRow.base_id).where(*conditions)
+    versions: dict[str, list[Version]] = defaultdict(list)
+    for version in load_versions(session, conditions, metrics=metrics):
+        versions[version.adapter].append(version)
+    return {
+        row.name: AdapterView.of(row.name, base, versions[row.name], aliases_of(versions[row.name]), row.created_at)
+        for row, base in session.execute(query.order_by(AdapterRow.name))
+    }
+
+
+def aliases_of(versions: list[Version]) -> Mapping[str, int]:
+    """Which number each alias names."""
+    return {alias: version.number for version in versions for alias in version.aliases}
+
+
+def read_summaries(session: Session) -> tuple[Adapter, ...]:
+    """All adapters with counts in place of their versions."""
+    ready = VersionRow.state == State.READY.value
+    counts: dict[int, tuple[int, int | None]] = {}
+    grouped = select(VersionRow.adapter_id, func.count(), func.max(VersionRow.number).filter(ready)).group_by(
+        VersionRow.adapter_id
+    )
+    for adapter_id, count, latest in session.execute(grouped):
+        counts[adapter_id] = count, latest
+    ranks: dict[int, list[int]] = defaultdict(list)
+    distinct = select(VersionRow.adapter_id, VersionRow.rank).where(ready).distinct().order_by(VersionRow.rank)
+    for adapter_id, rank in session.execute(distinct):
+        ranks[adapter_id].append(rank)
+    aliases: dict[int, dict[str, int]] = defaultdict(dict)
+    pointing = select(AliasRow.adapter_id, AliasRow.name, VersionRow.number).join(
+        VersionRow, VersionRow.id == AliasRow.version_id
+    )
+    for adapter_id, alias, number in session.execute(pointing.order_by(AliasRow.name)):
+        aliases[adapter_id][alias] = number
+    query = select(AdapterRow, BaseRow.name).join(BaseRow, BaseRow.id == AdapterRow.base_id).order_by(AdapterRow.name)
+    return tuple(
+        Adapter(
+            name=row.name,
+            base=base,
+            versions=counts.get(row.id, (0, None))[0],
+            latest=counts.get(row.id, (0, None))[1],
+            ranks=tuple(ranks[row.id]),
+            aliases=aliases[row.id],
+            created_at=row.created_at,
         )
-    return views
+        for row, base in session.execute(query)
+    )
 
 
-def _versions(session: Session, adapters: Sequence[int] | None) -> dict[int, list[VersionRow]]:
-    query = select(VersionRow).order_by(VersionRow.adapter_id, VersionRow.number)
-    if adapters is not None:
-        query = query.where(VersionRow.adapter_id.in_(adapters))
-    grouped: dict[int, list[VersionRow]] = defaultdict(list)
-    for row in session.scalars(query):
-        grouped[row.adapter_id].append(row)
-    return grouped
+def _ids(session: Session, reference: Reference) -> list[int]:
+    """Ids of the versions that the reference may name: one where it is clear, none or two where it is not."""
+    adapter_id = session.scalar(select(AdapterRow.id).where(AdapterRow.name == reference.name))
+    if adapter_id is None:
+        return []
+    query: Any = select(VersionRow.id).where(VersionRow.adapter_id == adapter_id)
+    return list(session.scalars(_selected(query, adapter_id, reference.selector)))
 
 
-def _metrics(session: Session, versions: dict[int, list[VersionRow]]) -> dict[int, list[MetricRow]]:
-    grouped: dict[int, list[MetricRow]] = defaultdict(list)
-    query = select(MetricRow).join(VersionRow, VersionRow.id == MetricRow.version_id).order_by(MetricRow.id)
-    query = query.where(VersionRow.adapter_id.in_(versions))
-    for row in session.scalars(query):
-        grouped[row.version_id].append(row)
-    return grouped
-
-
-def _aliases(session: Session, adapters: Sequence[int] | None) -> dict[int, dict[int, list[str]]]:
-    query = select(AliasRow)
-    if adapters is not None:
-        query = query.where(AliasRow.adapter_id.in_(adapters))
-    grouped: dict[int, dict[int, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for row in session.scalars(query):
-        grouped[row.adapter_id][row.version_id].append(row.name)
-    return grouped
+def _selected(query: Any, adapter_id: int, selector: Selector) -> Any:
+    newest = query.where(VersionRow.state == State.READY.value).order_by(VersionRow.number.desc())
+    match selector:
+        case ByNumber(number):
+            return query.where(VersionRow.number == min(number, LARGEST))
+        case ByAlias(alias):
+            return select(AliasRow.version_id).where(AliasRow.adapter_id == adapter_id, AliasRow.name == alias)
+        case Latest():
+            return newest.limit(1)
+        case ByRank(rank):
+            return newest.where(VersionRow.rank == rank).limit(1)
+        case ByDigest(prefix):
+            # A range, not LIKE: it uses the index.
+            start = f"sha256:{prefix}"
+            return query.where(VersionRow.digest >= start, VersionRow.digest < f"{start}g")

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -51,14 +52,6 @@ class Row(DeclarativeBase):
     type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: Moment}  # noqa: RUF012  (SQLAlchemy's own way)
 
 
-class CounterRow(Row):
-    """One number per name, of which each write takes the next: ``changes`` tells readers that something is new."""
-
-    __tablename__ = "counters"
-    name: Mapped[str] = mapped_column(String(32), primary_key=True)
-    value: Mapped[int] = mapped_column(BigInteger)
-
-
 class BaseRow(Row):
     """A base model."""
 
@@ -72,6 +65,8 @@ class BaseRow(Row):
     parameters: Mapped[int] = mapped_column(BigInteger)
     modules: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    original_id: Mapped[int | None] = mapped_column(ForeignKey("bases.id"))
+    relation: Mapped[str | None] = mapped_column(String(32))
     __table_args__ = ({"sqlite_autoincrement": True},)
 
 
@@ -87,14 +82,16 @@ class BaseIdRow(Row):
 
 
 class AdapterRow(Row):
-    """A named line of work; ``next_number`` only grows, so numbers are never used again."""
+    """A named line of work; ``next_number`` only grows, so numbers are never used again. ``keep_…`` is its retention rule."""
 
     __tablename__ = "adapters"
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     name: Mapped[str] = mapped_column(_NAME, unique=True)
-    base_id: Mapped[int] = mapped_column(ForeignKey("bases.id"))
+    base_id: Mapped[int] = mapped_column(ForeignKey("bases.id"), index=True)
     next_number: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[datetime]
+    keep_last: Mapped[int | None]
+    keep_days: Mapped[int | None]
     __table_args__ = ({"sqlite_autoincrement": True},)
 
 
@@ -114,8 +111,8 @@ class VersionRow(Row):
     parameters: Mapped[int] = mapped_column(BigInteger)
     bytes: Mapped[int] = mapped_column(BigInteger)
     state: Mapped[str] = mapped_column(String(16))
+    state_reason: Mapped[str | None]
     description: Mapped[str | None]
-    tags: Mapped[dict[str, Any]]
     provenance: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     files: Mapped[list[Any]]
     created_at: Mapped[datetime]
@@ -123,8 +120,39 @@ class VersionRow(Row):
     __table_args__ = (
         UniqueConstraint("adapter_id", "number"),
         UniqueConstraint("adapter_id", "digest"),
+        Index("ix_versions_rank", "rank", "id"),
+        Index("ix_versions_state", "state", "id"),
+        Index("ix_versions_created_at", "created_at", "id"),
         {"sqlite_autoincrement": True},
     )
+
+
+class TagRow(Row):
+    """One tag of a version."""
+
+    __tablename__ = "tags"
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    value: Mapped[str]
+    __table_args__ = (Index("ix_tags_key", "key", "value", "version_id"),)
+
+
+class ParentRow(Row):
+    """What a version was derived from."""
+
+    __tablename__ = "parents"
+    child_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    parent_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True, index=True)
+    relation: Mapped[str] = mapped_column(String(32))
+
+
+class LeaseRow(Row):
+    """A running server holds a version until a moment, and says so again before it comes."""
+
+    __tablename__ = "leases"
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    holder: Mapped[str] = mapped_column(String(255), primary_key=True)
+    until: Mapped[datetime]
 
 
 class MetricRow(Row):
@@ -139,29 +167,35 @@ class MetricRow(Row):
     value: Mapped[float]
     dataset: Mapped[str | None] = mapped_column(_DIGEST)
     higher_is_better: Mapped[bool]
-    __table_args__ = (Index("ix_metrics_version", "version_id"), Index("ix_metrics_value", "name", "split", "value"))
+    __table_args__ = (
+        Index("ix_metrics_version", "version_id"),
+        # Of finished versions only: curves have most of the rows and nobody looks for a version by a point of one.
+        Index("ix_metrics_final", "name", "split", "value", "version_id", sqlite_where=text("step IS NULL")),
+    )
+
+
+class EventRow(Row):
+    """Something that happened. Rows are only ever added; ``id`` is the cursor for those who follow.
+
+    Names and numbers, not row ids, so that what is gone stays readable here.
+    """
+
+    __tablename__ = "events"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    at: Mapped[datetime]
+    actor: Mapped[str] = mapped_column(String(255))
+    kind: Mapped[str] = mapped_column(String(32))
+    adapter: Mapped[str | None] = mapped_column(_NAME)
+    version: Mapped[int | None]
+    detail: Mapped[dict[str, Any]]
+    __table_args__ = (Index("ix_events_adapter", "adapter", "kind", "id"), {"sqlite_autoincrement": True})
 
 
 class AliasRow(Row):
-    """Where an alias points now."""
+    """Where an alias points now, and the event that moved it there."""
 
     __tablename__ = "aliases"
     adapter_id: Mapped[int] = mapped_column(ForeignKey("adapters.id"), primary_key=True)
     name: Mapped[str] = mapped_column(String(63), primary_key=True)
     version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), index=True)
-    move_id: Mapped[int] = mapped_column(ForeignKey("alias_moves.id"))
-
-
-class AliasMoveRow(Row):
-    """One move of an alias; rows are only ever added. Numbers, not row ids, so that a deleted version stays readable here."""
-
-    __tablename__ = "alias_moves"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    adapter_id: Mapped[int] = mapped_column(ForeignKey("adapters.id"), index=True)
-    name: Mapped[str] = mapped_column(String(63))
-    version: Mapped[int]
-    previous: Mapped[int | None]
-    moved_at: Mapped[datetime]
-    actor: Mapped[str] = mapped_column(String(255))
-    reason: Mapped[str | None]
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    event_id: Mapped[int] = mapped_column(ForeignKey("events.id"))

@@ -1,9 +1,7 @@
-"""What can be done to the catalog. Each call is one transaction: whole, or as if it had never been."""
+"""Bases, versions and what is said about them. Each call is one transaction: whole, or as if it had never been."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -11,21 +9,11 @@ from sqlalchemy.orm import Session
 from lorarack.registry.base_model.fingerprint import Reading
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.mapping import metric_row, metric_value
-from lorarack.registry.catalog.tables import (
-    AdapterRow,
-    AliasMoveRow,
-    AliasRow,
-    BaseIdRow,
-    BaseRow,
-    CounterRow,
-    MetricRow,
-    VersionRow,
-)
-from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.catalog.recording import find_version, move_alias, now, record
+from lorarack.registry.catalog.tables import AdapterRow, BaseIdRow, BaseRow, MetricRow, ParentRow, TagRow, VersionRow
+from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS
-from lorarack.registry.values import BaseId, Metric, Provenance, State, StoredFile
-
-_LARGEST = 2**31  # SQLite's driver fails on numbers that do not fit its columns
+from lorarack.registry.values import BaseId, Metric, Parent, Provenance, State, StoredFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +35,11 @@ class NewVersion:
     tags: Mapping[str, str]
     description: str | None
     provenance: Provenance | None
+    parents: tuple[Parent, ...] = ()
+
+
+class BlobGone(Exception):
+    """A stored file went away before its version was written."""
 
 
 class CatalogWriter:
@@ -66,17 +59,8 @@ class CatalogWriter:
         def work(session: Session) -> str:
             row = session.scalar(select(BaseRow).where(BaseRow.fingerprint == reading.fingerprint))
             if row is None:
-                _refuse_taken_name(session, name)
-                row = BaseRow(
-                    name=name,
-                    fingerprint=reading.fingerprint,
-                    architecture=reading.architecture,
-                    vocabulary=reading.vocabulary,
-                    vocab_size=reading.vocab_size,
-                    parameters=reading.parameters,
-                    modules={module: list(shape) for module, shape in reading.modules.items()},
-                    created_at=_now(),
-                )
+                refuse_taken_name(session, name)
+                row = _new_base(reading, name)
                 session.add(row)
                 session.flush()
             session.execute(
@@ -85,10 +69,29 @@ class CatalogWriter:
                 )
             )
             session.add(BaseIdRow(base_id=row.id, **known_as.model_dump()))
-            _count_change(session)
+            record(session, self._actor, "base_added", base=row.name, fingerprint=row.fingerprint, id=known_as.value)
             return row.name
 
         return self._database.write(work)
+
+    def link_base(self, name: str, original: str, relation: str) -> None:
+        """Say that base ``name`` was made from base ``original``.
+
+        Raises:
+            NotFound: no such base. UsageError: a base would descend from itself.
+        """
+
+        def work(session: Session) -> None:
+            child, parent = _base(session, name), _base(session, original)
+            ancestor: BaseRow | None = parent
+            while ancestor is not None:
+                if ancestor.id == child.id:
+                    raise UsageError(f"Base {name!r} cannot descend from itself.", code="cycle")
+                ancestor = session.get(BaseRow, ancestor.original_id) if ancestor.original_id else None
+            child.original_id, child.relation = parent.id, relation
+            record(session, self._actor, "base_linked", base=name, original=original, relation=relation)
+
+        self._database.write(work)
 
     def check_adapter(self, name: str, base: str) -> None:
         """Find out early whether ``add_version`` would refuse: before anything is stored.
@@ -99,17 +102,24 @@ class CatalogWriter:
         with self._database.reading() as session:
             _adapter_for(session, name, base)
 
-    def add_version(self, new: NewVersion) -> tuple[int, bool]:
+    def add_version(self, new: NewVersion, is_stored: Callable[[str], bool]) -> tuple[int, bool]:
         """Allocate a number and write the version; the first one also becomes ``default``.
 
+        Args:
+            new: the version.
+            is_stored: whether the file of a digest is there; asked under the lock that ``gc`` takes to remove files.
+
         Returns:
-            The number, and whether it is new: an equal digest gives the old number and adds metrics and tags.
+            The number, and whether it is new: an equal digest gives the old number and adds metrics, tags and parents.
 
         Raises:
-            Conflict: the adapter stands on another base, or its name belongs to a base.
+            Conflict: the adapter stands on another base, or its name belongs to a base. NotFound: no such parent.
+            BlobGone: a file of the version is not stored.
         """
 
         def work(session: Session) -> tuple[int, bool]:
+            if not all(is_stored(file.digest) for file in new.files):
+                raise BlobGone
             adapter = _adapter_for(session, new.adapter, new.base)
             if adapter.id is None:
                 session.add(adapter)
@@ -120,75 +130,42 @@ class CatalogWriter:
             if row is None:
                 row = self._insert(session, adapter, new)
             else:
-                row.tags = {**row.tags, **new.tags}
                 row.description = new.description or row.description
             _add_metrics(session, row.id, new.metrics)
+            _set_tags(session, row.id, new.tags)
+            _add_parents(session, row, new.parents)
+            kind = "published" if created else "published_again"
+            record(session, self._actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
             if created and row.number == 1:
-                self._move(session, adapter, DEFAULT_ALIAS, row, None, "first published version")
-            _count_change(session)
+                move_alias(session, self._actor, adapter, DEFAULT_ALIAS, row, None, "first published version")
             return row.number, created
 
         return self._database.write(work)
 
     def add_metrics(self, adapter: str, number: int, metrics: Sequence[Metric]) -> None:
-        """Add metrics to a version; ones that are there already are left alone."""
+        """Add metrics to a version; ones that are there already are left alone. Raises ``NotFound``."""
 
         def work(session: Session) -> None:
-            _, row = _version(session, adapter, number)
+            _, row = find_version(session, adapter, number)
             _add_metrics(session, row.id, metrics)
-            _count_change(session)
+            names = sorted({metric.label for metric in metrics})
+            record(session, self._actor, "metrics_added", adapter, number, metrics=names)
 
         self._database.write(work)
 
-    def set_alias(self, adapter: str, alias: str, number: int, expect: int | None, reason: str | None) -> None:
-        """Point an alias at a version and keep the move.
-
-        Raises:
-            NotFound: no such version.
-            Conflict: the version is not ready, or the alias does not name ``expect`` now.
-        """
+    def describe(
+        self, adapter: str, number: int, tags: Mapping[str, str], without: Sequence[str], description: str | None
+    ) -> None:
+        """Set ``tags``, remove the keys ``without``, and set the description unless it is None. Raises ``NotFound``."""
 
         def work(session: Session) -> None:
-            owner, row = _version(session, adapter, number)
-            if row.state != State.READY:
-                raise Conflict(
-                    f"{adapter}@{number} is {row.state}; an alias can only name a ready version.", code="not_ready"
-                )
-            now = session.get(AliasRow, (owner.id, alias))
-            current = session.get(VersionRow, now.version_id) if now else None
-            there = current.number if current else None
-            if expect is not None and there != expect:
-                stands = f"names version {there}" if there else "does not exist"
-                raise Conflict(
-                    f"{adapter}@{alias} {stands}, not version {expect}; look again and decide.", code="stale_expect"
-                )
-            if there != number:
-                self._move(session, owner, alias, row, there, reason)
-                _count_change(session)
-
-        self._database.write(work)
-
-    def delete_version(self, adapter: str, number: int) -> None:
-        """Forget a version. Its number and engine id are never used again.
-
-        Raises:
-            NotFound: no such version.
-            Conflict: an alias names it.
-        """
-
-        def work(session: Session) -> None:
-            _, row = _version(session, adapter, number)
-            aliases = list(session.scalars(select(AliasRow.name).where(AliasRow.version_id == row.id)))
-            if aliases:
-                listed = ", ".join(sorted(aliases))
-                raise Conflict(
-                    f"{adapter}@{number} is named by alias {listed}; move it first with "
-                    f"'lorarack alias set {adapter}@{aliases[0]} VERSION'.",
-                    code="in_use",
-                )
-            session.execute(delete(MetricRow).where(MetricRow.version_id == row.id))
-            session.delete(row)
-            _count_change(session)
+            _, row = find_version(session, adapter, number)
+            session.execute(delete(TagRow).where(TagRow.version_id == row.id, TagRow.key.in_(without)))
+            _set_tags(session, row.id, tags)
+            if description is not None:
+                row.description = description or None
+            detail = {"tags": dict(tags), "without": list(without), "description": description}
+            record(session, self._actor, "described", adapter, number, **detail)
 
         self._database.write(work)
 
@@ -206,10 +183,9 @@ class CatalogWriter:
             bytes=new.bytes,
             state=State.READY.value,
             description=new.description,
-            tags=dict(new.tags),
             provenance=new.provenance.to_json() if new.provenance else None,
             files=[file.to_json() for file in new.files],
-            created_at=_now(),
+            created_at=now(),
             created_by=self._actor,
         )
         adapter.next_number += 1
@@ -217,48 +193,45 @@ class CatalogWriter:
         session.flush()
         return row
 
-    def _move(
-        self,
-        session: Session,
-        adapter: AdapterRow,
-        alias: str,
-        to: VersionRow,
-        previous: int | None,
-        reason: str | None,
-    ) -> None:
-        move = AliasMoveRow(
-            adapter_id=adapter.id,
-            name=alias,
-            version=to.number,
-            previous=previous,
-            moved_at=_now(),
-            actor=self._actor,
-            reason=reason,
-        )
-        session.add(move)
-        session.flush()
-        session.merge(AliasRow(adapter_id=adapter.id, name=alias, version_id=to.id, move_id=move.id))
+
+def refuse_taken_name(session: Session, name: str) -> None:
+    """Bases and adapters share one name space.
+
+    Raises:
+        Conflict: one of them has the name.
+    """
+    for rows, kind in ((BaseRow, "a base model"), (AdapterRow, "an adapter")):
+        if session.scalar(select(rows.id).where(rows.name == name)):
+            raise Conflict(f"The name {name!r} already belongs to {kind}; choose another.", code="name_taken")
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+def _new_base(reading: Reading, name: str) -> BaseRow:
+    return BaseRow(
+        name=name,
+        fingerprint=reading.fingerprint,
+        architecture=reading.architecture,
+        vocabulary=reading.vocabulary,
+        vocab_size=reading.vocab_size,
+        parameters=reading.parameters,
+        modules={module: list(shape) for module, shape in reading.modules.items()},
+        created_at=now(),
+    )
 
 
-def _count_change(session: Session) -> None:
-    counter = session.get(CounterRow, "changes")
-    if counter is None:
-        session.add(CounterRow(name="changes", value=1))
-    else:
-        counter.value += 1
+def _base(session: Session, name: str) -> BaseRow:
+    row = session.scalar(select(BaseRow).where(BaseRow.name == name))
+    if row is None:
+        raise NotFound(f"There is no base model {name!r}.", code="unknown_base")
+    return row
 
 
 def _adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
     """The adapter's row, or a new one that is not in the session yet."""
-    base = session.scalars(select(BaseRow).where(BaseRow.name == base_name)).one()
+    base = _base(session, base_name)
     adapter = session.scalar(select(AdapterRow).where(AdapterRow.name == name))
     if adapter is None:
-        _refuse_taken_name(session, name)
-        return AdapterRow(name=name, base_id=base.id, next_number=1, created_at=_now())
+        refuse_taken_name(session, name)
+        return AdapterRow(name=name, base_id=base.id, next_number=1, created_at=now())
     if adapter.base_id != base.id:
         other = session.get_one(BaseRow, adapter.base_id)
         raise Conflict(
@@ -268,27 +241,22 @@ def _adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
     return adapter
 
 
-def _refuse_taken_name(session: Session, name: str) -> None:
-    for rows, kind in ((BaseRow, "a base model"), (AdapterRow, "an adapter")):
-        if session.scalar(select(rows.id).where(rows.name == name)):
-            raise Conflict(f"The name {name!r} already belongs to {kind}; choose another.", code="name_taken")
-
-
-def _version(session: Session, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
-    if not 0 < number < _LARGEST:
-        raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
-    query: Any = (
-        select(AdapterRow, VersionRow)
-        .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
-        .where(AdapterRow.name == adapter, VersionRow.number == number)
-    )
-    found = session.execute(query).first()
-    if found is None:
-        raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
-    owner, row = found
-    return owner, row
-
-
 def _add_metrics(session: Session, version_id: int, metrics: Sequence[Metric]) -> None:
     there = {metric_value(row) for row in session.scalars(select(MetricRow).where(MetricRow.version_id == version_id))}
     session.add_all(metric_row(metric, version_id) for metric in dict.fromkeys(metrics) if metric not in there)
+
+
+def _set_tags(session: Session, version_id: int, tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        session.merge(TagRow(version_id=version_id, key=key, value=value))
+
+
+def _add_parents(session: Session, row: VersionRow, parents: Sequence[Parent]) -> None:
+    for parent in parents:
+        adapter, _, number = parent.version.partition("@")
+        _, found = find_version(session, adapter, int(number))
+        if found.id >= row.id:
+            raise UsageError(
+                f"{parent.version} is not older than its child; a version descends from older ones.", code="cycle"
+            )
+        session.merge(ParentRow(child_id=row.id, parent_id=found.id, relation=parent.relation))

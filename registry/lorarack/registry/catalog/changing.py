@@ -1,0 +1,145 @@
+"""Aliases, states, leases, retention and deletion. Each call is one transaction."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from lorarack.registry.catalog.database import Database
+from lorarack.registry.catalog.holding import holds
+from lorarack.registry.catalog.recording import find_version, move_alias, now, record
+from lorarack.registry.catalog.tables import AdapterRow, AliasRow, LeaseRow, MetricRow, ParentRow, TagRow, VersionRow
+from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.values import State
+
+
+class CatalogChanger:
+    """Changes what may be done with versions; ``actor`` is who does it."""
+
+    def __init__(self, database: Database, actor: str) -> None:
+        self._database = database
+        self._actor = actor
+
+    def set_alias(
+        self, adapter: str, alias: str, number: int, expect: int | None, reason: str | None, *, forced: bool = False
+    ) -> None:
+        """Point an alias at a version and keep the move.
+
+        Raises:
+            NotFound: no such version.
+            Conflict: the version is not ready, or the alias does not name ``expect`` now.
+        """
+
+        def work(session: Session) -> None:
+            owner, row = find_version(session, adapter, number)
+            if row.state != State.READY:
+                raise Conflict(
+                    f"{adapter}@{number} is {row.state}; an alias can only name a ready version.", code="not_ready"
+                )
+            now_at = session.get(AliasRow, (owner.id, alias))
+            current = session.get(VersionRow, now_at.version_id) if now_at else None
+            there = current.number if current else None
+            if expect is not None and there != expect:
+                stands = f"names version {there}" if there else "does not exist"
+                raise Conflict(
+                    f"{adapter}@{alias} {stands}, not version {expect}; look again and decide.", code="stale_expect"
+                )
+            if there != number:
+                move_alias(session, self._actor, owner, alias, row, there, reason, forced=forced)
+
+        self._database.write(work)
+
+    def set_state(self, adapter: str, number: int, state: State, reason: str | None) -> None:
+        """Archive, quarantine or restore a version.
+
+        Raises:
+            NotFound: no such version. Conflict: an alias names what would be archived.
+        """
+
+        def work(session: Session) -> None:
+            owner, row = find_version(session, adapter, number)
+            if row.state == state:
+                return
+            held = [hold for hold in holds(session, owner, row, now()) if hold.kind in ("alias", "lease")]
+            # Quarantine is for what must not be used any more, whoever names it: it asks nobody.
+            if state is State.ARCHIVED and held:
+                raise Conflict(f"{adapter}@{number} is {held[0].sentence}.", code="in_use")
+            row.state, row.state_reason = state.value, reason
+            record(session, self._actor, str(state.value), adapter, number, reason=reason)
+
+        self._database.write(work)
+
+    def delete_version(self, adapter: str, number: int) -> None:
+        """Forget a version. Its number and engine id are never used again.
+
+        Raises:
+            NotFound: no such version. Conflict: something holds it; the sentence says what.
+        """
+        self._database.write(lambda session: self._delete(session, adapter, number))
+
+    def prune(self, candidates: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Forget those of ``candidates`` that are archived and that nothing holds, in one transaction; which they were."""
+
+        def work(session: Session) -> list[tuple[str, int]]:
+            gone = []
+            for adapter, number in candidates:
+                try:
+                    _, row = find_version(session, adapter, number)
+                    if row.state == State.ARCHIVED:
+                        self._delete(session, adapter, number)
+                        gone.append((adapter, number))
+                except (Conflict, NotFound):  # held or gone since the plan was made
+                    continue
+            return gone
+
+        return self._database.write(work)
+
+    def lease(self, adapter: str, number: int, holder: str, seconds: float) -> None:
+        """Hold a version for ``holder`` until that many seconds from now; again and again while it is in use.
+
+        Raises:
+            NotFound: no such version.
+        """
+
+        def work(session: Session) -> None:
+            _, row = find_version(session, adapter, number)
+            session.execute(delete(LeaseRow).where(LeaseRow.until < now()))
+            session.merge(LeaseRow(version_id=row.id, holder=holder, until=now() + timedelta(seconds=seconds)))
+
+        self._database.write(work)
+
+    def release(self, holder: str) -> None:
+        """End all leases of ``holder``."""
+        self._database.write(lambda session: session.execute(delete(LeaseRow).where(LeaseRow.holder == holder)))
+
+    def set_retention(self, adapter: str, keep_last: int | None, keep_days: int | None) -> None:
+        """Set the adapter's retention rule; None: no rule of that kind. Raises ``NotFound``."""
+
+        def work(session: Session) -> None:
+            row = session.scalar(select(AdapterRow).where(AdapterRow.name == adapter))
+            if row is None:
+                raise NotFound(f"There is no adapter {adapter!r}.", code="unknown_reference")
+            row.keep_last, row.keep_days = keep_last, keep_days
+            record(session, self._actor, "retention_set", adapter, keep_last=keep_last, keep_days=keep_days)
+
+        self._database.write(work)
+
+    def while_locked(self, work: Callable[[], None]) -> None:
+        """Run ``work`` while no other process can write."""
+        self._database.write(lambda _: work())
+
+    def _delete(self, session: Session, adapter: str, number: int) -> None:
+        owner, row = find_version(session, adapter, number)
+        held = holds(session, owner, row, now())
+        if held:
+            reasons = "; it is also ".join(hold.sentence for hold in held)
+            raise Conflict(f"{adapter}@{number} is {reasons}.", code="in_use")
+        for table, column in (
+            (MetricRow, MetricRow.version_id), (TagRow, TagRow.version_id), (LeaseRow, LeaseRow.version_id),
+            (ParentRow, ParentRow.child_id),
+        ):  # fmt: skip
+            session.execute(delete(table).where(column == row.id))
+        digest = row.digest
+        session.delete(row)
+        record(session, self._actor, "deleted", adapter, number, digest=digest)

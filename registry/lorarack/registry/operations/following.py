@@ -1,0 +1,29 @@
+"""For those who follow a registry: what has changed, and everything of one moment."""
+
+from lorarack.registry.catalog.following import take_snapshot
+from lorarack.registry.errors import UsageError
+from lorarack.registry.operations.parts import Parts
+from lorarack.registry.snapshot import Snapshot
+from lorarack.registry.values import Event
+
+
+class FollowingOperations(Parts):
+    """What can be followed."""
+
+    def changes(self) -> int:
+        """A number that grows with every committed write; cheap to ask for."""
+        return self._reader.changes()
+
+    def snapshot(self, since: Snapshot | None = None) -> Snapshot:
+        """Everything in memory, of one moment; from ``since`` the work grows with what has changed only."""
+        return take_snapshot(self._database, since)
+
+    def events(self, after: int = 0, limit: int = 1000, adapter: str | None = None) -> tuple[Event, ...]:
+        """What happened (to one adapter) behind cursor ``after``, oldest first; the last one's cursor asks for more.
+
+        Raises:
+            UsageError: a limit below 1.
+        """
+        if limit < 1:
+            raise UsageError(f"A limit of {limit} shows nothing; give 1 or more.", code="bad_limit")
+        return self._reader.events(after, limit, adapter)

@@ -1,0 +1,76 @@
+"""States, leases, retention and deletion."""
+
+from lorarack.registry.errors import UsageError
+from lorarack.registry.operations.parts import Parts
+from lorarack.registry.reference import parse_reference
+from lorarack.registry.texts import check_text
+from lorarack.registry.values import State, Version
+
+
+class KeepingOperations(Parts):
+    """What becomes of versions in time."""
+
+    def archive(self, reference: str, reason: str | None = None) -> Version:
+        """Put a version aside: it resolves by number and digest only, and ``gc`` may take it when nothing holds it.
+
+        Raises:
+            Conflict: an alias names it, or a server uses it. Else like ``delete``.
+        """
+        return self._to_state(reference, State.ARCHIVED, reason)
+
+    def quarantine(self, reference: str, reason: str) -> Version:
+        """Let nobody use a version any more, whatever names it. Raises like ``delete``."""
+        if not reason.strip():
+            raise UsageError("Say why it is quarantined; others will read it.", code="no_reason")
+        return self._to_state(reference, State.QUARANTINED, reason)
+
+    def restore(self, reference: str, reason: str | None = None) -> Version:
+        """Make an archived or quarantined version ready again. Raises like ``delete``."""
+        return self._to_state(reference, State.READY, reason)
+
+    def delete(self, reference: str) -> Version:
+        """Forget a version; returns what it was. Its number is never used again.
+
+        Raises:
+            Conflict: an alias, a lease of a running server, a child or a retention rule holds it.
+            UsageError: the reference can move to another version. Else like ``resolve``, but in any state.
+        """
+        version = self._named(reference)
+        self._changer.delete_version(version.adapter, version.number)
+        return version
+
+    def lease(self, version: Version, holder: str, seconds: float = 60.0) -> None:
+        """Hold a version for a running server; said again before the time is over. Raises ``NotFound``."""
+        self._changer.lease(version.adapter, version.number, holder, seconds)
+
+    def release(self, holder: str) -> None:
+        """End all leases of ``holder``."""
+        self._changer.release(holder)
+
+    def set_retention(self, adapter: str, *, keep_last: int | None = None, keep_days: int | None = None) -> None:
+        """Keep the newest ``keep_last`` versions of an adapter, and those younger than ``keep_days``, from deletion.
+
+        Raises:
+            NotFound: no such adapter. UsageError: a number below 1.
+        """
+        for number in (keep_last, keep_days):
+            if number is not None and not 0 < number < 10**6:
+                raise UsageError(f"{number} cannot be a retention rule; give 1 or more.", code="bad_retention")
+        self._check_known(adapter)
+        self._changer.set_retention(adapter, keep_last, keep_days)
+
+    def _to_state(self, reference: str, state: State, reason: str | None) -> Version:
+        check_text(reason, "reason")
+        version = self._named(reference)
+        self._changer.set_state(version.adapter, version.number, state, reason)
+        return self._exact(version.reference)
+
+    def _named(self, reference: str) -> Version:
+        """The version that ``reference`` names for ever; a name that can move is refused."""
+        parse_reference(reference)
+        version = self._exact(reference)
+        if reference not in (version.reference, f"{version.adapter}@{version.digest}"):
+            raise UsageError(
+                f"Name the version itself, not what can move: {version.reference}.", code="movable_reference"
+            )
+        return version

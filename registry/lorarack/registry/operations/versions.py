@@ -1,0 +1,115 @@
+"""Versions: in, out, and what is said about them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lorarack.registry import fetching, publishing
+from lorarack.registry.catalog.writing import BlobGone
+from lorarack.registry.errors import Damaged
+from lorarack.registry.operations.bases import BaseOperations
+from lorarack.registry.reference import check_adapter_name
+from lorarack.registry.texts import check_tags, check_text
+from lorarack.registry.values import Adapter, Metric, Parent, Provenance, Published, State, Version
+
+
+class VersionOperations(BaseOperations):
+    """What can be done with versions."""
+
+    def publish(
+        self,
+        folder: Path,
+        adapter: str,
+        *,
+        base: str,
+        metrics: Sequence[Metric] = (),
+        tags: Mapping[str, str] | None = None,
+        description: str | None = None,
+        provenance: Provenance | None = None,
+        parents: Sequence[Parent] = (),
+    ) -> Published:
+        """Make the PEFT folder a version of ``adapter``.
+
+        The same digest again returns the old version, with the new metrics, tags and parents added.
+
+        Raises:
+            UsageError: a bad name. NotFound: no such folder or base. InvalidArtifact: every problem of the folder at once.
+            Conflict: the adapter stands on another base. StoreError: disk or database.
+        """
+        check_adapter_name(adapter)
+        check_text(description, "description")
+        check_tags(tags)
+        about = publishing.About(metrics, tags, description, provenance, tuple(parents))
+        found = self.base(base)
+        self._writer.check_adapter(adapter, found.name)
+        new, artifact = publishing.store(folder, adapter, found, about, self._blobs)
+        try:
+            number, created = self._writer.add_version(new, self._blobs.has)
+        except (
+            BlobGone
+        ):  # `gc` took a file that nothing referred to yet: between two such takings lies its grace period
+            new, artifact = publishing.store(folder, adapter, found, about, self._blobs)
+            number, created = self._writer.add_version(new, self._blobs.has)
+        return Published(version=self._exact(f"{adapter}@{number}"), created=created, notes=artifact.notes)
+
+    def versions(self, adapter: str) -> tuple[Version, ...]:
+        """All versions of an adapter, by number. Raises ``NotFound``."""
+        return self._view(adapter).versions
+
+    def adapters(self) -> tuple[Adapter, ...]:
+        """All adapters, by name."""
+        return self._reader.adapters()
+
+    def add_metrics(self, reference: str, metrics: Sequence[Metric]) -> Version:
+        """Add metrics to a version; returns it as it is then. Raises like ``resolve``."""
+        version = self._exact(reference)
+        self._writer.add_metrics(version.adapter, version.number, metrics)
+        return self._exact(version.reference)
+
+    def describe(
+        self,
+        reference: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        without: Sequence[str] = (),
+        description: str | None = None,
+    ) -> Version:
+        """Set tags, remove those with the keys ``without``, set the description (empty: remove it).
+
+        Raises:
+            UsageError: a tag or text that cannot be kept. Else like ``resolve``.
+        """
+        check_tags(tags)
+        check_text(description, "description")
+        version = self._exact(reference)
+        self._writer.describe(version.adapter, version.number, tags or {}, without, description)
+        return self._exact(version.reference)
+
+    def fetch(self, version: Version | str, folder: Path) -> Path:
+        """Write a version's files to ``folder`` as a PEFT folder, verified; there whole or not at all.
+
+        A version whose stored bytes have changed is quarantined.
+
+        Raises:
+            Conflict: the folder is not empty. Damaged: stored bytes changed. StoreError: the disk. Else like ``resolve``.
+        """
+        found = self.resolve(version) if isinstance(version, str) else version
+        try:
+            return fetching.fetch(found, self.base(found.base), folder, self._blobs)
+        except Damaged as error:
+            self._changer.set_state(found.adapter, found.number, State.QUARANTINED, error.message)
+            raise Damaged(f"{found.reference} is damaged and now quarantined. {error.message}") from error
+
+    def verify(self, reference: str) -> Version:
+        """Read all stored bytes of a version; one that fails is quarantined.
+
+        Raises:
+            Damaged: it failed. Else like ``resolve``, but in any state.
+        """
+        found = self._exact(reference)
+        try:
+            for file in found.files:
+                self._blobs.check(file.digest)
+        except Damaged as error:
+            self._changer.set_state(found.adapter, found.number, State.QUARANTINED, error.message)
+            raise Damaged(f"{found.reference} is damaged and now quarantined. {error.message}") from error
+        return found
