@@ -70,7 +70,7 @@ def next_steps(adapter: str, base: str, system: str, question: str) -> list[tupl
     body = json.dumps({"model": f"{adapter}@r4", "messages": messages}, ensure_ascii=False)
     said = json.dumps(messages, ensure_ascii=False)  # texts only, so it is Python as well
     client = 'OpenAI(base_url="http://127.0.0.1:8000/v1", api_key="none")'
-    call = f"{client}.chat.completions.create(model="{adapter}", messages={said}, temperature=0)"
+    call = f'{client}.chat.completions.create(model="{adapter}", messages={said}, temperature=0)'
     program = f"from openai import OpenAI; print({call}.choices[0].message.content)"
     return [
         ("look around", f"{lorarack} list {adapter}"),
