@@ -157,7 +157,7 @@ def test_a_version_under_an_alias_cannot_be_deleted(registry: Registry, adapter:
 @pytest.mark.parametrize("reference", ["support", "support@latest", "support@r4", "support@default"])
 def test_a_reference_that_moves_deletes_nothing(reference: str, registry: Registry, adapter: Path) -> None:
     publish(registry, adapter)
-    with pytest.raises(UsageError, match="Name the version itself to delete it: support@1"):
+    with pytest.raises(UsageError, match="name the version itself: support@1"):
         registry.delete(reference)
 
 

@@ -38,7 +38,7 @@ def version(number: int, rank: int = 8, state: State = READY, digest: str | None
 
 
 def view(*versions: Version, **aliases: int) -> AdapterView:
-    return AdapterView(name="a", base="b", versions=versions, aliases=aliases, created_at=NOW)
+    return AdapterView.of("a", "b", versions, aliases, NOW)
 
 
 def number(reference: str, found: AdapterView) -> int:

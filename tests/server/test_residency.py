@@ -16,7 +16,7 @@ def path_of(found: Version) -> Path:
 
 
 def snapshot_of(*versions: Version) -> Snapshot:
-    view = AdapterView("support", "smol", versions, {}, MOMENT)
+    view = AdapterView.of("support", "smol", versions, {}, MOMENT)
     return Snapshot(changes=1, bases={}, adapters={"support": view})
 
 

@@ -69,9 +69,10 @@ class FolderBlobs:
 
     def check(self, digest: str) -> None:
         """Read the blob and compare. Raises ``Damaged`` like ``copy_to``."""
+        found = hashlib.sha256()
         with self._reading(digest) as reader:
-            found = hashlib.file_digest(reader, "sha256").hexdigest()
-        self._check(digest, found)
+            _pump(reader, found.update)
+        self._check(digest, found.hexdigest())
 
     def age(self, digest: str) -> float:
         """Seconds since the blob was put, or put again; 0 when it is not there."""

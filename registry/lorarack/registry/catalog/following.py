@@ -53,7 +53,7 @@ def _view_after(session: Session, name: str, numbers: set[int], before: AdapterV
     ).one()
     view = before or AdapterView.of(name, base, (), {}, row.created_at)
     pointing = select(AliasRow.name, VersionRow.number).join(VersionRow, VersionRow.id == AliasRow.version_id)
-    aliases = {alias: number for alias, number in session.execute(pointing.where(AliasRow.adapter_id == row.id))}
+    aliases: dict[str, int] = dict(session.execute(pointing.where(AliasRow.adapter_id == row.id)).all())
     # The versions that an alias has left or reached carry its name.
     moved = {alias for alias in {*aliases, *view.aliases} if aliases.get(alias) != view.aliases.get(alias)}
     numbers = numbers | {n for alias in moved for n in (aliases.get(alias), view.aliases.get(alias)) if n is not None}

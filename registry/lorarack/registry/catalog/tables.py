@@ -65,7 +65,7 @@ class BaseRow(Row):
     parameters: Mapped[int] = mapped_column(BigInteger)
     modules: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
-    original_id: Mapped[int | None] = mapped_column(ForeignKey("bases.id"))
+    original_id: Mapped[int | None]  # of another row here; SQLite cannot add a named foreign key to a table
     relation: Mapped[str | None] = mapped_column(String(32))
     __table_args__ = ({"sqlite_autoincrement": True},)
 

@@ -16,6 +16,10 @@ from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import BaseId, Metric, Parent, Provenance, State, StoredFile
 
 
+#: How the reason begins when a version is quarantined because its stored bytes have changed.
+DAMAGE = "damaged: "
+
+
 @dataclass(frozen=True, slots=True)
 class NewVersion:
     """Everything that publishing knows about a version before it has a number."""
@@ -131,6 +135,7 @@ class CatalogWriter:
                 row = self._insert(session, adapter, new)
             else:
                 row.description = new.description or row.description
+                self._mend(session, new, row)
             _add_metrics(session, row.id, new.metrics)
             _set_tags(session, row.id, new.tags)
             _add_parents(session, row, new.parents)
@@ -168,6 +173,12 @@ class CatalogWriter:
             record(session, self._actor, "described", adapter, number, **detail)
 
         self._database.write(work)
+
+    def _mend(self, session: Session, new: NewVersion, row: VersionRow) -> None:
+        """Its bytes are whole again: what was quarantined for their damage is ready."""
+        if row.state == State.QUARANTINED and (row.state_reason or "").startswith(DAMAGE):
+            row.state, row.state_reason = State.READY.value, None
+            record(session, self._actor, str(State.READY), new.adapter, row.number, reason="published again, whole")
 
     def _insert(self, session: Session, adapter: AdapterRow, new: NewVersion) -> VersionRow:
         row = VersionRow(

@@ -1,5 +1,7 @@
 """Base models."""
 
+import os
+
 from lorarack.registry.base_model.files import find_files
 from lorarack.registry.base_model.fingerprint import read_base
 from lorarack.registry.errors import NotFound, UsageError

@@ -71,6 +71,7 @@ class KeepingOperations(Parts):
         version = self._exact(reference)
         if reference not in (version.reference, f"{version.adapter}@{version.digest}"):
             raise UsageError(
-                f"Name the version itself, not what can move: {version.reference}.", code="movable_reference"
+                f"{reference!r} can come to name another version; name the version itself: {version.reference}.",
+                code="movable_reference",
             )
         return version

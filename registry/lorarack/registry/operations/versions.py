@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lorarack.registry import fetching, publishing
-from lorarack.registry.catalog.writing import BlobGone
+from lorarack.registry.catalog.writing import DAMAGE, BlobGone
 from lorarack.registry.errors import Damaged
 from lorarack.registry.operations.bases import BaseOperations
 from lorarack.registry.reference import check_adapter_name
@@ -96,8 +96,7 @@ class VersionOperations(BaseOperations):
         try:
             return fetching.fetch(found, self.base(found.base), folder, self._blobs)
         except Damaged as error:
-            self._changer.set_state(found.adapter, found.number, State.QUARANTINED, error.message)
-            raise Damaged(f"{found.reference} is damaged and now quarantined. {error.message}") from error
+            raise self._damaged(found, error) from error
 
     def verify(self, reference: str) -> Version:
         """Read all stored bytes of a version; one that fails is quarantined.
@@ -110,6 +109,9 @@ class VersionOperations(BaseOperations):
             for file in found.files:
                 self._blobs.check(file.digest)
         except Damaged as error:
-            self._changer.set_state(found.adapter, found.number, State.QUARANTINED, error.message)
-            raise Damaged(f"{found.reference} is damaged and now quarantined. {error.message}") from error
+            raise self._damaged(found, error) from error
         return found
+
+    def _damaged(self, version: Version, error: Damaged) -> Damaged:
+        self._changer.set_state(version.adapter, version.number, State.QUARANTINED, DAMAGE + error.message)
+        return Damaged(f"{version.reference} is damaged and now quarantined. {error.message}")

@@ -64,20 +64,11 @@ def _fill() -> None:
     connection = op.get_bind()
     happened: list[tuple[str, int, dict[str, object]]] = []
     for row in connection.execute(sa.text("SELECT name, fingerprint, created_at FROM bases")).mappings():
-        happened.append(
-            _event(
-                row["created_at"],
-                0,
-                "unknown",
-                "base_added",
-                None,
-                None,
-                {"base": row["name"], "fingerprint": row["fingerprint"]},
-            )
-        )
+        base: dict[str, object] = {"base": row["name"], "fingerprint": row["fingerprint"]}
+        happened.append(_event(row["created_at"], 0, "unknown", "base_added", None, None, base))
     versions = "SELECT v.*, a.name AS adapter FROM versions v JOIN adapters a ON a.id = v.adapter_id"
     for row in connection.execute(sa.text(versions)).mappings():
-        detail = {"digest": row["digest"], "rank": row["rank"]}
+        detail: dict[str, object] = {"digest": row["digest"], "rank": row["rank"]}
         happened.append(
             _event(row["created_at"], 1, row["created_by"], "published", row["adapter"], row["number"], detail)
         )
@@ -103,7 +94,7 @@ def _fill() -> None:
 def _event(
     at: str, order: int, actor: str, kind: str, adapter: str | None, version: int | None, detail: dict[str, object]
 ) -> tuple[str, int, dict[str, object]]:
-    values = {
+    values: dict[str, object] = {
         "at": at,
         "actor": actor,
         "kind": kind,
@@ -117,7 +108,7 @@ def _event(
 def _change_tables() -> None:
     # Columns are added and dropped in place: Alembic's batch mode would make the table anew and with it SQLite's memory of
     # the numbers it has given out, of which no engine id may come again.
-    op.execute("ALTER TABLE bases ADD COLUMN original_id INTEGER CONSTRAINT fk_bases_original_id REFERENCES bases (id)")
+    op.add_column("bases", sa.Column("original_id", sa.Integer(), nullable=True))
     op.add_column("bases", sa.Column("relation", sa.String(length=32), nullable=True))
     op.add_column("adapters", sa.Column("keep_last", sa.Integer(), nullable=True))
     op.add_column("adapters", sa.Column("keep_days", sa.Integer(), nullable=True))
