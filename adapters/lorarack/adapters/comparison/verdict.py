@@ -80,7 +80,7 @@ def _gain(best: Candidate, against: Candidate, gap: Difference, binary: bool) ->
     if binary:
         right, before = round(sum(best.scores)), round(sum(against.scores))
         return f"it answers {right - before} more of {gap.rows} rows right ({right} against {before})"
-    return f"it scores {points(gap.interval.mean)} points more on {gap.rows} rows"
+    return f"it scores {100 * gap.interval.mean:.1f} points more on {gap.rows} rows"
 
 
 def _warnings(kept: Candidate, lines: Sequence[Candidate], binary: bool, confidence: float) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from contextlib import ExitStack
 from typing import Any
 
-from lorarack.adapters.comparison.compare import conclude, record, subjects
-from lorarack.adapters.comparison.report import Comparison, as_table
+from lorarack.adapters.comparison.compare import subjects
+from lorarack.adapters.comparison.report import Comparison
 from lorarack.adapters.data.rows import Rows, load_rows
 from lorarack.adapters.demo.asking import handful, side_by_side
+from lorarack.adapters.demo.deciding import decide_default
 from lorarack.adapters.demo.ending import SERVE_FLAGS, left_behind, next_steps, push_command, times
 from lorarack.adapters.demo.memory import PeakMemory
 from lorarack.adapters.demo.orders import TASK, heldout_path, recipe_path
@@ -102,7 +103,7 @@ def _serve_and_compare(stage: Stage, registry: Registry, base: Base, versions: t
         with stage.step(f"Which rank to keep: {len(rows)} held-out rows"):
             fewer = asked[-1].model_copy(update={"every": _BASE_EVERY})
             evaluation = _evaluation(stage, (*asked[:-1], fewer), rows, client)
-            return _decide(stage, registry, evaluation, versions)
+            return decide_default(stage, registry, evaluation, versions)
 
 
 def _evaluation(stage: Stage, asked: tuple[Subject, ...], rows: Rows, client: ServerClient) -> Evaluation:
@@ -116,16 +117,6 @@ def _evaluation(stage: Stage, asked: tuple[Subject, ...], rows: Rows, client: Se
         evaluation = evaluate(asked, rows, score, client, done)
     remember(path, evaluation)
     return evaluation
-
-
-def _decide(stage: Stage, registry: Registry, evaluation: Evaluation, versions: tuple[Version, ...]) -> Comparison:
-    record(registry, evaluation, versions)
-    comparison = conclude(evaluation, versions)
-    stage.show(as_table(comparison))
-    kept = registry.resolve(comparison.verdict.keep)
-    alias = registry.set_alias(kept.adapter, "default", kept.number, reason=comparison.verdict.reason)
-    stage.say(f"{kept.adapter} (its alias 'default') now names {kept.adapter}@{alias.version}, with that reason.")
-    return comparison
 
 
 def _write_for_the_hub(stage: Stage, registry: Registry, kept: Version) -> None:
