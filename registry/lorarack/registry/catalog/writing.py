@@ -15,7 +15,6 @@ from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import BaseId, Metric, Parent, Provenance, State, StoredFile
 
-
 #: How the reason begins when a version is quarantined because its stored bytes have changed.
 DAMAGE = "damaged: "
 
