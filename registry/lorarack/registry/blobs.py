@@ -1,6 +1,7 @@
 """Content-addressed files in a local folder: ``blobs/sha256/ab/abcdef…``, each written once, whole or not at all."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -8,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,8 @@ from lorarack.registry.errors import Damaged, StoreError, UsageError
 
 _COPY_BYTES = 4 * 2**20
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
+#: How the name of a file begins that is being written.
+_NEW = ".new-"
 
 
 class FolderBlobs:
@@ -105,6 +108,23 @@ class FolderBlobs:
             if len(path.name) == 64:
                 yield f"sha256:{path.name}"
 
+    def leftovers(self) -> Iterator[tuple[str, float, int]]:
+        """Name, age in seconds and size of each file that nobody writes any more and that has not become a blob."""
+        for path in sorted(self._root.glob(f"{_NEW}*")):
+            with suppress(FileNotFoundError), _unused(path) as unused:
+                if unused:
+                    found = path.stat()
+                    yield path.name, time.time() - found.st_mtime, found.st_size
+
+    def remove_leftover(self, name: str) -> bool:
+        """Remove a leftover unless somebody writes it now; whether it went."""
+        path = self._root / Path(name).name
+        with disk_errors(), suppress(FileNotFoundError), _unused(path) as unused:
+            if unused and path.name.startswith(_NEW):
+                path.unlink()
+                return True
+        return False
+
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise UsageError(f"{digest[:80]!r} is not a digest of the form sha256: and 64 hexadecimal digits.")
@@ -114,9 +134,9 @@ class FolderBlobs:
     def _put(self, fill: Callable[[Callable[[bytes], object]], object]) -> str:
         with disk_errors():
             self._root.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(prefix=".new-", dir=self._root)
+            handle, temporary = self._begin()
             try:
-                with os.fdopen(handle, "wb") as writer:
+                with os.fdopen(handle, "wb") as writer:  # open, and so locked, until the file has its name
                     digest = hashlib.sha256()
 
                     def write(chunk: bytes) -> None:
@@ -126,9 +146,18 @@ class FolderBlobs:
                     fill(write)
                     writer.flush()
                     os.fsync(writer.fileno())
-                return self._settle(Path(temporary), digest.hexdigest())
+                    return self._settle(temporary, digest.hexdigest())
             finally:
-                Path(temporary).unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
+
+    def _begin(self) -> tuple[int, Path]:
+        """A new file, locked for as long as its writer lives: the kernel lets go of a lock when its process is killed."""
+        while True:
+            handle, name = tempfile.mkstemp(prefix=_NEW, dir=self._root)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:
+                return handle, Path(name)
+            os.close(handle)  # taken for a leftover between its making and its locking
 
     def _settle(self, temporary: Path, digest: str) -> str:
         path = self._path(f"sha256:{digest}")
@@ -158,6 +187,18 @@ class FolderBlobs:
             raise Damaged(
                 f"The stored file {digest} has other bytes than were stored; publish the version again from its source."
             )
+
+
+@contextmanager
+def _unused(path: Path) -> Iterator[bool]:
+    """Whether no writer holds the file's lock; meanwhile none can."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 @contextmanager

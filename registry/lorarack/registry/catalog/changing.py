@@ -129,6 +129,17 @@ class CatalogChanger:
         """Run ``work`` while no other process can write."""
         self._database.write(lambda _: work())
 
+    def record_collection(self, versions: int, blobs: int, leftovers: int, freed: int) -> None:
+        """Keep in the log what ``gc`` has removed."""
+
+        def work(session: Session) -> None:
+            record(
+                session, self._actor, "collected",
+                versions=versions, blobs=blobs, leftovers=leftovers, freed=freed,
+            )  # fmt: skip
+
+        self._database.write(work)
+
     def _delete(self, session: Session, adapter: str, number: int) -> None:
         owner, row = find_version(session, adapter, number)
         held = holds(session, owner, row, now())

@@ -1,5 +1,6 @@
 """What holds a version: nothing that an alias, a lease, a child or a retention rule holds can be deleted."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,12 +18,14 @@ class Hold:
     sentence: str
 
 
-def holds(session: Session, adapter: AdapterRow, row: VersionRow, moment: datetime) -> tuple[Hold, ...]:
-    """Everything that holds the version at ``moment``."""
+def holds(
+    session: Session, adapter: AdapterRow, row: VersionRow, moment: datetime, without: Collection[int] = ()
+) -> tuple[Hold, ...]:
+    """Everything that holds the version at ``moment``; children whose ids are in ``without`` do not count."""
     return (
         *_aliases(session, adapter, row),
         *_leases(session, row, moment),
-        *_children(session, row),
+        *_children(session, row, without),
         *_retention(session, adapter, row, moment),
     )
 
@@ -50,15 +53,16 @@ def _leases(session: Session, row: VersionRow, moment: datetime) -> list[Hold]:
     ]
 
 
-def _children(session: Session, row: VersionRow) -> list[Hold]:
+def _children(session: Session, row: VersionRow, without: Collection[int]) -> list[Hold]:
     query = (
-        select(AdapterRow.name, VersionRow.number)
+        select(VersionRow.id, AdapterRow.name, VersionRow.number)
         .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
         .join(ParentRow, ParentRow.child_id == VersionRow.id)
         .where(ParentRow.parent_id == row.id)
         .order_by(VersionRow.id)
     )
-    listed = ", ".join(f"{name}@{number}" for name, number in session.execute(query))
+    found = [f"{name}@{number}" for child, name, number in session.execute(query) if child not in without]
+    listed = ", ".join(found)
     return [Hold("child", f"the parent of {listed}; delete that first")] if listed else []
 
 

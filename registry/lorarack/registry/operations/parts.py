@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lorarack.registry.blobs import FolderBlobs
 from lorarack.registry.catalog.changing import CatalogChanger
+from lorarack.registry.catalog.collecting import CatalogCollector
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.reading import CatalogReader
 from lorarack.registry.catalog.writing import CatalogWriter
@@ -27,6 +28,7 @@ class Parts:
         self._reader = CatalogReader(self._database)
         self._writer = CatalogWriter(self._database, self.actor)
         self._changer = CatalogChanger(self._database, self.actor)
+        self._collector = CatalogCollector(self._database)
 
     def resolve(self, reference: str) -> Version:
         """The version that ``reference`` names.

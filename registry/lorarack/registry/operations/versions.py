@@ -1,15 +1,19 @@
 """Versions: in, out, and what is said about them."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from lorarack.registry import fetching, publishing
 from lorarack.registry.catalog.writing import DAMAGE, BlobGone
-from lorarack.registry.errors import Damaged
+from lorarack.registry.errors import Damaged, StoreError
 from lorarack.registry.operations.bases import BaseOperations
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.texts import check_tags, check_text
 from lorarack.registry.values import Adapter, Metric, Parent, Provenance, Published, State, Version
+
+#: How often a publisher stores its files before it gives up.
+_STORINGS = 10
 
 
 class VersionOperations(BaseOperations):
@@ -41,14 +45,17 @@ class VersionOperations(BaseOperations):
         about = publishing.About(metrics, tags, description, provenance, tuple(parents))
         found = self.base(base)
         self._writer.check_adapter(adapter, found.name)
-        new, artifact = publishing.store(folder, adapter, found, about, self._blobs)
-        try:
-            number, created = self._writer.add_version(new, self._blobs.has)
-        except (
-            BlobGone
-        ):  # `gc` took a file that nothing referred to yet: between two such takings lies its grace period
+        for _ in range(_STORINGS):
             new, artifact = publishing.store(folder, adapter, found, about, self._blobs)
-            number, created = self._writer.add_version(new, self._blobs.has)
+            # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
+            with suppress(BlobGone):
+                number, created = self._writer.add_version(new, self._blobs.has)
+                break
+        else:
+            raise StoreError(
+                "Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.",
+                code="collected",
+            )
         return Published(version=self._exact(f"{adapter}@{number}"), created=created, notes=artifact.notes)
 
     def versions(self, adapter: str) -> tuple[Version, ...]:
