@@ -94,6 +94,15 @@ COMMAND_OF: dict[str, str | None] = {
     "alias_history": "alias history",
     "fetch": "fetch",
     "delete": "delete",
+    "archive": "archive",
+    "quarantine": "quarantine",
+    "restore": "restore",
+    "verify": "verify",
+    "set_retention": "retention",
+    "retention": "retention",
+    "gc": "gc",
+    "lease": None,  # how servers hold what they have loaded
+    "release": None,  # likewise
     "changes": None,  # how servers follow the registry
     "snapshot": None,  # how servers resolve
     "close": None,  # every command closes what it opened

@@ -6,6 +6,7 @@
 []
 """
 
+from lorarack.registry.collection import Collection, Fate, Retention
 from lorarack.registry.errors import LorarackError
 from lorarack.registry.reference import Reference, parse_reference
 from lorarack.registry.registry import Registry, open_registry
@@ -34,8 +35,10 @@ __all__ = [
     "Alias",
     "Base",
     "BaseId",
+    "Collection",
     "Dataset",
     "Event",
+    "Fate",
     "LorarackError",
     "Metric",
     "Parent",
@@ -43,6 +46,7 @@ __all__ = [
     "Published",
     "Reference",
     "Registry",
+    "Retention",
     "Snapshot",
     "State",
     "StoredFile",

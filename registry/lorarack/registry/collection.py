@@ -1,4 +1,4 @@
-"""What ``gc`` decides: for each thing whether it stays or goes, and why."""
+"""What ``gc`` decides, for each thing whether it stays or goes and why, and the rule that keeps versions from it."""
 
 from typing import Literal
 
@@ -34,3 +34,10 @@ class Collection(Value):
     def gone(self, kind: str) -> int:
         """How many things of that kind went."""
         return sum(fate.goes for fate in self.fates if fate.kind == kind)
+
+
+class Retention(Value):
+    """An adapter's rule: which of its versions can neither be deleted nor collected. None: no rule of that kind."""
+
+    keep_last: int | None = None
+    keep_days: int | None = None

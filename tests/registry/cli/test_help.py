@@ -29,7 +29,8 @@ ALL = dict(commands(get_command(build_app())))
 
 
 REGISTRYS_OWN = (
-    "base add, base list, publish, list, show, alias set, alias list, alias history, fetch, delete, push, pull"
+    "base add, base list, publish, list, show, alias set, alias list, alias history, fetch, delete, push, pull, "
+    "archive, restore, quarantine, verify, retention, gc"
 )
 OWN = [tuple(name.split()) for name in REGISTRYS_OWN.split(", ")]
 

@@ -13,7 +13,7 @@ from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.holding import holds
 from lorarack.registry.catalog.recording import now
 from lorarack.registry.catalog.tables import AdapterRow, AliasRow, LeaseRow, ParentRow, VersionRow
-from lorarack.registry.collection import Fate
+from lorarack.registry.collection import Fate, Retention
 from lorarack.registry.values import State
 
 #: Versions by adapter and number.
@@ -60,6 +60,13 @@ class CatalogCollector:
                     )
                 )
             return tuple(fates)
+
+    def retention(self, adapter: str) -> Retention | None:
+        """The adapter's retention rule; None: no such adapter."""
+        query = select(AdapterRow.keep_last, AdapterRow.keep_days).where(AdapterRow.name == adapter)
+        with self._database.reading() as session:
+            row = session.execute(query).first()
+        return Retention(keep_last=row[0], keep_days=row[1]) if row else None
 
     def references(self, without: Names = ()) -> References:
         """What all versions ``without`` some refer to."""

@@ -41,7 +41,7 @@ def delete(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Forget a version. Refused while an alias names it; its number is never used again.
+    """Forget a version. Refused while an alias, a server, a child or a rule holds it; its number is never used again.
 
     Example: lorarack delete support@3
     """

@@ -1,8 +1,9 @@
 """States, leases, retention and deletion."""
 
+from lorarack.registry.collection import Retention
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
-from lorarack.registry.reference import parse_reference
+from lorarack.registry.reference import check_adapter_name, parse_reference
 from lorarack.registry.texts import check_text
 from lorarack.registry.values import State, Version
 
@@ -40,7 +41,18 @@ class KeepingOperations(Parts):
         return version
 
     def lease(self, version: Version, holder: str, seconds: float = 60.0) -> None:
-        """Hold a version for a running server; said again before the time is over. Raises ``NotFound``."""
+        """Hold a version for a running server; said again well before the time is over.
+
+        The end is a moment by this machine's clock. A clock that is set back lets leases hold longer, which harms nothing,
+        until the holder says it again by the new clock; one that is set forward ends them until then, and only an archived
+        version could go in that time. Renew in a third of ``seconds`` or less.
+
+        Raises:
+            NotFound: no such version. UsageError: a time that is not above 0 and at most a day.
+        """
+        if not 0 < seconds <= 86400:
+            raise UsageError(f"A lease of {seconds} seconds makes no sense; give up to a day.", code="bad_lease")
+        check_text(holder, "holder")
         self._changer.lease(version.adapter, version.number, holder, seconds)
 
     def release(self, holder: str) -> None:
@@ -58,6 +70,13 @@ class KeepingOperations(Parts):
                 raise UsageError(f"{number} cannot be a retention rule; give 1 or more.", code="bad_retention")
         self._check_known(adapter)
         self._changer.set_retention(adapter, keep_last, keep_days)
+
+    def retention(self, adapter: str) -> Retention:
+        """The adapter's retention rule. Raises ``NotFound``."""
+        rule = self._collector.retention(check_adapter_name(adapter))
+        if rule is None:
+            raise self._no_adapter(adapter)
+        return rule
 
     def _to_state(self, reference: str, state: State, reason: str | None) -> Version:
         check_text(reason, "reason")
