@@ -48,6 +48,7 @@ class Database:
         for attempt in range(_TRIES):
             try:
                 with Session(self.writer) as session:
+                    session.connection()  # begins now: a session begins with its first statement, which may come late
                     result = work(session)
                     session.commit()
                     return result
@@ -95,6 +96,7 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
+        connection.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
         connection.isolation_level = None  # transactions are ours: sqlite3 would begin them late and deferred
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
