@@ -9,7 +9,16 @@ from sqlalchemy.orm import Session
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.holding import holds
 from lorarack.registry.catalog.recording import find_version, move_alias, now, record
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, LeaseRow, MetricRow, ParentRow, TagRow, VersionRow
+from lorarack.registry.catalog.tables import (
+    AdapterRow,
+    AliasRow,
+    EventRow,
+    LeaseRow,
+    MetricRow,
+    ParentRow,
+    TagRow,
+    VersionRow,
+)
 from lorarack.registry.errors import Conflict, NotFound
 from lorarack.registry.values import State
 
@@ -24,7 +33,7 @@ class CatalogChanger:
     def set_alias(
         self, adapter: str, alias: str, number: int, expect: int | None, reason: str | None, *, forced: bool = False
     ) -> None:
-        """Point an alias at a version and keep the move.
+        """Point an alias at a version and keep the move; where it points there already, a new reason is kept.
 
         Raises:
             NotFound: no such version.
@@ -45,7 +54,8 @@ class CatalogChanger:
                 raise Conflict(
                     f"{adapter}@{alias} {stands}, not version {expect}; look again and decide.", code="stale_expect"
                 )
-            if there != number:
+            why = session.get_one(EventRow, now_at.event_id).detail["reason"] if now_at else None
+            if there != number or reason not in (None, why):  # pointing there again for another reason confirms it
                 move_alias(session, self._actor, owner, alias, row, there, reason, forced=forced)
 
         self._database.write(work)
