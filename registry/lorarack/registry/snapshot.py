@@ -10,7 +10,10 @@ from lorarack.registry.view import AdapterView
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Bases and adapters as of change number ``changes``. Versions come without their metrics, which requests do not need."""
+    """Bases and adapters as of change number ``changes``.
+
+    Versions come without their metrics and provenance, which requests do not need.
+    """
 
     changes: int
     bases: Mapping[str, Base]

@@ -27,7 +27,7 @@ def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot
             return since
         if since is None or not 0 < changes - since.changes <= _MANY:
             bases = {base.name: base for base in read_bases(session)}
-            return Snapshot(changes, bases, read_views(session, metrics=False))
+            return Snapshot(changes, bases, read_views(session, brief=True))
         return _after(session, since, changes)
 
 
@@ -61,5 +61,5 @@ def _view_after(session: Session, name: str, numbers: set[int], before: AdapterV
     listed = sorted(numbers)
     for start in range(0, len(listed), _AT_ONCE):
         conditions = [AdapterRow.name == name, VersionRow.number.in_(listed[start : start + _AT_ONCE])]
-        found.update((version.number, version) for version in load_versions(session, conditions, metrics=False))
+        found.update((version.number, version) for version in load_versions(session, conditions, brief=True))
     return view.changed({number: found.get(number) for number in numbers}, aliases)

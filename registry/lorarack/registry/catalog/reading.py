@@ -105,12 +105,12 @@ def read_bases(session: Session) -> tuple[Base, ...]:
     return tuple(base_value(row, ids[row.id], names.get(row.original_id or 0)) for row in rows)
 
 
-def read_views(session: Session, name: str | None = None, *, metrics: bool = True) -> dict[str, AdapterView]:
+def read_views(session: Session, name: str | None = None, *, brief: bool = False) -> dict[str, AdapterView]:
     """All adapters (or the one called ``name``) as ``session`` sees them, by name."""
     conditions: list[ColumnElement[bool]] = [AdapterRow.name == name] if name is not None else []
     query = select(AdapterRow, BaseRow.name).join(BaseRow, BaseRow.id == AdapterRow.base_id).where(*conditions)
     versions: dict[str, list[Version]] = defaultdict(list)
-    for version in load_versions(session, conditions, metrics=metrics):
+    for version in load_versions(session, conditions, brief=brief):
         versions[version.adapter].append(version)
     return {
         row.name: AdapterView.of(row.name, base, versions[row.name], aliases_of(versions[row.name]), row.created_at)
