@@ -191,8 +191,13 @@ class FolderBlobs:
 
 @contextmanager
 def _unused(path: Path) -> Iterator[bool]:
-    """Whether no writer holds the file's lock; meanwhile none can."""
-    with path.open("rb") as file:
+    """Whether no writer holds the file's lock; meanwhile none can. Another user's file cannot be looked at: used."""
+    try:
+        file = path.open("rb")
+    except PermissionError:
+        yield False
+        return
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
