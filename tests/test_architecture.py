@@ -103,6 +103,8 @@ COMMAND_OF: dict[str, str | None] = {
     "gc": "gc",
     "lease": None,  # how servers hold what they have loaded
     "release": None,  # likewise
+    "search": "search",
+    "best": "best",
     "changes": None,  # how servers follow the registry
     "snapshot": None,  # how servers resolve
     "close": None,  # every command closes what it opened

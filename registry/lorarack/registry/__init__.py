@@ -8,6 +8,7 @@
 
 from lorarack.registry.collection import Collection, Fate, Retention
 from lorarack.registry.errors import LorarackError
+from lorarack.registry.queries import Best, Condition, Lineage, Link, Page, Query, Rule, parse_condition
 from lorarack.registry.reference import Reference, parse_reference
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.settings import home_folder
@@ -35,23 +36,31 @@ __all__ = [
     "Alias",
     "Base",
     "BaseId",
+    "Best",
     "Collection",
+    "Condition",
     "Dataset",
     "Event",
     "Fate",
+    "Lineage",
+    "Link",
     "LorarackError",
     "Metric",
+    "Page",
     "Parent",
     "Provenance",
     "Published",
+    "Query",
     "Reference",
     "Registry",
     "Retention",
+    "Rule",
     "Snapshot",
     "State",
     "StoredFile",
     "Version",
     "home_folder",
     "open_registry",
+    "parse_condition",
     "parse_reference",
 ]

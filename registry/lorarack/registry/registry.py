@@ -8,11 +8,14 @@ from lorarack.registry.operations.aliases import AliasOperations
 from lorarack.registry.operations.collecting import CollectingOperations
 from lorarack.registry.operations.following import FollowingOperations
 from lorarack.registry.operations.keeping import KeepingOperations
+from lorarack.registry.operations.searching import SearchOperations
 from lorarack.registry.operations.versions import VersionOperations
 from lorarack.registry.settings import default_registry
 
 
-class Registry(VersionOperations, AliasOperations, KeepingOperations, CollectingOperations, FollowingOperations):
+class Registry(
+    VersionOperations, SearchOperations, AliasOperations, KeepingOperations, CollectingOperations, FollowingOperations
+):
     """A registry in a folder: a catalog (SQLite) and content-addressed files. Any number of processes may share it."""
 
     def __enter__(self) -> Self:

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 ModuleTable = dict[str, tuple[int, int]]
 
 
+#: What people call the loss on the three usual splits; every other metric is SPLIT/NAME.
+LOSS_LABELS = {"train_loss": "train", "eval_loss": "validation", "test_loss": "test"}
+
 #: The largest whole number that JSON readers and SQLite agree on.
 MAX_STEP = 2**53 - 1
 
@@ -83,10 +86,9 @@ class Metric(Value):
 
     @property
     def label(self) -> str:
-        """``eval_loss`` for the loss on the validation split, else ``name`` or ``split/name``."""
-        if self.split == "validation":
-            return f"eval_{self.name}" if self.name == "loss" else f"validation/{self.name}"
-        return f"{self.split}_{self.name}" if self.name == "loss" else f"{self.split}/{self.name}"
+        """``eval_loss``, ``train_loss`` or ``test_loss`` for the loss on these splits, else ``split/name``."""
+        short = (label for label, split in LOSS_LABELS.items() if split == self.split and self.name == "loss")
+        return next(short, f"{self.split}/{self.name}")
 
 
 class Dataset(Value):

@@ -171,6 +171,7 @@ class MetricRow(Row):
         Index("ix_metrics_version", "version_id"),
         # Of finished versions only: curves have most of the rows and nobody looks for a version by a point of one.
         Index("ix_metrics_final", "name", "split", "value", "version_id", sqlite_where=text("step IS NULL")),
+        Index("ix_metrics_newest", "version_id", "name", "split", "id", sqlite_where=text("step IS NULL")),
     )
 
 

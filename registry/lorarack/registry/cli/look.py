@@ -8,9 +8,10 @@ from rich.table import Table
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
-from lorarack.registry.cli.tables import ago, short_digest, size, table
+from lorarack.registry.cli.tables import short_digest, size, table
+from lorarack.registry.cli.versions import family_table, newest
 from lorarack.registry.registry import Registry, open_registry
-from lorarack.registry.values import Adapter, Metric, State, Version
+from lorarack.registry.values import Adapter, Version
 
 
 def mount(app: typer.Typer) -> None:
@@ -24,14 +25,14 @@ def list_(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List the adapters, or one adapter's versions.
+    """List the adapters, or one adapter's versions: those of one recipe together, best first by eval loss.
 
     Example: lorarack list support
     """
     with open_registry(registry) as opened:
         if name is not None:
             versions = opened.versions(name)
-            emit(versions, json, lambda: _versions_table(versions))
+            emit(versions, json, lambda: family_table(versions))
         else:
             _list_adapters(opened, json)
 
@@ -68,25 +69,6 @@ def _adapters_table(adapters: tuple[Adapter, ...]) -> Table:
     return rows
 
 
-def _versions_table(versions: tuple[Version, ...]) -> Table:
-    rows = table(
-        "version", ">rank", ">train loss", ">eval loss", "other metrics", ">size", "aliases", "state", "published"
-    )
-    for version in versions:
-        finished = [m for m in version.metrics if m.step is None and m.name != "loss"]
-        rows.add_row(
-            version.reference,
-            str(version.rank),
-            _number(version.metric("loss", "train")),
-            _number(version.metric("loss", "validation")),
-            "  ".join(f"{m.label}={m.value:.4g}" for m in _newest(finished)),
-            size(version.bytes),
-            ", ".join(version.aliases),
-            ago(version.created_at) if version.state is State.READY else f"[yellow]{version.state}[/yellow]",
-        )
-    return rows
-
-
 def _card(version: Version) -> Table:
     card = Table.grid(padding=(0, 2))
     lines: list[tuple[str, str]] = [
@@ -103,7 +85,7 @@ def _card(version: Version) -> Table:
     if version.description:
         lines.append(("description", escape(version.description)))
     lines += [("tag", escape(f"{key}={value}")) for key, value in sorted(version.tags.items())]
-    lines += [("metric", f"{m.label} = {m.value:.6g}") for m in _newest([m for m in version.metrics if m.step is None])]
+    lines += [("metric", f"{m.label} = {m.value:.6g}") for m in newest([m for m in version.metrics if m.step is None])]
     points = len([m for m in version.metrics if m.step is not None])
     if points:
         lines.append(("curves", f"{points} points (in --json)"))
@@ -129,12 +111,3 @@ def _provenance(version: Version) -> list[tuple[str, str]]:
             ("libraries", escape(", ".join(f"{name} {number}" for name, number in sorted(origin.versions.items()))))
         )
     return lines
-
-
-def _newest(metrics: list[Metric]) -> list[Metric]:
-    """The last of each name, split and data set."""
-    return list({(m.name, m.split, m.dataset): m for m in metrics}.values())
-
-
-def _number(metric: Metric | None) -> str:
-    return f"{metric.value:.4f}" if metric else "–"

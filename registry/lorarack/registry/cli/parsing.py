@@ -1,14 +1,13 @@
 """Texts from the command line to values."""
 
 import math
-
-from pydantic import ValidationError
+import re
+from datetime import UTC, datetime, timedelta
 
 from lorarack.registry.errors import UsageError
+from lorarack.registry.queries import parse_label
 from lorarack.registry.reference import check_adapter_name, check_alias_name
 from lorarack.registry.values import Metric
-
-_LOSSES = {"train_loss": "train", "eval_loss": "validation", "test_loss": "test"}
 
 
 def parse_metric(text: str) -> Metric:
@@ -25,18 +24,8 @@ def parse_metric(text: str) -> Metric:
         value = math.nan
     if not equals or not math.isfinite(value):
         raise UsageError(f"{text!r} is not a metric; write NAME=NUMBER, for example eval_loss=0.41.", code="bad_metric")
-    if label in _LOSSES:
-        split, name = _LOSSES[label], "loss"
-    else:
-        split, slash, rest = label.partition("/")
-        split, name = (split, rest) if slash else ("validation", label)
-    try:
-        return Metric(name=name, split=split, value=value, higher_is_better=higher)
-    except ValidationError as error:
-        raise UsageError(
-            f"{label!r} cannot be a metric's name; use letters, digits and '_', optionally behind SPLIT/.",
-            code="bad_metric",
-        ) from error
+    name, split = parse_label(label)
+    return Metric(name=name, split=split, value=value, higher_is_better=higher)
 
 
 def parse_tag(text: str) -> tuple[str, str]:
@@ -49,6 +38,44 @@ def parse_tag(text: str) -> tuple[str, str]:
     if not equals or not key.strip():
         raise UsageError(f"{text!r} is not a tag; write KEY=VALUE.", code="bad_tag")
     return key.strip(), value
+
+
+def parse_ranks(text: str) -> tuple[int | None, int | None]:
+    """``16``, ``8..64``, ``8..`` or ``..64`` as the smallest and the largest rank.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    low, dots, high = text.partition("..")
+    try:
+        ends = [int(end) if end else None for end in (low, high if dots else low)]
+    except ValueError:
+        ends = [None, None]
+    if ends == [None, None] or any(end is not None and not 0 < end < 2**31 for end in ends):
+        raise UsageError(f"{text!r} is no range of ranks; write 16, 8..64, 8.. or ..64.", code="bad_rank")
+    return ends[0], ends[1]
+
+
+def parse_moment(text: str) -> datetime:
+    """``2026-11-25``, ``2026-11-25T14:30`` (UTC unless it says otherwise) or ``7d``, ``12h``, ``30min`` ago.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    if ago := re.fullmatch(r"([0-9]{1,6})(d|h|min)", text):
+        unit = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1)}[ago[2]]
+        try:
+            return datetime.now(UTC) - int(ago[1]) * unit
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f"{text!r} is no moment; write a date (2026-11-25), a date and time (2026-11-25T14:30), or 7d, 12h, 30min for ago.",
+            code="bad_moment",
+        ) from error
 
 
 def split_alias(text: str) -> tuple[str, str]:

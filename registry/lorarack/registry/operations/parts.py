@@ -9,6 +9,7 @@ from lorarack.registry.catalog.changing import CatalogChanger
 from lorarack.registry.catalog.collecting import CatalogCollector
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.reading import CatalogReader
+from lorarack.registry.catalog.searching import CatalogSearcher
 from lorarack.registry.catalog.writing import CatalogWriter
 from lorarack.registry.errors import NotFound
 from lorarack.registry.reference import check_adapter_name, parse_reference
@@ -26,6 +27,7 @@ class Parts:
         self._database = Database(home / "catalog.sqlite")
         self._blobs = FolderBlobs(home)
         self._reader = CatalogReader(self._database)
+        self._searcher = CatalogSearcher(self._database)
         self._writer = CatalogWriter(self._database, self.actor)
         self._changer = CatalogChanger(self._database, self.actor)
         self._collector = CatalogCollector(self._database)

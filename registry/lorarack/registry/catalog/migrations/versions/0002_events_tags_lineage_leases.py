@@ -121,6 +121,8 @@ def _change_tables() -> None:
     op.drop_index("ix_metrics_value", "metrics")
     final = ["name", "split", "value", "version_id"]
     op.create_index("ix_metrics_final", "metrics", final, unique=False, sqlite_where=sa.text("step IS NULL"))
+    newest = ["version_id", "name", "split", "id"]
+    op.create_index("ix_metrics_newest", "metrics", newest, unique=False, sqlite_where=sa.text("step IS NULL"))
     _change_aliases()
     op.drop_table("alias_moves")
     op.drop_table("counters")

@@ -1,0 +1,149 @@
+"""Finding versions, a page at a time. Order is by id or by a metric and then by id, so pages neither overlap nor leave out.
+
+Each search first walks a little way in the order that was asked for, which is all that it takes when many versions fulfil
+the query; when the walk did not fill the page, few do, and an index finds and a sort orders them.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from lorarack.registry.catalog.database import Database
+from lorarack.registry.catalog.filtering import conditions
+from lorarack.registry.catalog.finished import higher_is_better, labelled, newest, not_superseded
+from lorarack.registry.catalog.loading import load_by_ids
+from lorarack.registry.catalog.tables import AdapterRow, BaseRow, MetricRow, VersionRow
+from lorarack.registry.errors import UsageError
+from lorarack.registry.queries import Best, Page, Query, parse_label
+from lorarack.registry.values import State
+
+#: How many versions a walk passes; first few, for most pages need no more.
+_FEW, _WALK = 200, 2000
+_BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
+_BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page ended: the last version's id and, in the order of a metric, its value and the direction."""
+
+    id: int
+    value: float = 0.0
+    descending: bool = False
+
+
+class CatalogSearcher:
+    """Finds versions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def base_named(self, name: str) -> int | None:
+        """The id of the base of that name, or None."""
+        with self._database.reading() as session:
+            return session.scalar(select(BaseRow.id).where(BaseRow.name == name))
+
+    def search(self, query: Query, base: int | None) -> Page:
+        """One page; ``base`` is the id of the query's base. Raises ``UsageError``: a cursor of another order."""
+        behind = _read_cursor(query) if query.cursor else None
+        look = _by_id if query.order in ("newest", "oldest") else _by_metric
+        with self._database.reading() as session:
+            places = look(session, query, base, behind)
+            page = places[: query.limit]
+            versions = load_by_ids(session, [place.id for place in page], curves=False)
+        return Page(versions=tuple(versions), next=_cursor(query, page[-1]) if len(places) > len(page) else None)
+
+    def best(self, adapter: str, label: str) -> Best | None:
+        """The best ready version of ``adapter``; of equals the one of the smaller rank, then of the smaller number."""
+        ready = [
+            VersionRow.adapter_id == AdapterRow.id, AdapterRow.name == adapter, VersionRow.state == State.READY.value,
+        ]  # fmt: skip
+        measured = [*ready, MetricRow.version_id == VersionRow.id, *newest(label)]
+        with self._database.reading() as session:
+            value = MetricRow.value.desc() if higher_is_better(session, label) else MetricRow.value
+            query = select(VersionRow.id).where(*measured).order_by(value, VersionRow.rank, VersionRow.number)
+            chosen = session.scalar(query.limit(1))
+            if chosen is None:
+                return None
+            counts = select(func.count(), func.count(MetricRow.dataset.distinct())).where(*measured)
+            having, datasets = session.execute(counts).one()
+            lacking = (session.scalar(select(func.count(VersionRow.id)).where(*ready)) or 0) - having
+            (version,) = load_by_ids(session, [chosen], curves=False)
+        metric = version.metric(*parse_label(label))
+        return Best(version=version, metric=metric, lacking=lacking, datasets=datasets) if metric else None
+
+
+def _by_id(session: Session, query: Query, base: int | None, behind: _Place | None) -> list[_Place]:
+    newest = query.order == "newest"
+    # One by one: SQLite looks each up, but would read all rows for both at once.
+    first = session.scalar(select(func.min(VersionRow.id)))
+    last = session.scalar(select(func.max(VersionRow.id)))
+    if first is None or last is None:
+        return []
+    # Row ids between which the page lies; the walk takes the end of them where the page begins.
+    low, high = (behind.id + 1 if behind and not newest else first), (behind.id - 1 if behind and newest else last)
+    start, end = (max(low, high - _WALK), high) if newest else (low, min(high, low + _WALK))
+    order = VersionRow.id.desc() if newest else VersionRow.id
+
+    def ids(walking: bool, low: int, high: int) -> list[int]:
+        wanted = conditions(query, base, walking=walking)
+        chosen = select(VersionRow.id).where(VersionRow.id >= low, VersionRow.id <= high, *wanted)
+        return list(session.scalars(chosen.order_by(order).limit(query.limit + 1)))
+
+    found = ids(True, start, end)
+    if len(found) <= query.limit and (start, end) != (low, high):
+        found = ids(False, low, high)
+    return [_Place(number) for number in found]
+
+
+def _by_metric(session: Session, query: Query, base: int | None, behind: _Place | None) -> list[_Place]:
+    descending = behind.descending if behind else higher_is_better(session, query.order)
+    here = tuple_(MetricRow.value, MetricRow.version_id)
+    beyond: list[Any] = []
+    if behind is not None:
+        there = tuple_(behind.value, behind.id)
+        beyond = [here < there if descending else here > there]
+    order = [column.desc() if descending else column for column in (MetricRow.value, MetricRow.version_id)]
+    along: Any = select(MetricRow.id, MetricRow.version_id, MetricRow.value).where(*labelled(query.order), *beyond)
+    wanted = conditions(query, base, walking=True)
+    for length in (_FEW, _WALK):
+        walk = along.order_by(*order).limit(length).subquery()
+        ordered = [column.desc() if descending else column for column in (walk.c.value, walk.c.version_id)]
+        walked: Any = select(walk.c.version_id, walk.c.value).join(VersionRow, VersionRow.id == walk.c.version_id)
+        walked = walked.where(*wanted, not_superseded(query.order, walk.c.version_id, walk.c.id)).order_by(*ordered)
+        found = session.execute(walked.limit(query.limit + 1)).all()
+        passed = session.scalar(select(func.count()).select_from(walk)) or 0
+        if len(found) > query.limit or passed < length:
+            return _places(found, descending)
+    few: Any = select(MetricRow.version_id, MetricRow.value).join(VersionRow, VersionRow.id == MetricRow.version_id)
+    few = few.where(*newest(query.order), *beyond, *conditions(query, base, walking=False))
+    return _places(session.execute(few.order_by(*order).limit(query.limit + 1)), descending)
+
+
+def _places(found: Iterable[Any], descending: bool) -> list[_Place]:
+    return [_Place(version, value, descending) for version, value in found]
+
+
+def _cursor(query: Query, place: _Place) -> str:
+    if query.order in ("newest", "oldest"):
+        return f"{query.order}:{place.id}"
+    return f"{query.order}:{'down' if place.descending else 'up'}:{place.value.hex()}:{place.id}"
+
+
+def _read_cursor(query: Query) -> _Place:
+    text = query.cursor or ""
+    if (found := _BY_ID.fullmatch(text)) and found[1] == query.order:
+        return _Place(int(found[2]))
+    if (found := _BY_METRIC.fullmatch(text)) and found[1] == query.order:
+        try:
+            return _Place(int(found[4]), float.fromhex(found[3]), found[2] == "down")
+        except (ValueError, OverflowError):
+            pass
+    raise UsageError(
+        f"{text[:100]!r} is not a cursor of this search; give 'next' of the page before, with the same query.",
+        code="bad_cursor",
+    )

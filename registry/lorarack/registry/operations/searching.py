@@ -1,0 +1,56 @@
+"""Finding versions."""
+
+from lorarack.registry.errors import NotFound, UsageError
+from lorarack.registry.operations.bases import BaseOperations
+from lorarack.registry.queries import Best, Page, Query, parse_label
+from lorarack.registry.texts import check_text
+
+
+class SearchOperations(BaseOperations):
+    """What can be found."""
+
+    def search(self, query: Query) -> Page:
+        """One page of the versions that ``query`` asks for, in a stable order: what is published meanwhile moves nothing.
+
+        Metrics are the finished version's (the newest number of a label counts); their curves' points are left out.
+
+        Raises:
+            NotFound: no such adapter or base.
+            UsageError: a metric, order or cursor that cannot be meant.
+        """
+        for text in (query.text, *query.tags):
+            check_text(text, "query")
+        for label in (*(condition.label for condition in query.metrics), *self._metric_order(query)):
+            parse_label(label)
+        if query.adapter is not None and not query.adapter.endswith("*"):
+            self._check_known(query.adapter)
+        base = None
+        if query.base is not None:
+            found = self._searcher.base_named(query.base)
+            base = found if found is not None else self._searcher.base_named(self.base(query.base).name)
+        return self._searcher.search(query, base)
+
+    def best(self, adapter: str, metric: str) -> Best:
+        """The best ready version of ``adapter`` by a finished metric's label; of equals the smaller rank, then the older.
+
+        Raises:
+            NotFound: no such adapter, or none of its ready versions has that metric. UsageError: not a label.
+        """
+        parse_label(metric)
+        self._check_known(adapter)
+        found = self._searcher.best(adapter, metric)
+        if found is None:
+            raise NotFound(
+                f"No ready version of {adapter!r} has the metric {metric}; add it by publishing again with "
+                f"'--metric {metric}=NUMBER'.",
+                code="unknown_metric",
+            )
+        return found
+
+    @staticmethod
+    def _metric_order(query: Query) -> list[str]:
+        if query.order in ("newest", "oldest"):
+            return []
+        if not query.order:
+            raise UsageError("An order is newest, oldest or a metric's label.", code="bad_order")
+        return [query.order]

@@ -1,0 +1,127 @@
+"""What can be asked of a registry and what it answers: frozen values, like those that they are about."""
+
+import re
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from lorarack.registry.errors import UsageError
+from lorarack.registry.values import LOSS_LABELS, Metric, State, Value, Version
+
+Operator = Literal["<", "<=", ">", ">=", "="]
+
+_CONDITION = re.compile(r"\s*([A-Za-z][A-Za-z0-9_./-]{0,96}?)\s*(<=|>=|<|>|=)\s*(\S+)\s*", re.ASCII)
+_LABEL = re.compile(r"([a-z][a-z0-9_-]{0,31})/([A-Za-z][A-Za-z0-9_./-]{0,63})", re.ASCII)
+
+
+class Condition(Value):
+    """The finished version's newest metric of that label must be so."""
+
+    label: str
+    operator: Operator
+    value: float = Field(allow_inf_nan=False)
+
+
+class Query(Value):
+    """Which versions to find; every part that is given must hold."""
+
+    base: str | None = Field(default=None, description="a base's name, Hub id, folder or fingerprint")
+    adapter: str | None = Field(default=None, description="an adapter's name, or the beginning of names and '*'")
+    rank_min: int | None = Field(default=None, ge=1, le=2**31)
+    rank_max: int | None = Field(default=None, ge=1, le=2**31)
+    metrics: tuple[Condition, ...] = ()
+    tags: tuple[str, ...] = Field(default=(), description="KEY, or KEY=VALUE")
+    state: State | None = Field(default=None, description="without it, all states")
+    text: str | None = Field(
+        default=None, description="in the name, the description or a tag's value; case is no matter"
+    )
+    since: datetime | None = Field(default=None, description="published then or later")
+    until: datetime | None = Field(default=None, description="published before that")
+    order: str = Field(
+        default="newest", description="newest, oldest, or a metric's label: best first, versions with it only"
+    )
+    limit: int = Field(default=50, ge=1, le=1000)
+    cursor: str | None = Field(default=None, description="``next`` of the page before")
+
+
+class Page(Value):
+    """Some of the versions that were found, without the points of their curves; ``next`` is the cursor of the page behind it."""
+
+    versions: tuple[Version, ...]
+    next: str | None = None
+
+
+class Best(Value):
+    """The best ready version of an adapter by one metric; ``lacking`` ready versions do not have it.
+
+    ``datasets`` says on how many different data sets it was measured: numbers from two are no fair comparison.
+    """
+
+    version: Version
+    metric: Metric
+    lacking: int
+    datasets: int
+
+
+class Rule(Value):
+    """A gate: the metric must be better than the present version's by ``min_gain`` or more (0: not worse)."""
+
+    label: str
+    min_gain: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+
+
+class Link(Value):
+    """``child`` was derived from ``parent``."""
+
+    child: str
+    parent: str
+    relation: str
+
+
+class Lineage(Value):
+    """Where a version comes from and what came of it: each link once, the nearest first."""
+
+    version: Version
+    base: tuple[str, ...] = Field(description="its base, the base that this was made from, and so on")
+    ancestors: tuple[Link, ...]
+    descendants: tuple[Link, ...]
+
+
+def parse_label(label: str) -> tuple[str, str]:
+    """Name and split of a metric's label: ``eval_loss``, ``SPLIT/NAME``, or ``NAME`` alone for the validation split.
+
+    Raises:
+        UsageError: it cannot be a label.
+    """
+    if label in LOSS_LABELS:
+        return "loss", LOSS_LABELS[label]
+    found = _LABEL.fullmatch(label if "/" in label else f"validation/{label}")
+    if found is None:
+        raise UsageError(
+            f"{label!r} cannot be a metric's name; use letters, digits and '_', optionally behind SPLIT/.",
+            code="bad_metric",
+        )
+    return found[2], found[1]
+
+
+def parse_condition(text: str) -> Condition:
+    """``eval_loss<0.5`` or ``test/exact>=0.9`` as a condition.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    found = _CONDITION.fullmatch(text)
+    try:
+        condition = (
+            Condition.model_validate({"label": found[1], "operator": found[2], "value": found[3]}) if found else None
+        )
+    except ValueError:
+        condition = None
+    if condition is None:
+        raise UsageError(
+            f"{text!r} is not a condition; write METRIC, one of < <= > >= =, and a number, for example 'eval_loss<0.5'.",
+            code="bad_condition",
+        )
+    parse_label(condition.label)
+    return condition
