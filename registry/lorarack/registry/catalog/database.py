@@ -19,6 +19,9 @@ SCHEMA = "0002"
 
 _BUSY_MILLISECONDS = 5000
 _TRIES = 12
+#: Who had to wait for the lock is not alone, and pauses after its commit: SQLite's waiters look for the lock at intervals that
+#: grow with their patience, so one that comes back at once would take it from them again and again.
+_CONTENDED_SECONDS = 0.001
 T = TypeVar("T")
 
 
@@ -48,10 +51,14 @@ class Database:
         for attempt in range(_TRIES):
             try:
                 with Session(self.writer) as session:
+                    asked = time.monotonic()
                     session.connection()  # begins now: a session begins with its first statement, which may come late
+                    waited = time.monotonic() - asked
                     result = work(session)
                     session.commit()
-                    return result
+                if waited > _CONTENDED_SECONDS:
+                    time.sleep(random.uniform(0.002, 0.008))  # noqa: S311  (jitter, not a secret)
+                return result
             except OperationalError as error:
                 if not _is_locked(error) or attempt == _TRIES - 1:
                     with database_errors(self.path):
