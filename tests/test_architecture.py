@@ -105,6 +105,8 @@ COMMAND_OF: dict[str, str | None] = {
     "release": None,  # likewise
     "search": "search",
     "best": "best",
+    "promote": "promote",
+    "rollback": "rollback",
     "changes": None,  # how servers follow the registry
     "snapshot": None,  # how servers resolve
     "close": None,  # every command closes what it opened

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.registry.shelf import Shelf
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Base, Registry, open_registry
@@ -42,3 +43,8 @@ def base(registry: Registry) -> Base:
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
     return tiny_adapter(tmp_path / "adapter")
+
+
+@pytest.fixture
+def shelf(registry: Registry, tmp_path: Path) -> Shelf:
+    return Shelf(registry, tmp_path)

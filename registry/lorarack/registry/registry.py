@@ -4,17 +4,22 @@ from pathlib import Path
 from typing import Self
 
 from lorarack.registry.errors import UsageError
-from lorarack.registry.operations.aliases import AliasOperations
 from lorarack.registry.operations.collecting import CollectingOperations
 from lorarack.registry.operations.following import FollowingOperations
 from lorarack.registry.operations.keeping import KeepingOperations
+from lorarack.registry.operations.portability import PortabilityOperations
+from lorarack.registry.operations.promoting import PromotionOperations
 from lorarack.registry.operations.searching import SearchOperations
-from lorarack.registry.operations.versions import VersionOperations
 from lorarack.registry.settings import default_registry
 
 
 class Registry(
-    VersionOperations, SearchOperations, AliasOperations, KeepingOperations, CollectingOperations, FollowingOperations
+    PortabilityOperations,
+    SearchOperations,
+    PromotionOperations,
+    KeepingOperations,
+    CollectingOperations,
+    FollowingOperations,
 ):
     """A registry in a folder: a catalog (SQLite) and content-addressed files. Any number of processes may share it."""
 

@@ -202,6 +202,7 @@ class Alias(Value):
     actor: str
     reason: str | None = None
     forced: bool = Field(default=False, description="moved although a gate said no")
+    rollback: bool = Field(default=False, description="moved back to where it was before")
 
 
 class Published(Value):

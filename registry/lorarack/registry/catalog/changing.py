@@ -31,9 +31,19 @@ class CatalogChanger:
         self._actor = actor
 
     def set_alias(
-        self, adapter: str, alias: str, number: int, expect: int | None, reason: str | None, *, forced: bool = False
+        self,
+        adapter: str,
+        alias: str,
+        number: int,
+        expect: int | None,
+        reason: str | None,
+        *,
+        forced: bool = False,
+        rollback: bool = False,
     ) -> None:
         """Point an alias at a version and keep the move; where it points there already, a new reason is kept.
+
+        ``expect=0``: there must be no such alias yet.
 
         Raises:
             NotFound: no such version.
@@ -49,14 +59,13 @@ class CatalogChanger:
             now_at = session.get(AliasRow, (owner.id, alias))
             current = session.get(VersionRow, now_at.version_id) if now_at else None
             there = current.number if current else None
-            if expect is not None and there != expect:
+            if expect is not None and there != (expect or None):
                 stands = f"names version {there}" if there else "does not exist"
-                raise Conflict(
-                    f"{adapter}@{alias} {stands}, not version {expect}; look again and decide.", code="stale_expect"
-                )
+                wanted = f", not version {expect}" if expect else " already"
+                raise Conflict(f"{adapter}@{alias} {stands}{wanted}; look again and decide.", code="stale_expect")
             why = session.get_one(EventRow, now_at.event_id).detail["reason"] if now_at else None
             if there != number or reason not in (None, why):  # pointing there again for another reason confirms it
-                move_alias(session, self._actor, owner, alias, row, there, reason, forced=forced)
+                move_alias(session, self._actor, owner, alias, row, there, reason, forced=forced, rollback=rollback)
 
         self._database.write(work)
 

@@ -64,4 +64,5 @@ def alias_value(row: EventRow) -> Alias:
         actor=row.actor,
         reason=row.detail["reason"],
         forced=row.detail["forced"],
+        rollback=row.detail.get("rollback", False),
     )

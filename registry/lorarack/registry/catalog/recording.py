@@ -30,11 +30,12 @@ def move_alias(
     reason: str | None,
     *,
     forced: bool = False,
+    rollback: bool = False,
 ) -> None:
     """Point ``alias`` at a version of ``adapter``."""
     event = record(
         session, actor, "alias_moved", adapter.name, to.number,
-        alias=alias, previous=previous, reason=reason, forced=forced,
+        alias=alias, previous=previous, reason=reason, forced=forced, rollback=rollback,
     )  # fmt: skip
     session.merge(AliasRow(adapter_id=adapter.id, name=alias, version_id=to.id, event_id=event))
 

@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from lorarack.registry.cli import alias, base, collecting, hub, keep, look, output, publish, search, states, verify
+from lorarack.registry.cli import (
+    alias,
+    base,
+    collecting,
+    hub,
+    keep,
+    look,
+    output,
+    promote,
+    publish,
+    search,
+    states,
+    verify,
+)
 from lorarack.registry.errors import LorarackError
 
 
@@ -19,7 +32,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command_module in (base, publish, look, search, alias, keep, states, collecting, verify, hub):
+    for command_module in (base, publish, look, search, alias, promote, keep, states, collecting, verify, hub):
         command_module.mount(app)
     for point in sorted(entry_points(group="lorarack.commands"), key=lambda found: found.name):
         point.load()(app)

@@ -29,7 +29,7 @@ class AliasOperations(Parts):
         check_text(reason, "reason")
         self._check_known(adapter)
         self._changer.set_alias(adapter, alias, version, expect, reason)
-        return next(found for found in self.aliases(adapter) if found.name == alias)
+        return self._alias(adapter, alias)
 
     def aliases(self, adapter: str | None = None) -> tuple[Alias, ...]:
         """Where the aliases (of one adapter) point now. Raises ``NotFound``."""
@@ -44,3 +44,6 @@ class AliasOperations(Parts):
         if alias is not None and not moves:
             raise NotFound(f"Adapter {adapter!r} has never had an alias {alias!r}.", code="unknown_alias")
         return moves
+
+    def _alias(self, adapter: str, alias: str) -> Alias:
+        return next(found for found in self._reader.aliases(adapter) if found.name == alias)

@@ -12,7 +12,7 @@ from lorarack.registry.catalog.reading import CatalogReader
 from lorarack.registry.catalog.searching import CatalogSearcher
 from lorarack.registry.catalog.writing import CatalogWriter
 from lorarack.registry.errors import NotFound
-from lorarack.registry.reference import check_adapter_name, parse_reference
+from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
 from lorarack.registry.resolution import did_you_mean, resolve
 from lorarack.registry.values import State, Version
 from lorarack.registry.view import AdapterView
@@ -50,6 +50,13 @@ class Parts:
         """Like ``resolve``, but in whatever state: for those who look after versions."""
         found = self._reader.pick(parse_reference(reference))
         return found if found is not None else self.resolve(reference)
+
+    def _numbered(self, adapter: str, number: int) -> Version:
+        """That very version, in whatever state. Raises ``NotFound``."""
+        found = self._reader.pick(Reference(adapter, ByNumber(number)))
+        if found is None:
+            raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
+        return found
 
     def _view(self, adapter: str) -> AdapterView:
         view = self._reader.adapter(check_adapter_name(adapter))
