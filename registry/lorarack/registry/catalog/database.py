@@ -12,6 +12,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from lorarack.registry.blobs import disk_errors
+from lorarack.registry.catalog.mounts import refuse_network
 from lorarack.registry.errors import StoreError
 
 #: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
@@ -29,6 +30,7 @@ class Database:
     """One SQLite file. Reads see one snapshot; writes take the lock at their start and retry while it is taken."""
 
     def __init__(self, path: Path) -> None:
+        refuse_network(path.parent)
         with disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
