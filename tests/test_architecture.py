@@ -101,6 +101,8 @@ COMMAND_OF: dict[str, str | None] = {
     "set_retention": "retention",
     "retention": "retention",
     "gc": "gc",
+    "export_to": "export",
+    "import_from": "import",
     "lease": None,  # how servers hold what they have loaded
     "release": None,  # likewise
     "search": "search",

@@ -19,7 +19,7 @@ def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Pat
         Damaged: a stored file has other bytes than were stored.
         StoreError: the disk.
     """
-    place = _free_place(folder)
+    place = free_place(folder)
     with disk_errors():
         place.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}-", dir=place.parent))
@@ -39,7 +39,8 @@ def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Pat
     return folder
 
 
-def _free_place(folder: Path) -> Path:
+def free_place(folder: Path) -> Path:
+    """Where ``folder`` really is; it must be new or empty. Raises ``Conflict``."""
     with disk_errors():
         place = folder.resolve()
         taken = place.exists() and (not place.is_dir() or any(place.iterdir()))

@@ -103,7 +103,7 @@ class CatalogWriter:
             Conflict: the adapter stands on another base, or its name belongs to a base.
         """
         with self._database.reading() as session:
-            _adapter_for(session, name, base)
+            adapter_for(session, name, base)
 
     def add_version(self, new: NewVersion, is_stored: Callable[[str], bool]) -> tuple[int, bool]:
         """Allocate a number and write the version; the first one also becomes ``default``.
@@ -123,7 +123,7 @@ class CatalogWriter:
         def work(session: Session) -> tuple[int, bool]:
             if not all(is_stored(file.digest) for file in new.files):
                 raise BlobGone
-            adapter = _adapter_for(session, new.adapter, new.base)
+            adapter = adapter_for(session, new.adapter, new.base)
             if adapter.id is None:
                 session.add(adapter)
                 session.flush()
@@ -131,12 +131,12 @@ class CatalogWriter:
             row = session.scalar(query)
             created = row is None
             if row is None:
-                row = self._insert(session, adapter, new)
+                row = insert_version(session, self._actor, adapter, new)
             else:
                 row.description = new.description or row.description
                 self._mend(session, new, row)
-            _add_metrics(session, row.id, new.metrics)
-            _set_tags(session, row.id, new.tags)
+            add_metrics(session, row.id, new.metrics)
+            set_tags(session, row.id, new.tags)
             _add_parents(session, row, new.parents)
             kind = "published" if created else "published_again"
             record(session, self._actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
@@ -151,7 +151,7 @@ class CatalogWriter:
 
         def work(session: Session) -> None:
             _, row = find_version(session, adapter, number)
-            _add_metrics(session, row.id, metrics)
+            add_metrics(session, row.id, metrics)
             names = sorted({metric.label for metric in metrics})
             record(session, self._actor, "metrics_added", adapter, number, metrics=names)
 
@@ -165,7 +165,7 @@ class CatalogWriter:
         def work(session: Session) -> None:
             _, row = find_version(session, adapter, number)
             session.execute(delete(TagRow).where(TagRow.version_id == row.id, TagRow.key.in_(without)))
-            _set_tags(session, row.id, tags)
+            set_tags(session, row.id, tags)
             if description is not None:
                 row.description = description or None
             detail = {"tags": dict(tags), "without": list(without), "description": description}
@@ -179,30 +179,6 @@ class CatalogWriter:
             row.state, row.state_reason = State.READY.value, None
             record(session, self._actor, str(State.READY), new.adapter, row.number, reason="published again, whole")
 
-    def _insert(self, session: Session, adapter: AdapterRow, new: NewVersion) -> VersionRow:
-        row = VersionRow(
-            adapter_id=adapter.id,
-            number=adapter.next_number,
-            digest=new.digest,
-            rank=new.rank,
-            alpha=new.alpha,
-            rslora=new.rslora,
-            target_modules=list(new.target_modules),
-            dtype=new.dtype,
-            parameters=new.parameters,
-            bytes=new.bytes,
-            state=State.READY.value,
-            description=new.description,
-            provenance=new.provenance.to_json() if new.provenance else None,
-            files=[file.to_json() for file in new.files],
-            created_at=now(),
-            created_by=self._actor,
-        )
-        adapter.next_number += 1
-        session.add(row)
-        session.flush()
-        return row
-
 
 def refuse_taken_name(session: Session, name: str) -> None:
     """Bases and adapters share one name space.
@@ -213,6 +189,34 @@ def refuse_taken_name(session: Session, name: str) -> None:
     for rows, kind in ((BaseRow, "a base model"), (AdapterRow, "an adapter")):
         if session.scalar(select(rows.id).where(rows.name == name)):
             raise Conflict(f"The name {name!r} already belongs to {kind}; choose another.", code="name_taken")
+
+
+def insert_version(session: Session, actor: str, adapter: AdapterRow, new: NewVersion) -> VersionRow:
+    """Add the row of a new version under the adapter's next number."""
+    if adapter.id is None:
+        session.flush()
+    row = VersionRow(
+        adapter_id=adapter.id,
+        number=adapter.next_number,
+        digest=new.digest,
+        rank=new.rank,
+        alpha=new.alpha,
+        rslora=new.rslora,
+        target_modules=list(new.target_modules),
+        dtype=new.dtype,
+        parameters=new.parameters,
+        bytes=new.bytes,
+        state=State.READY.value,
+        description=new.description,
+        provenance=new.provenance.to_json() if new.provenance else None,
+        files=[file.to_json() for file in new.files],
+        created_at=now(),
+        created_by=actor,
+    )
+    adapter.next_number += 1
+    session.add(row)
+    session.flush()
+    return row
 
 
 def _new_base(reading: Reading, name: str) -> BaseRow:
@@ -235,7 +239,7 @@ def _base(session: Session, name: str) -> BaseRow:
     return row
 
 
-def _adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
+def adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
     """The adapter's row, or a new one that is not in the session yet."""
     base = _base(session, base_name)
     adapter = session.scalar(select(AdapterRow).where(AdapterRow.name == name))
@@ -251,12 +255,14 @@ def _adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
     return adapter
 
 
-def _add_metrics(session: Session, version_id: int, metrics: Sequence[Metric]) -> None:
+def add_metrics(session: Session, version_id: int, metrics: Sequence[Metric]) -> None:
+    """Add the metrics that the version lacks."""
     there = {metric_value(row) for row in session.scalars(select(MetricRow).where(MetricRow.version_id == version_id))}
     session.add_all(metric_row(metric, version_id) for metric in dict.fromkeys(metrics) if metric not in there)
 
 
-def _set_tags(session: Session, version_id: int, tags: Mapping[str, str]) -> None:
+def set_tags(session: Session, version_id: int, tags: Mapping[str, str]) -> None:
+    """Set tags of a version."""
     for key, value in tags.items():
         session.merge(TagRow(version_id=version_id, key=key, value=value))
 

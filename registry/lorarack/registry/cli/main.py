@@ -14,6 +14,7 @@ from lorarack.registry.cli import (
     keep,
     look,
     output,
+    portability,
     promote,
     publish,
     search,
@@ -32,7 +33,20 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    for command_module in (base, publish, look, search, alias, promote, keep, states, collecting, verify, hub):
+    for command_module in (
+        base,
+        publish,
+        look,
+        search,
+        alias,
+        promote,
+        keep,
+        states,
+        collecting,
+        verify,
+        portability,
+        hub,
+    ):
         command_module.mount(app)
     for point in sorted(entry_points(group="lorarack.commands"), key=lambda found: found.name):
         point.load()(app)
