@@ -107,6 +107,7 @@ COMMAND_OF: dict[str, str | None] = {
     "release": None,  # likewise
     "search": "search",
     "best": "best",
+    "diff": "diff",
     "promote": "promote",
     "rollback": "rollback",
     "changes": None,  # how servers follow the registry

@@ -8,7 +8,20 @@
 
 from lorarack.registry.collection import Collection, Fate, Retention
 from lorarack.registry.errors import LorarackError
-from lorarack.registry.queries import Best, Condition, Lineage, Link, Page, Query, Rule, parse_condition
+from lorarack.registry.queries import (
+    Best,
+    Change,
+    Condition,
+    Diff,
+    Lineage,
+    Link,
+    MetricChange,
+    ModuleChange,
+    Page,
+    Query,
+    Rule,
+    parse_condition,
+)
 from lorarack.registry.reference import Reference, parse_reference
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.settings import home_folder
@@ -37,15 +50,19 @@ __all__ = [
     "Base",
     "BaseId",
     "Best",
+    "Change",
     "Collection",
     "Condition",
     "Dataset",
+    "Diff",
     "Event",
     "Fate",
     "Lineage",
     "Link",
     "LorarackError",
     "Metric",
+    "MetricChange",
+    "ModuleChange",
     "Page",
     "Parent",
     "Provenance",

@@ -48,7 +48,7 @@ class FolderBlobs:
             StoreError: the target is there already or cannot be written. Nothing is left there then.
         """
         found = hashlib.sha256()
-        with self._reading(digest) as reader, disk_errors(), target.open("xb") as writer, _kept_if_whole(target):
+        with self.reading(digest) as reader, disk_errors(), target.open("xb") as writer, _kept_if_whole(target):
 
             def write(chunk: bytes) -> None:
                 found.update(chunk)
@@ -61,7 +61,7 @@ class FolderBlobs:
 
     def read(self, digest: str) -> bytes:
         """A small blob's bytes, checked. Raises ``Damaged`` like ``copy_to``."""
-        with self._reading(digest) as reader:
+        with self.reading(digest) as reader:
             data = reader.read()
         self._check(digest, hashlib.sha256(data).hexdigest())
         return data
@@ -73,7 +73,7 @@ class FolderBlobs:
     def check(self, digest: str) -> None:
         """Read the blob and compare. Raises ``Damaged`` like ``copy_to``."""
         found = hashlib.sha256()
-        with self._reading(digest) as reader:
+        with self.reading(digest) as reader:
             _pump(reader, found.update)
         self._check(digest, found.hexdigest())
 
@@ -171,7 +171,12 @@ class FolderBlobs:
         return f"sha256:{digest}"
 
     @contextmanager
-    def _reading(self, digest: str) -> Iterator[BinaryIO]:
+    def reading(self, digest: str) -> Iterator[BinaryIO]:
+        """The blob, open for reading; its bytes are not checked.
+
+        Raises:
+            Damaged: it is missing. StoreError: the disk.
+        """
         with disk_errors():
             try:
                 reader = self._path(digest).open("rb")

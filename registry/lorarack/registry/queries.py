@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from lorarack.registry.errors import UsageError
 from lorarack.registry.values import LOSS_LABELS, Metric, State, Value, Version
@@ -86,6 +86,52 @@ class Lineage(Value):
     base: tuple[str, ...] = Field(description="its base, the base that this was made from, and so on")
     ancestors: tuple[Link, ...]
     descendants: tuple[Link, ...]
+
+
+class Change(Value):
+    """One thing that two versions have differently; None where one has it not at all."""
+
+    what: str
+    a: JsonValue = None
+    b: JsonValue = None
+
+
+class MetricChange(Value):
+    """One finished metric of two versions, the newest of each; ``change`` is b - a where both have it.
+
+    ``comparable`` is false when the two say that they were measured on different data sets.
+    """
+
+    label: str
+    a: float | None = None
+    b: float | None = None
+    change: float | None = None
+    higher_is_better: bool
+    comparable: bool = True
+
+
+class ModuleChange(Value):
+    """Frobenius norms of one module's delta weight (scale times B times A) in two versions, and of the difference of the two.
+
+    None for a version that leaves the module alone; ``difference`` is None where the shapes differ.
+    """
+
+    module: str
+    a: float | None = None
+    b: float | None = None
+    difference: float | None = None
+
+
+class Diff(Value):
+    """How version ``b`` differs from version ``a``. Modules come with the largest difference first."""
+
+    a: str
+    b: str
+    configuration: tuple[Change, ...]
+    metrics: tuple[MetricChange, ...]
+    provenance: tuple[Change, ...]
+    tags: tuple[Change, ...]
+    modules: tuple[ModuleChange, ...]
 
 
 def parse_label(label: str) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from typing import Self
 
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.collecting import CollectingOperations
+from lorarack.registry.operations.diffing import DiffOperations
 from lorarack.registry.operations.following import FollowingOperations
 from lorarack.registry.operations.keeping import KeepingOperations
 from lorarack.registry.operations.portability import PortabilityOperations
@@ -15,6 +16,7 @@ from lorarack.registry.settings import default_registry
 
 class Registry(
     PortabilityOperations,
+    DiffOperations,
     SearchOperations,
     PromotionOperations,
     KeepingOperations,
