@@ -3,12 +3,13 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import publishing, resolving
+from benchmarks import against_mlflow, publishing, resolving
 from benchmarks.report import Row, report
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "resolving": resolving.rows,
     "publishing": publishing.rows,
+    "mlflow": against_mlflow.rows,
 }
 
 
