@@ -8,6 +8,7 @@ from lorarack.registry.operations.collecting import CollectingOperations
 from lorarack.registry.operations.diffing import DiffOperations
 from lorarack.registry.operations.following import FollowingOperations
 from lorarack.registry.operations.keeping import KeepingOperations
+from lorarack.registry.operations.lineage import LineageOperations
 from lorarack.registry.operations.portability import PortabilityOperations
 from lorarack.registry.operations.promoting import PromotionOperations
 from lorarack.registry.operations.searching import SearchOperations
@@ -17,6 +18,7 @@ from lorarack.registry.settings import default_registry
 class Registry(
     PortabilityOperations,
     DiffOperations,
+    LineageOperations,
     SearchOperations,
     PromotionOperations,
     KeepingOperations,

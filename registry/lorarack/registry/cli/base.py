@@ -1,4 +1,4 @@
-"""``lorarack base add`` and ``lorarack base list``."""
+"""``lorarack base add``, ``list`` and ``link``."""
 
 from typing import Annotated
 
@@ -9,6 +9,7 @@ from rich.table import Table
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
 from lorarack.registry.cli.tables import short_digest, table
+from lorarack.registry.operations.bases import RELATIONS
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Base
 
@@ -18,6 +19,7 @@ def mount(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Base models: what adapters are trained on and served over.")
     group.command("add")(add)
     group.command("list")(list_bases)
+    group.command("link")(link)
     app.add_typer(group, name="base")
 
 
@@ -56,19 +58,36 @@ def list_bases(registry: RegistryOption = None, json: JsonOption = False) -> Non
     emit([_record(base) for base in bases], json, lambda: _table(bases))
 
 
+def link(
+    name: Annotated[str, typer.Argument(help="The base that was made from another.")],
+    original: Annotated[str, typer.Option(metavar="NAME", help="The base that it was made from.")],
+    relation: Annotated[str, typer.Option(help=f"How: {', '.join(RELATIONS)}.")],
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say that a base was made from another: quantized, converted or finetuned.
+
+    Example: lorarack base link smollm2-awq --original smollm2 --relation quantized
+    """
+    with open_registry(registry) as opened:
+        base = opened.link_base(name, original, relation)
+    emit(_record(base), json, lambda: f"Base [bold]{base.name}[/bold] is {base.original}, {base.relation}")
+
+
 def _record(base: Base) -> dict[str, object]:
     """JSON for a base: everything but the long module table; ``path`` is what transformers and vLLM can load."""
     return {**base.model_dump(mode="json", exclude={"modules"}), "path": base.source}
 
 
 def _table(bases: tuple[Base, ...]) -> Table:
-    rows = table("name", "architecture", ">parameters", "fingerprint", "source")
+    rows = table("name", "architecture", ">parameters", "fingerprint", "made from", "source")
     for base in bases:
         rows.add_row(
             base.name,
             escape(base.architecture),
             f"{base.parameters:,}",
             short_digest(base.fingerprint),
+            f"{base.original}, {base.relation}" if base.original else "",
             escape(base.source),
         )
     return rows

@@ -4,10 +4,12 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
+from pydantic import ValidationError
+
 from lorarack.registry.errors import UsageError
 from lorarack.registry.queries import parse_label
 from lorarack.registry.reference import check_adapter_name, check_alias_name
-from lorarack.registry.values import Metric
+from lorarack.registry.values import Metric, Parent
 
 
 def parse_metric(text: str) -> Metric:
@@ -38,6 +40,22 @@ def parse_tag(text: str) -> tuple[str, str]:
     if not equals or not key.strip():
         raise UsageError(f"{text!r} is not a tag; write KEY=VALUE.", code="bad_tag")
     return key.strip(), value
+
+
+def parse_parent(text: str) -> Parent:
+    """``support@1`` or ``support@1:resized``; without a word for it the relation is ``derived``.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    version, _, relation = text.partition(":")
+    try:
+        return Parent(version=version, relation=relation or "derived")
+    except ValidationError as error:
+        raise UsageError(
+            f"{text!r} names no parent; write NAME@NUMBER, optionally with ':' and how: support@1:resized.",
+            code="bad_parent",
+        ) from error
 
 
 def parse_ranks(text: str) -> tuple[int | None, int | None]:

@@ -7,7 +7,7 @@ import typer
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
-from lorarack.registry.cli.parsing import parse_metric, parse_tag
+from lorarack.registry.cli.parsing import parse_metric, parse_parent, parse_tag
 from lorarack.registry.cli.tables import short_digest
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Published
@@ -26,6 +26,9 @@ def publish(
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="For example eval_loss=0.41 or test/accuracy=0.9+")
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Any number of tags.")] = None,
+    parent: Annotated[
+        list[str] | None, typer.Option(metavar="NAME@NUMBER[:HOW]", help="What it was derived from: support@1:resized")
+    ] = None,
     description: Annotated[str | None, typer.Option(help="One line for people.")] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -44,6 +47,7 @@ def publish(
             metrics=[parse_metric(text) for text in metric or ()],
             tags=dict(parse_tag(text) for text in tag or ()),
             description=description,
+            parents=[parse_parent(text) for text in parent or ()],
         )
     for text in done.notes:
         note(text)

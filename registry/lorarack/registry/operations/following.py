@@ -22,8 +22,10 @@ class FollowingOperations(Parts):
         """What happened (to one adapter) behind cursor ``after``, oldest first; the last one's cursor asks for more.
 
         Raises:
-            UsageError: a limit below 1.
+            UsageError: a limit below 1. NotFound: no such adapter.
         """
         if limit < 1:
             raise UsageError(f"A limit of {limit} shows nothing; give 1 or more.", code="bad_limit")
+        if adapter is not None:
+            self._check_known(adapter)
         return self._reader.events(after, limit, adapter)
