@@ -17,7 +17,7 @@ class CountingSource:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.asked = 0
-        self.taken = 0
+        self.taken: list[Snapshot | None] = []
         self.broken = False
 
     def changes(self) -> int:
@@ -26,9 +26,9 @@ class CountingSource:
             raise StoreError("The disk failed.")
         return self.registry.changes()
 
-    def snapshot(self) -> Snapshot:
-        self.taken += 1
-        return self.registry.snapshot()
+    def snapshot(self, since: Snapshot | None = None) -> Snapshot:
+        self.taken.append(since)
+        return self.registry.snapshot(since)
 
 
 @pytest.fixture
@@ -58,6 +58,18 @@ async def test_a_version_published_now_answers_now(
 ) -> None:
     source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "support", base="tiny")
     assert (await directory.resolve("support@2")).number == 2
+
+
+async def test_a_new_snapshot_is_made_from_the_old_one(
+    tmp_path: Path, source: CountingSource, directory: Directory
+) -> None:
+    """So its cost grows with what has changed, not with the registry."""
+    before = directory.snapshot
+    assert source.taken == [None]
+    source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "support", base="tiny")
+    assert await directory.refresh()
+    assert source.taken == [None, before]
+    assert directory.snapshot.find("support", 2) is not None
 
 
 async def test_unknown_references_cost_one_look_in_a_while(source: CountingSource, directory: Directory) -> None:

@@ -89,3 +89,20 @@ async def test_deleted_and_quarantined_versions_are_dropped_from_the_engine() ->
         await asyncio.sleep(0.005)
     assert engine.ids == {3}
     assert await residency.resident() == {"support@3"}
+
+
+async def test_following_looks_for_what_is_loaded_only() -> None:
+    """Not at every version: this runs on the event loop, and a registry may have 100,000."""
+    residency = Residency(RecordingEngine(), path_of, LIMITS)
+    await residency.ensure(version(1))
+
+    class Guarded(AdapterView):
+        @property
+        def versions(self) -> tuple[Version, ...]:
+            raise AssertionError("all versions were asked for")
+
+    view = Guarded.of("support", "smol", [version(1), version(2)], {}, MOMENT)
+    residency.follow(Snapshot(changes=2, bases={}, adapters={"support": view}))
+    assert [found.reference for found in residency.loaded] == ["support@1"]
+    residency.follow(Snapshot(changes=3, bases={}, adapters={}))
+    assert residency.loaded == ()

@@ -10,6 +10,8 @@ from tests.system.conftest import BASE
 from tests.system.server import Server
 from tests.tiny import tiny_adapter, tiny_base
 
+from lorarack.registry.errors import Conflict
+
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 
 
@@ -36,8 +38,19 @@ def until(true: Any, seconds: float) -> None:
         time.sleep(0.02)
 
 
+def can_be_deleted(server: Server, reference: str) -> bool:
+    try:
+        server.registry.delete(reference)
+    except Conflict:
+        return False
+    return True
+
+
 def test_published_moved_deleted(server: Server, make: Any) -> None:
-    """A version answers the moment it is published; an alias moved elsewhere is seen within a second; deleted is gone."""
+    """A version answers the moment it is published; an alias moved elsewhere is seen within a second; deleted is gone.
+
+    What the server has loaded is held: it goes once it is quarantined, which makes the server drop it.
+    """
     assert server.post("/v1/completions", model="late", prompt="x").status_code == 404
     server.registry.publish(make("one", 4, 10), "late", base=BASE)
     assert server.complete("late", "Hello", max_tokens=2)["model"] == "late@1"
@@ -46,7 +59,11 @@ def test_published_moved_deleted(server: Server, make: Any) -> None:
     assert server.complete("late", "Hello", max_tokens=2)["model"] == "late@1"
     server.registry.set_alias("late", "default", 2)
     until(lambda: server.complete("late", "Hello", max_tokens=1)["model"] == "late@2", 1.0)
-    server.registry.delete("late@1")
+    with pytest.raises(Conflict, match="late@1 is in use by"):
+        server.registry.delete("late@1")
+    server.registry.quarantine("late@1", "worse than the other")
+    until(lambda: server.post("/v1/completions", model="late@1", prompt="x").status_code == 409, 1.0)
+    until(lambda: can_be_deleted(server, "late@1"), 3.0)
     until(lambda: server.post("/v1/completions", model="late@1", prompt="x").status_code == 404, 1.0)
     until(lambda: "late@1" not in models(server), 1.0)
     assert server.complete("late", "Hello", max_tokens=1)["model"] == "late@2"

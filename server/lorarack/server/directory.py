@@ -30,8 +30,8 @@ class Source(Protocol):
     def changes(self) -> int:
         """A number that grows with every committed write."""
 
-    def snapshot(self) -> Snapshot:
-        """Everything, of one moment."""
+    def snapshot(self, since: Snapshot | None = None) -> Snapshot:
+        """Everything, of one moment; from ``since`` the work grows with what has changed only."""
 
 
 class Directory:
@@ -68,7 +68,7 @@ class Directory:
                 changes = await loop.run_in_executor(self._thread, self._source.changes)
                 if changes == self._snapshot.changes:
                     return False
-            self._snapshot = await loop.run_in_executor(self._thread, self._source.snapshot)
+            self._snapshot = await loop.run_in_executor(self._thread, self._source.snapshot, self._snapshot)
             self._unknown.clear()
             return True
 

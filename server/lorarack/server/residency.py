@@ -66,10 +66,17 @@ class Residency:
         ids = await self._engine.resident()
         return frozenset(name for name, version in self._loaded.items() if version.engine_id in ids)
 
+    @property
+    def loaded(self) -> tuple[Version, ...]:
+        """The versions that the engine knows."""
+        return tuple(self._loaded.values())
+
     def follow(self, snapshot: Snapshot) -> None:
         """Drop what the registry has no more, or no longer lets anybody use."""
-        usable = {version.reference for version in snapshot.versions if version.state is not State.QUARANTINED}
-        for name in [name for name in self._loaded if name not in usable]:
+        for name, loaded in list(self._loaded.items()):
+            now = snapshot.find(loaded.adapter, loaded.number)
+            if now is not None and now.engine_id == loaded.engine_id and now.state is not State.QUARANTINED:
+                continue
             version = self._loaded.pop(name)
             task = asyncio.create_task(self._forget(version))
             self._forgetting.add(task)

@@ -114,23 +114,32 @@ class CatalogChanger:
 
         return self._database.write(work)
 
-    def lease(self, adapter: str, number: int, holder: str, seconds: float) -> None:
-        """Hold a version for ``holder`` until that many seconds from now; again and again while it is in use.
+    def lease(self, versions: Sequence[tuple[str, int]], holder: str, seconds: float) -> None:
+        """Hold those of ``versions`` that are there for ``holder`` until that many seconds from now.
 
         Raises:
-            NotFound: no such version.
+            NotFound: none of them is there.
         """
 
         def work(session: Session) -> None:
-            _, row = find_version(session, adapter, number)
-            session.execute(delete(LeaseRow).where(LeaseRow.until < now()))
-            session.merge(LeaseRow(version_id=row.id, holder=holder, until=now() + timedelta(seconds=seconds)))
+            moment = now()
+            session.execute(delete(LeaseRow).where(LeaseRow.until < moment))
+            ids = [row for name, number in versions if (row := _id(session, name, number)) is not None]
+            if not ids:
+                raise NotFound("None of the versions to be held is there any more.", code="unknown_reference")
+            for version_id in ids:
+                session.merge(LeaseRow(version_id=version_id, holder=holder, until=moment + timedelta(seconds=seconds)))
 
         self._database.write(work)
 
-    def release(self, holder: str) -> None:
-        """End all leases of ``holder``."""
-        self._database.write(lambda session: session.execute(delete(LeaseRow).where(LeaseRow.holder == holder)))
+    def release(self, holder: str, version: tuple[str, int] | None) -> None:
+        """End all leases of ``holder``, or that on one version."""
+
+        def work(session: Session) -> None:
+            query = delete(LeaseRow).where(LeaseRow.holder == holder)
+            session.execute(query if version is None else query.where(LeaseRow.version_id == _id(session, *version)))
+
+        self._database.write(work)
 
     def set_retention(self, adapter: str, keep_last: int | None, keep_days: int | None) -> None:
         """Set the adapter's retention rule; None: no rule of that kind. Raises ``NotFound``."""
@@ -173,3 +182,8 @@ class CatalogChanger:
         digest = row.digest
         session.delete(row)
         record(session, self._actor, "deleted", adapter, number, digest=digest)
+
+
+def _id(session: Session, adapter: str, number: int) -> int | None:
+    query = select(VersionRow.id).join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
+    return session.scalar(query.where(AdapterRow.name == adapter, VersionRow.number == number))

@@ -48,7 +48,10 @@ def _aliases(session: Session, adapter: AdapterRow, row: VersionRow) -> list[Hol
 def _leases(session: Session, row: VersionRow, moment: datetime) -> list[Hold]:
     query = select(LeaseRow).where(LeaseRow.version_id == row.id, LeaseRow.until > moment).order_by(LeaseRow.holder)
     return [
-        Hold("lease", f"in use by {lease.holder} until {lease.until:%Y-%m-%d %H:%M:%S} UTC at least; stop that first")
+        Hold(
+            "lease",
+            f"in use by {lease.holder} until {lease.until:%Y-%m-%d %H:%M:%S} UTC at least; stop that, or quarantine the version",
+        )
         for lease in session.scalars(query)
     ]
 

@@ -1,5 +1,7 @@
 """States, leases, retention and deletion."""
 
+from collections.abc import Sequence
+
 from lorarack.registry.collection import Retention
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
@@ -40,24 +42,25 @@ class KeepingOperations(Parts):
         self._changer.delete_version(version.adapter, version.number)
         return version
 
-    def lease(self, version: Version, holder: str, seconds: float = 60.0) -> None:
-        """Hold a version for a running server; said again well before the time is over.
+    def lease(self, versions: Version | Sequence[Version], holder: str, seconds: float = 60.0) -> None:
+        """Hold versions for a running server; said again well before the time is over. What is not there is passed over.
 
         The end is a moment by this machine's clock. A clock that is set back lets leases hold longer, which harms nothing,
         until the holder says it again by the new clock; one that is set forward ends them until then, and only an archived
         version could go in that time. Renew in a third of ``seconds`` or less.
 
         Raises:
-            NotFound: no such version. UsageError: a time that is not above 0 and at most a day.
+            NotFound: none of them is there. UsageError: a time that is not above 0 and at most a day.
         """
         if not 0 < seconds <= 86400:
             raise UsageError(f"A lease of {seconds} seconds makes no sense; give up to a day.", code="bad_lease")
         check_text(holder, "holder")
-        self._changer.lease(version.adapter, version.number, holder, seconds)
+        wanted = [versions] if isinstance(versions, Version) else versions
+        self._changer.lease([(version.adapter, version.number) for version in wanted], holder, seconds)
 
-    def release(self, holder: str) -> None:
-        """End all leases of ``holder``."""
-        self._changer.release(holder)
+    def release(self, holder: str, version: Version | None = None) -> None:
+        """End all leases of ``holder``, or that on one version."""
+        self._changer.release(holder, (version.adapter, version.number) if version else None)
 
     def set_retention(self, adapter: str, *, keep_last: int | None = None, keep_days: int | None = None) -> None:
         """Keep the newest ``keep_last`` versions of an adapter, and those younger than ``keep_days``, from deletion.

@@ -11,6 +11,7 @@ from lorarack.server.directory import Directory
 from lorarack.server.http.gate import ApiKeyGate
 from lorarack.server.http.gateway import ModelGateway
 from lorarack.server.http.routes import make_router
+from lorarack.server.leases import Leases, holder_name
 from lorarack.server.local_cache import LocalCache
 from lorarack.server.residency import Residency
 from lorarack.server.serving import Serving
@@ -33,6 +34,7 @@ class LorarackEndpoints:
         self._serving: Serving | None = None
         self._models: Any = None
         self._follower: asyncio.Task[None] | None = None
+        self._holder: asyncio.Task[None] | None = None
 
     def attach_router(self, app: Any) -> None:
         """Add routes and middlewares to vLLM's FastAPI app."""
@@ -69,6 +71,7 @@ class LorarackEndpoints:
         for left_over in await engine_client.list_loras():
             await engine_client.remove_lora(left_over)
         self._follower = asyncio.create_task(directory.follow(residency.follow))
+        self._holder = asyncio.create_task(Leases(registry, holder_name(args.port), lambda: residency.loaded).keep())
         self._serving = Serving(base_names, directory, residency)
 
     def _running(self) -> Serving:

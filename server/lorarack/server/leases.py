@@ -1,0 +1,87 @@
+"""Holds in the registry what this server has loaded, so that nobody deletes it under the server, nor does `gc`.
+
+A lease that cannot be written never stops serving: the engine reads copies of its own, and the registry may be read-only.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from lorarack.registry import Version
+from lorarack.registry.errors import LorarackError, NotFound
+
+log = logging.getLogger(__name__)
+
+#: How long a server that dies without a word still holds what it had. Leases are renewed in a third of that.
+LEASE_SECONDS = 60.0
+#: How often we look for what was loaded or dropped.
+LOOK_SECONDS = 0.5
+
+
+class Registrar(Protocol):
+    """What leases need of a registry."""
+
+    def lease(self, versions: Sequence[Version], holder: str, seconds: float) -> None:
+        """Hold these versions for so long from now. Raises ``NotFound`` when none of them is there."""
+
+    def release(self, holder: str, version: Version | None = None) -> None:
+        """End all leases of the holder, or that on one version."""
+
+
+class Leases:
+    """The leases of one API process, written in a thread of their own."""
+
+    def __init__(self, registry: Registrar, holder: str, loaded: Callable[[], Sequence[Version]]) -> None:
+        self._registry = registry
+        self._holder = holder
+        self._loaded = loaded
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-leases")
+        self._held: dict[str, Version] = {}
+        self._renewed = -LEASE_SECONDS
+        self._complained = False
+
+    async def keep(self, look: float = LOOK_SECONDS, seconds: float = LEASE_SECONDS) -> None:
+        """Hold what is loaded and let go of what is not, for ever; when this is cancelled, all leases end."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                loaded = {version.reference: version for version in self._loaded()}
+                if loaded.keys() != self._held.keys() or time.monotonic() - self._renewed > seconds / 3:
+                    await loop.run_in_executor(self._thread, self._write, loaded, seconds)
+                await asyncio.sleep(look)
+        finally:
+            # Here and now: the loop is about to end, and with it what it would have waited for.
+            self._thread.shutdown(wait=True)
+            self._write({}, seconds)
+
+    def _write(self, loaded: dict[str, Version], seconds: float) -> None:
+        try:
+            if loaded:
+                self._lease(list(loaded.values()), seconds)
+                for name in self._held.keys() - loaded.keys():
+                    self._registry.release(self._holder, self._held[name])
+            elif self._held:
+                self._registry.release(self._holder)
+            self._complained = False
+        except LorarackError as error:
+            if not self._complained:
+                log.warning("What this server has loaded is not held in the registry: %s", error.message)
+            self._complained = True
+        # Also after a fault: it is tried again when the leases are due, not at every look.
+        self._held, self._renewed = dict(loaded), time.monotonic()
+
+    def _lease(self, versions: list[Version], seconds: float) -> None:
+        try:
+            self._registry.lease(versions, self._holder, seconds)
+        except NotFound:
+            log.debug("None of what is loaded is in the registry any more; the next snapshot will say so.")
+
+
+def holder_name(port: int | None) -> str:
+    """``host:port/pid``: what people see who are told that a version is in use."""
+    return f"{socket.gethostname()}:{port or '?'}/{os.getpid()}"
