@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks.publishing import adapter, base
 from benchmarks.report import Row, seconds
+
 from lorarack.registry import Metric, Registry, open_registry
 from lorarack.registry.queries import Query
 

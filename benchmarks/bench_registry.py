@@ -3,12 +3,14 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import against_mlflow, publishing, resolving
+from benchmarks import against_mlflow, publishing, resolving, searching, starting
 from benchmarks.report import Row, report
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "resolving": resolving.rows,
     "publishing": publishing.rows,
+    "searching": searching.rows,
+    "starting": starting.rows,
     "mlflow": against_mlflow.rows,
 }
 

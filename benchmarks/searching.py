@@ -1,0 +1,66 @@
+"""Searching 100,000 versions next to looking one of them up by its primary key."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.populate import digest, populate
+from benchmarks.report import Row, seconds
+from benchmarks.timing import median
+
+from lorarack.registry import Registry, State, open_registry
+from lorarack.registry.catalog.loading import load_by_ids
+from lorarack.registry.queries import Condition, Query
+
+GOAL = 20
+_PAGE = 20
+
+
+def queries(versions: int) -> dict[str, Query]:
+    """One of each kind of filter, from those that nearly all versions fulfil to those that few do."""
+    middle = datetime(2026, 1, 1 + versions * 30 // 86400 // 2, tzinfo=UTC)
+
+    def low(value: float) -> tuple[Condition, ...]:
+        return (Condition(label="eval_loss", operator="<", value=value),)
+
+    return {
+        "nothing": Query(limit=_PAGE),
+        "adapter": Query(adapter="adapter-0000", limit=_PAGE),
+        "adapters by prefix": Query(adapter="adapter-00*", limit=_PAGE),
+        "base": Query(base="tiny", limit=_PAGE),
+        "rank range": Query(rank_min=16, rank_max=32, limit=_PAGE),
+        "rank that none has": Query(rank_min=100, limit=_PAGE),
+        "metric range, many": Query(metrics=low(1.0), limit=_PAGE),
+        "metric range, few": Query(metrics=low(0.4002), limit=_PAGE),
+        "best by metric": Query(order="eval_loss", limit=_PAGE),
+        "best by metric of a rank": Query(order="eval_loss", rank_min=64, limit=_PAGE),
+        "tag of 1 in 97": Query(tags=("team=team-42",), limit=_PAGE),
+        "tag of 5": Query(tags=(f"recipe={digest('recipe 11')}",), limit=_PAGE),
+        "state archived": Query(state=State.ARCHIVED, limit=_PAGE),
+        "time": Query(until=middle, limit=_PAGE),
+        "tag, rank and metric": Query(tags=("team=team-42",), rank_min=16, metrics=low(0.8), limit=_PAGE),
+    }
+
+
+def rows(versions: int = 100_000, *, times: int = 15) -> list[Row]:
+    """A row for each filter: its first page and its second."""
+    with TemporaryDirectory(prefix="lorarack-bench-") as home:
+        populate(Path(home), max(versions // 100, 1), min(versions, 100))
+        with open_registry(home) as registry:
+            lookup = median(lambda: _lookup(registry, versions // 2), times * 3)
+            return [_row(registry, name, query, lookup, times) for name, query in queries(versions).items()]
+
+
+def _lookup(registry: Registry, number: int) -> None:
+    with registry._database.reading() as session:
+        assert len(load_by_ids(session, [number])) == 1
+
+
+def _row(registry: Registry, name: str, query: Query, lookup: float, times: int) -> Row:
+    first = registry.search(query)
+    taken = median(lambda: registry.search(query), times)
+    if first.next:
+        behind = query.model_copy(update={"cursor": first.next})
+        taken = max(taken, median(lambda: registry.search(behind), times))
+    ratio = taken / lookup
+    return Row(f"search: {name} ÷ lookup by key", seconds(taken), seconds(lookup), ratio, "< 20", ratio < GOAL)
