@@ -63,10 +63,10 @@ def _fill() -> None:
     """What the old tables know, as events in the order in which it happened; each alias then names the event of its last move."""
     connection = op.get_bind()
     happened: list[tuple[str, int, dict[str, object]]] = []
-    for row in connection.execute(sa.text("SELECT name, fingerprint, created_at FROM bases")).mappings():
+    for row in connection.execute(sa.text("SELECT name, fingerprint, created_at FROM bases ORDER BY id")).mappings():
         base: dict[str, object] = {"base": row["name"], "fingerprint": row["fingerprint"]}
         happened.append(_event(row["created_at"], 0, "unknown", "base_added", None, None, base))
-    versions = "SELECT v.*, a.name AS adapter FROM versions v JOIN adapters a ON a.id = v.adapter_id"
+    versions = "SELECT v.*, a.name AS adapter FROM versions v JOIN adapters a ON a.id = v.adapter_id ORDER BY v.id"
     for row in connection.execute(sa.text(versions)).mappings():
         detail: dict[str, object] = {"digest": row["digest"], "rank": row["rank"]}
         happened.append(
@@ -81,7 +81,7 @@ def _fill() -> None:
     for row in connection.execute(sa.text(moves)).mappings():
         detail = {"alias": row["name"], "previous": row["previous"], "reason": row["reason"], "forced": False}
         happened.append(_event(row["moved_at"], 2, row["actor"], "alias_moved", row["adapter"], row["version"], detail))
-    for _, _, event in sorted(happened, key=lambda found: found[:2]):
+    for event in _in_order(happened):
         connection.execute(
             sa.text(
                 "INSERT INTO events (at, actor, kind, adapter, version, detail) "
@@ -89,6 +89,16 @@ def _fill() -> None:
             ),
             event,
         )
+
+
+def _in_order(happened: list[tuple[str, int, dict[str, object]]]) -> list[dict[str, object]]:
+    """By time; rows of one kind stay in their own order, also where a clock went back between them."""
+    latest: dict[int, str] = {}
+    timed: list[tuple[str, int, dict[str, object]]] = []
+    for at, kind, event in happened:
+        latest[kind] = max(at, latest.get(kind, at))
+        timed.append((latest[kind], kind, event))
+    return [event for _, _, event in sorted(timed, key=lambda found: found[:2])]
 
 
 def _event(
