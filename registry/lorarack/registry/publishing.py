@@ -1,9 +1,11 @@
 """From a checked artifact to stored files and a digest."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
 from lorarack.registry.artifact.validate import Artifact, read_artifact
 from lorarack.registry.blobs import FolderBlobs, disk_errors
@@ -21,6 +23,18 @@ class About:
     description: str | None = None
     provenance: Provenance | None = None
     parents: tuple[Parent, ...] = ()
+
+
+def named_base(folder: Path) -> str | None:
+    """The base that the adapter in ``folder`` says it was trained on; None where it says nothing that can be read."""
+    path = folder / CONFIG
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_CONFIG_BYTES:
+            return None
+        named = json.loads(path.read_bytes()).get("base_model_name_or_path")
+    except (OSError, ValueError, RecursionError, AttributeError):
+        return None  # read_artifact says what is wrong
+    return named if isinstance(named, str) and named else None
 
 
 def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlobs) -> tuple[NewVersion, Artifact]:

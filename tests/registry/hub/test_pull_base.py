@@ -44,6 +44,11 @@ def test_the_wrong_base_is_refused(hub: Hub, elsewhere: Registry, theirs: Path, 
     write_json(other / "config.json", config | {"vocab_size": 65})
     (other / "model.safetensors").write_bytes((theirs / "adapter_model.safetensors").read_bytes())
     elsewhere.add_base(str(other), "other")
+    with pytest.raises(
+        Conflict, match="was trained on base 'tiny', not on 'other': the second has 8 modules in place of 16"
+    ):
+        pull(elsewhere, "stranger/theirs", base="other")
+    hub.seed("stranger/theirs", change_config(theirs, base_model_name_or_path="not/known"))
     with pytest.raises(InvalidArtifact, match="no module of base 'other'"):
         pull(elsewhere, "stranger/theirs", base="other")
 
@@ -56,6 +61,9 @@ def test_another_revision_of_the_base_is_noted(hub: Hub, elsewhere: Registry, th
 
 def test_an_adapter_on_another_base_is_not_mixed(hub: Hub, elsewhere: Registry, theirs: Path, tmp_path: Path) -> None:
     elsewhere.add_base(str(tiny_base(tmp_path / "other-base", seed=1)), "other")
+    named = json.loads((theirs / "adapter_config.json").read_text())["base_model_name_or_path"]
+    hub.seed("stranger/theirs", change_config(theirs, base_model_name_or_path="not/known"))
     pull(elsewhere, "stranger/theirs", name="mine", base="other")
+    hub.seed("stranger/theirs", change_config(theirs, base_model_name_or_path=named))
     with pytest.raises(Conflict, match="other"):
         pull(elsewhere, "stranger/theirs", name="mine")

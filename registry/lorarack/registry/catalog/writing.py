@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from lorarack.registry.base_model.difference import difference
 from lorarack.registry.base_model.fingerprint import Reading
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.mapping import metric_row, metric_value
@@ -249,7 +250,8 @@ def adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
     if adapter.base_id != base.id:
         other = session.get_one(BaseRow, adapter.base_id)
         raise Conflict(
-            f"Adapter {name!r} stands on base {other.name!r}, not on {base_name!r}; publish under another name.",
+            f"Adapter {name!r} stands on base {other.name!r}, not on {base_name!r}: {difference(other, base)}; "
+            "publish under another name.",
             code="other_base",
         )
     return adapter

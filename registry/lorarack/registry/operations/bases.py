@@ -9,8 +9,9 @@ from lorarack.registry.operations.parts import Parts
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.values import Base
 
-#: How one base may come from another.
-RELATIONS = ("quantized", "converted", "finetuned")
+#: How one base may come from another; adapters of a base also fit its copies.
+_COPIES = ("quantized", "converted")
+RELATIONS = (*_COPIES, "finetuned")
 
 
 class BaseOperations(Parts):
@@ -64,6 +65,19 @@ class BaseOperations(Parts):
         child = self.base(name)
         self._writer.link_base(child.name, self.base(original).name, relation)
         return self.base(child.name)
+
+    def _known_base(self, ident: str) -> Base | None:
+        try:
+            return self.base(ident)
+        except NotFound:
+            return None
+
+    def _copied_from(self, base: Base) -> str:
+        """The name of the base that ``base`` is a quantized or converted copy of in the end; its own if it is none."""
+        known = {found.name: found for found in self.bases()}
+        while base.original is not None and base.relation in _COPIES:
+            base = known[base.original]
+        return base.name
 
 
 def _plain_name(identity: str) -> str:

@@ -5,12 +5,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from lorarack.registry import fetching, publishing
+from lorarack.registry.base_model.difference import difference
 from lorarack.registry.catalog.writing import DAMAGE, BlobGone
-from lorarack.registry.errors import Damaged, StoreError
+from lorarack.registry.errors import Conflict, Damaged, StoreError
 from lorarack.registry.operations.bases import BaseOperations
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.texts import check_tags, check_text
-from lorarack.registry.values import Adapter, Metric, Parent, Provenance, Published, State, Version
+from lorarack.registry.values import Adapter, Base, Metric, Parent, Provenance, Published, State, Version
 
 #: How often a publisher stores its files before it gives up.
 _STORINGS = 10
@@ -36,8 +37,8 @@ class VersionOperations(BaseOperations):
         The same digest again returns the old version, with the new metrics, tags and parents added.
 
         Raises:
-            UsageError: a bad name. NotFound: no such folder or base. InvalidArtifact: every problem of the folder at once.
-            Conflict: the adapter stands on another base. StoreError: disk or database.
+            UsageError: a bad name. NotFound: no such folder, base or parent. InvalidArtifact: every problem of the folder at once.
+            Conflict: the adapter stands on another base, or says that it was trained on one. StoreError: disk or database.
         """
         check_adapter_name(adapter)
         check_text(description, "description")
@@ -45,6 +46,9 @@ class VersionOperations(BaseOperations):
         about = publishing.About(metrics, tags, description, provenance, tuple(parents))
         found = self.base(base)
         self._writer.check_adapter(adapter, found.name)
+        self._check_base(folder, found)
+        for parent in parents:
+            self._exact(parent.version)
         for _ in range(_STORINGS):
             new, artifact = publishing.store(folder, adapter, found, about, self._blobs)
             # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
@@ -118,6 +122,18 @@ class VersionOperations(BaseOperations):
         except Damaged as error:
             raise self._damaged(found, error) from error
         return found
+
+    def _check_base(self, folder: Path, base: Base) -> None:
+        """Refuse an adapter that names another base that is known here, unless one of the two is a copy of the other."""
+        named = publishing.named_base(folder)
+        other = self._known_base(named) if named else None
+        if other is None or other.name == base.name or self._copied_from(other) == self._copied_from(base):
+            return
+        raise Conflict(
+            f"The adapter says that it was trained on base {other.name!r}, not on {base.name!r}: {difference(other, base)}; "
+            f"give --base {other.name}, or, if one is a copy of the other, say so with 'lorarack base link'.",
+            code="other_base",
+        )
 
     def _damaged(self, version: Version, error: Damaged) -> Damaged:
         self._changer.set_state(version.adapter, version.number, State.QUARANTINED, DAMAGE + error.message)
