@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from benchmarks import against_mlflow, publishing, resolving, searching, starting
+from benchmarks import against_mlflow, fuzz, publishing, resolving, searching, starting
 from benchmarks.report import Row, report
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
@@ -12,6 +12,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "searching": searching.rows,
     "starting": starting.rows,
     "mlflow": against_mlflow.rows,
+    "fuzz": fuzz.rows,
 }
 
 
