@@ -12,6 +12,8 @@ from tests.tiny import tiny_adapter, tiny_base
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 
+PATIENCE = 20.0
+
 
 @pytest.fixture(scope="module")
 def make(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -29,15 +31,16 @@ def models(server: Server) -> set[str]:
     return {card["id"] for card in server.client.get("/v1/models").json()["data"]}
 
 
-def until(true: Any, seconds: float) -> None:
-    end = time.monotonic() + seconds
+def until(true: Any) -> None:
+    """Wait for it. The server looks four times a second; the time allowed here is for machines that are busy otherwise."""
+    end = time.monotonic() + PATIENCE
     while not true():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.02)
+        assert time.monotonic() < end, f"not within {PATIENCE} s"
+        time.sleep(0.05)
 
 
 def test_published_moved_deleted(server: Server, make: Any) -> None:
-    """A version answers the moment it is published; an alias moved elsewhere is seen within a second; deleted is gone."""
+    """A version answers the moment it is published; an alias moved elsewhere is soon seen; deleted is gone."""
     assert server.post("/v1/completions", model="late", prompt="x").status_code == 404
     server.registry.publish(make("one", 4, 10), "late", base=BASE)
     assert server.complete("late", "Hello", max_tokens=2)["model"] == "late@1"
@@ -45,10 +48,10 @@ def test_published_moved_deleted(server: Server, make: Any) -> None:
     assert server.complete("late@2", "Hello", max_tokens=2)["model"] == "late@2"
     assert server.complete("late", "Hello", max_tokens=2)["model"] == "late@1"
     server.registry.set_alias("late", "default", 2)
-    until(lambda: server.complete("late", "Hello", max_tokens=1)["model"] == "late@2", 1.0)
+    until(lambda: server.complete("late", "Hello", max_tokens=1)["model"] == "late@2")
     server.registry.delete("late@1")
-    until(lambda: server.post("/v1/completions", model="late@1", prompt="x").status_code == 404, 1.0)
-    until(lambda: "late@1" not in models(server), 1.0)
+    until(lambda: server.post("/v1/completions", model="late@1", prompt="x", max_tokens=1).status_code == 404)
+    until(lambda: "late@1" not in models(server))
     assert server.complete("late", "Hello", max_tokens=1)["model"] == "late@2"
 
 
