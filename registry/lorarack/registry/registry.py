@@ -161,7 +161,7 @@ class Registry:
     def set_alias(
         self, adapter: str, alias: str, version: int, *, expect: int | None = None, reason: str | None = None
     ) -> Alias:
-        """Point an alias at a version; the move is kept with actor, time and reason.
+        """Point an alias at a version; the move is kept with actor, time and reason. To stay for a new reason is kept too.
 
         Args:
             adapter: the adapter's name.

@@ -141,7 +141,7 @@ class CatalogWriter:
         self._database.write(work)
 
     def set_alias(self, adapter: str, alias: str, number: int, expect: int | None, reason: str | None) -> None:
-        """Point an alias at a version and keep the move.
+        """Point an alias at a version and keep the move; where it points there already, a new reason is kept.
 
         Raises:
             NotFound: no such version.
@@ -162,7 +162,8 @@ class CatalogWriter:
                 raise Conflict(
                     f"{adapter}@{alias} {stands}, not version {expect}; look again and decide.", code="stale_expect"
                 )
-            if there != number:
+            why = session.get_one(AliasMoveRow, now.move_id).reason if now else None
+            if there != number or reason not in (None, why):  # pointing there again for another reason confirms it
                 self._move(session, owner, alias, row, there, reason)
                 _count_change(session)
 
