@@ -100,15 +100,24 @@ class Registry:
             UsageError: a bad name. NotFound: no such folder or base. InvalidArtifact: every problem of the folder at once.
             Conflict: the adapter stands on another base. StoreError: disk or database.
         """
-        check_adapter_name(adapter)
+        found = self.check_adapter(adapter, base)
         check_text(description, "description")
         check_tags(tags)
         about = publishing.About(metrics, tags, description, provenance)
-        found = self.base(base)
-        self._writer.check_adapter(adapter, found.name)
         new, artifact = publishing.store(folder, adapter, found, about, self._blobs)
         number, created = self._writer.add_version(new)
         return Published(version=self._numbered(adapter, number), created=created, notes=artifact.notes)
+
+    def check_adapter(self, adapter: str, base: str) -> Base:
+        """The base, if versions of ``adapter`` could be published on it; for those who have long work before publishing.
+
+        Raises:
+            UsageError: a bad name. NotFound: no such base. Conflict: the adapter stands on another base, or a base has its name.
+        """
+        check_adapter_name(adapter)
+        found = self.base(base)
+        self._writer.check_adapter(adapter, found.name)
+        return found
 
     def resolve(self, reference: str) -> Version:
         """The version that ``reference`` names.
