@@ -10,11 +10,9 @@ cat >"$pins" <<'END'
 torch==2.13.0+cpu
 transformers==5.19.0
 peft==0.21.2
-trl==1.16.0
 huggingface_hub==2.4.0
 pydantic==2.14.3
 fastapi==0.136.3
-datasets==5.2.0
 gguf==0.19.0
 uv==0.13.9
 END

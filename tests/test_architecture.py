@@ -85,6 +85,7 @@ COMMAND_OF: dict[str, str | None] = {
     "base": "base list",
     "bases": "base list",
     "publish": "publish",
+    "check_adapter": "publish",  # its first step; training asks before its work
     "add_metrics": "publish",  # again, with --metric
     "resolve": "show",
     "versions": "list",

@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.bad_input import hub, registry
+from tests.bad_input import adapters, hub, registry, server
 from tests.bad_input.world import Case, World, make_world
 from tests.command_line import lorarack
 from tests.hub_stand_in.hub import Hub
 from tests.hub_stand_in.server import running
 
-CASES = [*registry.CASES, *hub.CASES]
+CASES = [*registry.CASES, *hub.CASES, *adapters.CASES, *server.CASES]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Hub]:
+def hub_server() -> Iterator[Hub]:
     from huggingface_hub import close_session
 
     with running(Hub()) as started:
@@ -36,8 +36,8 @@ def server() -> Iterator[Hub]:
 
 
 @pytest.fixture
-def world(template: Path, server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    hub.set_up(server, tmp_path / "hub", monkeypatch)
+def world(template: Path, hub_server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    hub.set_up(hub_server, tmp_path / "hub", monkeypatch)
     shutil.copytree(template, tmp_path / "world", symlinks=True)
     monkeypatch.setenv("LORARACK_REGISTRY", str(tmp_path / "world" / "home"))
     monkeypatch.setenv("LORARACK_HOME", str(tmp_path / "world" / "home"))

@@ -14,6 +14,8 @@ from lorarack.registry.errors import Conflict
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 
+PATIENCE = 20.0
+
 
 @pytest.fixture(scope="module")
 def make(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -31,11 +33,12 @@ def models(server: Server) -> set[str]:
     return {card["id"] for card in server.client.get("/v1/models").json()["data"]}
 
 
-def until(true: Any, seconds: float) -> None:
-    end = time.monotonic() + seconds
+def until(true: Any) -> None:
+    """Wait for it. The server looks four times a second; the time allowed here is for machines that are busy otherwise."""
+    end = time.monotonic() + PATIENCE
     while not true():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.02)
+        assert time.monotonic() < end, f"not within {PATIENCE} s"
+        time.sleep(0.05)
 
 
 def can_be_deleted(server: Server, reference: str) -> bool:
@@ -47,9 +50,9 @@ def can_be_deleted(server: Server, reference: str) -> bool:
 
 
 def test_published_moved_deleted(server: Server, make: Any) -> None:
-    """A version answers the moment it is published; an alias moved elsewhere is seen within a second; deleted is gone.
+    """A version answers the moment it is published; an alias moved elsewhere is soon seen; deleted is gone.
 
-    What the server has loaded is held: it goes once it is quarantined, which makes the server drop it.
+    What the server has loaded is held: it goes once it is archived, which makes the server drop it.
     """
     assert server.post("/v1/completions", model="late", prompt="x").status_code == 404
     server.registry.publish(make("one", 4, 10), "late", base=BASE)
@@ -58,14 +61,14 @@ def test_published_moved_deleted(server: Server, make: Any) -> None:
     assert server.complete("late@2", "Hello", max_tokens=2)["model"] == "late@2"
     assert server.complete("late", "Hello", max_tokens=2)["model"] == "late@1"
     server.registry.set_alias("late", "default", 2)
-    until(lambda: server.complete("late", "Hello", max_tokens=1)["model"] == "late@2", 1.0)
+    until(lambda: server.complete("late", "Hello", max_tokens=1)["model"] == "late@2")
     with pytest.raises(Conflict, match="late@1 is in use by"):
         server.registry.delete("late@1")
-    server.registry.quarantine("late@1", "worse than the other")
-    until(lambda: server.post("/v1/completions", model="late@1", prompt="x").status_code == 409, 1.0)
-    until(lambda: can_be_deleted(server, "late@1"), 3.0)
-    until(lambda: server.post("/v1/completions", model="late@1", prompt="x").status_code == 404, 1.0)
-    until(lambda: "late@1" not in models(server), 1.0)
+    server.registry.archive("late@1", "worse than the other")
+    until(lambda: server.post("/v1/completions", model="late@1", prompt="x", max_tokens=1).status_code == 409)
+    until(lambda: can_be_deleted(server, "late@1"))
+    until(lambda: server.post("/v1/completions", model="late@1", prompt="x", max_tokens=1).status_code == 404)
+    until(lambda: "late@1" not in models(server))
     assert server.complete("late", "Hello", max_tokens=1)["model"] == "late@2"
 
 

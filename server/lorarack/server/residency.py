@@ -75,7 +75,7 @@ class Residency:
         """Drop what the registry has no more, or no longer lets anybody use."""
         for name, loaded in list(self._loaded.items()):
             now = snapshot.find(loaded.adapter, loaded.number)
-            if now is not None and now.engine_id == loaded.engine_id and now.state is not State.QUARANTINED:
+            if now is not None and now.engine_id == loaded.engine_id and now.state is State.READY:
                 continue
             version = self._loaded.pop(name)
             task = asyncio.create_task(self._forget(version))

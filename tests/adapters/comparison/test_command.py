@@ -55,7 +55,7 @@ def test_people_get_a_table_or_markdown(home: Path, data: Path) -> None:
         table, markdown = lorarack(*common), lorarack(*common, "--markdown", "--score", "json_f1")
     assert (table.code, markdown.code) == (0, 0), (table, markdown)
     assert "Keep orders@2 (rank 4): it answers 19 more of 40 rows right" in table.out
-    assert markdown.out.startswith("| version | rank | json_f1, 95 % CI |")
+    assert markdown.out.startswith("| version | rank | json_f1 95 % CI | eval loss | train loss | parameters |")
 
 
 @pytest.mark.parametrize(

@@ -29,16 +29,27 @@ def test_the_table_has_a_line_for_each_and_the_verdict_below() -> None:
         "16",
         "87.5",
         "%",
-        "(79.4–92.7)",
+        "(79–93)",
         "0.1000",
         "–",
-        "16,000",
+        "0.02",
+        "M",
         "62.5",
         "KiB",
         "keep",
     ]
-    assert "4.2 % (0.7–20.2), 24 rows" in next(row for row in text.splitlines() if row.split()[:1] == ["smol"])
+    base = next(row for row in text.splitlines() if row.split()[:1] == ["smol"])
+    assert base.split()[:7] == ["smol", "(24", "rows)", "base", "4.2", "%", "(1–20)"]
     assert comparison().verdict.reason in " ".join(text.split())
+
+
+def test_numbers_are_whole_on_a_narrow_terminal() -> None:
+    out = StringIO()
+    Console(file=out, width=74).print(as_table(comparison()))
+    assert "87.5 % (79–93)" in out.getvalue()
+    assert "62.5 KiB" in out.getvalue()
+    assert "orders@16" in next(row for row in out.getvalue().splitlines() if "87.5 %" in row)
+    assert max(map(len, out.getvalue().splitlines())) <= 74
 
 
 def test_markdown_is_one_table_with_as_many_cells_in_each_row() -> None:

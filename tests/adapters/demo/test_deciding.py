@@ -37,7 +37,7 @@ def test_default_moves_to_the_kept_version_with_the_reason_and_then_stays(tmp_pa
         assert "80 more of 96 rows right" in moved.reason
         assert len(registry.resolve("orders@2").metrics) == 1, "the same score again is no new metric"
     assert "moved to orders@2" in out.getvalue()
-    assert "names orders@2 already" in out.getvalue()
+    assert "stays on orders@2" in out.getvalue()
 
 
 def _answer(right: bool) -> Answer:

@@ -26,13 +26,17 @@ class Comparison(Value):
         return self.model_dump(mode="json", exclude={"candidates": {"__all__": {"scores"}}})
 
 
-_COLUMNS = ("version", ">rank", ">{score}, 95 % CI", ">eval loss", ">train loss", ">parameters", ">size", "")
+_COLUMNS = ("version", ">rank", ">{score}\n95 % CI", ">eval\nloss", ">train\nloss", ">param-\neters", ">size", "")
 
 
 def as_table(comparison: Comparison) -> RenderableType:
     """Everything in one table, and the verdict below it."""
     heads = [column.format(score=comparison.score) for column in _COLUMNS]
     rows = table(*heads, title=escape(f"{comparison.dataset.name}: {comparison.dataset.rows} rows"))
+    rows.padding = (0, 1, 0, 0)
+    rows.columns[0].min_width = 8
+    for column in rows.columns[1:]:
+        column.no_wrap = True  # where it is narrow, names give way, numbers never
     for line in comparison.candidates:
         kept = line.model == comparison.verdict.keep
         rows.add_row(*_cells(line), "[bold green]keep[/bold green]" if kept else "", style="bold" if kept else None)
@@ -45,7 +49,7 @@ def as_markdown(comparison: Comparison) -> str:
     heads = [column.format(score=comparison.score) for column in _COLUMNS]
     kept = comparison.verdict.keep
     lines = [
-        _row([head.removeprefix(">") for head in heads]),
+        _row([head.removeprefix(">").replace("-\n", "").replace("\n", " ") for head in heads]),
         _row(["---:" if head.startswith(">") else "---" for head in heads]),
         *(_row([*_cells(line), "keep" if line.model == kept else ""]) for line in comparison.candidates),
     ]
@@ -58,15 +62,15 @@ def as_markdown(comparison: Comparison) -> str:
 def _cells(line: Candidate) -> Sequence[str]:
     """One text for each column but the last."""
     if line.is_base:
-        fewer = f", {len(line.scores)} rows" if line.every > 1 else ""
-        return (line.model, "base", share(line.score) + fewer, "–", "–", "–", "–")
+        fewer = f" ({len(line.scores)} rows)" if line.every > 1 else ""
+        return (line.model + fewer, "base", share(line.score), "–", "–", "–", "–")
     return (
         line.model,
         str(line.rank),
         share(line.score),
         _loss(line.validation_loss),
         _loss(line.train_loss),
-        f"{line.parameters:,}",
+        f"{line.parameters / 1e6:.2f} M",
         size(line.bytes),
     )
 

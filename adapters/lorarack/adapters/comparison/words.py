@@ -14,5 +14,5 @@ def span(interval: Interval) -> str:
 
 
 def share(interval: Interval) -> str:
-    """``87.5 % (79.4–92.7)``."""
-    return f"{100 * interval.mean:.1f} % ({100 * interval.low:.1f}–{100 * interval.high:.1f})"
+    """``87.5 % (79–93)``."""
+    return f"{100 * interval.mean:.1f} % ({100 * interval.low:.0f}–{100 * interval.high:.0f})"

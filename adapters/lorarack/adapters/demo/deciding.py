@@ -16,9 +16,8 @@ def decide_default(
     comparison = conclude(evaluation, versions)
     stage.show(as_table(comparison))
     kept = registry.resolve(comparison.verdict.keep)
-    if "default" in kept.aliases:
-        stage.say(f"{kept.adapter} (its alias 'default') names {kept.reference} already, and stays there.")
-    else:
-        registry.set_alias(kept.adapter, "default", kept.number, reason=comparison.verdict.reason)
-        stage.say(f"{kept.adapter} (its alias 'default') moved to {kept.reference}; the reason is kept with the move.")
+    stays = "default" in kept.aliases
+    registry.set_alias(kept.adapter, "default", kept.number, reason=comparison.verdict.reason)
+    what = f"stays on {kept.reference}" if stays else f"moved to {kept.reference}"
+    stage.say(f"{kept.adapter} (its alias 'default') {what}; the reason is kept in its history.")
     return comparison

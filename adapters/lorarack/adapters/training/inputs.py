@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from lorarack.adapters.data import Rows, check_leaks, load_rows, split_rows
 from lorarack.adapters.recipe import Recipe
-from lorarack.registry.errors import Conflict, UsageError
+from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import Registry
 from lorarack.registry.values import Base, Dataset
 
@@ -36,11 +36,10 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     """Find the base, read the rows, and check that they and the recipe fit together.
 
     Raises:
-        NotFound: no such base or file. Conflict: the adapter stands on another base.
+        NotFound: no such base or file. Conflict: the adapter stands on another base, or a base has its name.
         UsageError: bad rows, leaks between splits, modules that the base does not have.
     """
-    base = registry.base(recipe.base)
-    _check_adapter(recipe.name, base, registry)
+    base = registry.check_adapter(recipe.name, recipe.base)
     _check_targets(recipe, base)
     everything = load_rows(recipe.data.train)
     if recipe.data.validation is None:
@@ -51,15 +50,6 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     check_leaks(train, [("validation", validation), *([("test", test)] if test is not None else [])])
     digests = {"train": train.digest, "validation": validation.digest}
     return Inputs(recipe, base, train, validation, test, recipe.family_digest(base.fingerprint, digests))
-
-
-def _check_adapter(name: str, base: Base, registry: Registry) -> None:
-    standing = next((adapter for adapter in registry.adapters() if adapter.name == name), None)
-    if standing is not None and standing.base != base.name:
-        raise Conflict(
-            f"The adapter {name!r} stands on the base {standing.base!r}, not on {base.name!r}; choose another name.",
-            code="other_base",
-        )
 
 
 def _check_targets(recipe: Recipe, base: Base) -> None:

@@ -80,8 +80,9 @@ class CatalogChanger:
             owner, row = find_version(session, adapter, number)
             if row.state == state:
                 return
-            held = [hold for hold in holds(session, owner, row, now()) if hold.kind in ("alias", "lease")]
-            # Quarantine is for what must not be used any more, whoever names it: it asks nobody.
+            held = [hold for hold in holds(session, owner, row, now()) if hold.kind == "alias"]
+            # Quarantine is for what must not be used any more, whoever names it: it asks nobody. A lease forbids neither:
+            # a server sees the new state, drops the version and ends its lease.
             if state is State.ARCHIVED and held:
                 raise Conflict(f"{adapter}@{number} is {held[0].sentence}.", code="in_use")
             row.state, row.state_reason = state.value, reason

@@ -40,12 +40,10 @@ class VersionOperations(BaseOperations):
             UsageError: a bad name. NotFound: no such folder, base or parent. InvalidArtifact: every problem of the folder at once.
             Conflict: the adapter stands on another base, or says that it was trained on one. StoreError: disk or database.
         """
-        check_adapter_name(adapter)
+        found = self.check_adapter(adapter, base)
         check_text(description, "description")
         check_tags(tags)
         about = publishing.About(metrics, tags, description, provenance, tuple(parents))
-        found = self.base(base)
-        self._writer.check_adapter(adapter, found.name)
         self._check_base(folder, found)
         for parent in parents:
             self._exact(parent.version)
@@ -61,6 +59,17 @@ class VersionOperations(BaseOperations):
                 code="collected",
             )
         return Published(version=self._exact(f"{adapter}@{number}"), created=created, notes=artifact.notes)
+
+    def check_adapter(self, adapter: str, base: str) -> Base:
+        """The base, if versions of ``adapter`` could be published on it; for those who have long work before publishing.
+
+        Raises:
+            UsageError: a bad name. NotFound: no such base. Conflict: the adapter stands on another base, or a base has its name.
+        """
+        check_adapter_name(adapter)
+        found = self.base(base)
+        self._writer.check_adapter(adapter, found.name)
+        return found
 
     def versions(self, adapter: str) -> tuple[Version, ...]:
         """All versions of an adapter, by number. Raises ``NotFound``."""
