@@ -122,13 +122,13 @@ KEEP = [
     Case("fetch to below a file", lambda w: ["fetch", "support", w.adapter / "README.md" / "x"], "The disk failed"),
     Case("fetch of what is not there", lambda w: ["fetch", "support@9", w.root / "new"], "nothing at '@9'"),
     Case(
-        "fetch of damaged files",
+        "fetch of damaged files",  # the first to meet them is told so, and the version quarantined; this is the second
         lambda w: ["fetch", "support", w.root / "new"],
         "has other bytes than were stored; publish the version again",
-        prepare=damage_a_stored_file,
+        prepare=lambda w: (damage_a_stored_file(w), lorarack("verify", "support")),
     ),
     Case("delete under an alias", command("delete", "support@1"), "is named by alias default; move it first with"),
-    Case("delete by a name that moves", command("delete", "support"), "Name the version itself to delete it: support@1", 2),
+    Case("delete by a name that moves", command("delete", "support"), "name the version itself: support@1", 2),
 ]  # fmt: skip
 
 BASE = [
