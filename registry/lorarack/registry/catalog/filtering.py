@@ -76,6 +76,7 @@ def _with_text(text: str, walking: bool) -> Wanted:
 
 
 def _among(version_id: InstrumentedAttribute[int], wanted: list[Wanted], walking: bool) -> Wanted:
+    # What it correlates with is said: the query around it may look at the same table for its order.
     if walking:
-        return exists().where(version_id == VersionRow.id, *wanted)
-    return VersionRow.id.in_(select(version_id).where(*wanted))
+        return exists().where(version_id == VersionRow.id, *wanted).correlate(VersionRow)
+    return VersionRow.id.in_(select(version_id).where(*wanted).correlate(None))
