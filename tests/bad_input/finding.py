@@ -38,6 +38,8 @@ SEARCH = [
         2,
     ),
     Case("search for a text in another encoding", command("search", "--text", "\udcff"), "is not valid UTF-8", 2),
+    Case("search for a base in another encoding", command("search", "--base", "\udcff"), "is not valid UTF-8", 2),
+    Case("search for names in another encoding", command("search", "--adapter", "\udcff*"), "is not valid UTF-8", 2),
     Case("best of an unknown adapter", command("best", "suport", "--metric", "eval_loss"), "Did you mean 'support'?"),
     Case(
         "best by what nobody measured",
@@ -91,6 +93,7 @@ TELL = [
     Case("nothing to tag", command("tag", "support"), "Nothing to do; give KEY=VALUE", 2),
     Case("tag without a value", command("tag", "support", "x"), "'x' is not a tag; write KEY=VALUE", 2),
     Case("tag of what is not there", command("tag", "support@9", "a=b"), "nothing at '@9'"),
+    Case("tag in another encoding", command("tag", "support", "--remove", "\udcff"), "is not valid UTF-8", 2),
     Case("events of an unknown adapter", command("events", "suport"), "Did you mean 'support'?"),
 ]
 
