@@ -44,11 +44,20 @@ def test_a_move_is_kept_with_actor_time_and_reason(three: Registry, home: Path) 
 
 def test_a_move_to_where_it_stands_is_no_move(three: Registry) -> None:
     """Repeating a command changes nothing and does not look like a decision."""
-    three.set_alias("support", "prod", 2)
+    three.set_alias("support", "prod", 2, reason="lower loss")
     changes = three.changes()
-    assert three.set_alias("support", "prod", 2, reason="again").reason is None
+    for reason in (None, "lower loss"):
+        assert three.set_alias("support", "prod", 2, reason=reason).reason == "lower loss"
     assert len(three.alias_history("support", "prod")) == 1
     assert three.changes() == changes
+
+
+def test_staying_for_a_new_reason_is_kept(three: Registry) -> None:
+    """Somebody looked again and decided that it stays."""
+    three.set_alias("support", "prod", 2, reason="lower loss")
+    again = three.set_alias("support", "prod", 2, reason="still the best")
+    assert (again.version, again.previous, again.reason) == (2, 2, "still the best")
+    assert three.alias_history("support", "prod")[-1] == again
 
 
 def test_an_expectation_that_does_not_hold_moves_nothing(three: Registry) -> None:

@@ -139,4 +139,4 @@ class AnyHistory(RuleBasedStateMachine):
 
 
 TestAnyHistory = AnyHistory.TestCase
-TestAnyHistory.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+TestAnyHistory.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)
