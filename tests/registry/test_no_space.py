@@ -122,3 +122,51 @@ def test_a_read_only_disk_is_one_sentence(read_only: Path, tmp_path: Path) -> No
     assert "\n" not in raised.value.message
     with pytest.raises(StoreError, match=r"is read-only|cannot be written"):
         open_registry(read_only / "new")
+
+
+STRANGER = """
+import json, os, sys, tempfile
+from lorarack.registry import open_registry
+from lorarack.registry.errors import NotFound, StoreError
+with tempfile.TemporaryDirectory() as place, open_registry(place) as registry:  # imports all while it can still be read
+    try:
+        registry.set_retention("support", keep_last=1)
+    except NotFound:
+        pass
+if os.geteuid() == 0:
+    os.seteuid(65534)
+said = []
+for place in sys.argv[1:]:
+    try:
+        with open_registry(place) as registry:
+            registry.set_retention("support", keep_last=1)
+    except StoreError as error:
+        said.append(error.message)
+print(json.dumps(said))
+"""
+
+
+def test_a_home_without_permission_is_one_sentence(home: Path, tmp_path: Path) -> None:
+    """For one that may be looked at and not changed, and for one that may not be made."""
+    with open_registry(home) as registry:
+        registry.publish(tiny_adapter(tmp_path / "kept", seed=1), "support", base="tiny")
+    places = [*home.rglob("*"), home, tmp_path]
+    for path in places:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    opened = [folder for folder in tmp_path.parents if os.geteuid() == 0 and not folder.stat().st_mode & 0o005]
+    for folder in opened:
+        folder.chmod(folder.stat().st_mode | 0o005)
+    try:
+        command = [sys.executable, "-c", STRANGER, str(home), str(tmp_path / "new")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    finally:
+        for path in reversed(places):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        for folder in opened:
+            folder.chmod(folder.stat().st_mode & ~0o005)
+    assert (done.returncode, done.stderr) == (0, "")
+    changed, made = json.loads(done.stdout)
+    assert "change its permissions or give another" in changed
+    assert "change its permissions or give another" in made
+    with open_registry(home) as registry:
+        assert registry.retention("support").keep_last is None
