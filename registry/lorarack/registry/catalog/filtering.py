@@ -27,7 +27,9 @@ def conditions(query: Query, base: int | None, *, walking: bool) -> list[Wanted]
         found.append(_among(TagRow.version_id, wanted, walking))
     for condition in query.metrics:
         found.append(_among(MetricRow.version_id, [compared(condition), *newest(condition.label)], walking=True))
-        if not walking:  # the numbers that were superseded cost little here and much where all of that name are asked
+        # The numbers that were superseded cost little here and much where all of that name are asked. Where a tag or an adapter
+        # names few versions already, each of them is asked, which takes less than listing all whose number is so.
+        if not walking and not query.tags and query.adapter is None:
             found.append(_among(MetricRow.version_id, [compared(condition), *labelled(condition.label)], walking))
     if query.text:
         found.append(_with_text(query.text.casefold(), walking))

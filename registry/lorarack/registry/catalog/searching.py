@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.filtering import conditions
-from lorarack.registry.catalog.finished import higher_is_better, labelled, newest, not_superseded
+from lorarack.registry.catalog.finished import higher_is_better, labelled, newest, not_superseded, unindexed
 from lorarack.registry.catalog.loading import load_by_ids
 from lorarack.registry.catalog.tables import AdapterRow, BaseRow, MetricRow, VersionRow
 from lorarack.registry.errors import UsageError
@@ -87,12 +87,13 @@ def _by_id(session: Session, query: Query, base: int | None, behind: _Place | No
     # Row ids between which the page lies; the walk takes the end of them where the page begins.
     low, high = (behind.id + 1 if behind and not newest else first), (behind.id - 1 if behind and newest else last)
     start, end = (max(low, high - _WALK), high) if newest else (low, min(high, low + _WALK))
-    order = VersionRow.id.desc() if newest else VersionRow.id
 
     def ids(walking: bool, low: int, high: int) -> list[int]:
         wanted = conditions(query, base, walking=walking)
-        chosen = select(VersionRow.id).where(VersionRow.id >= low, VersionRow.id <= high, *wanted)
-        return list(session.scalars(chosen.order_by(order).limit(query.limit + 1)))
+        # Off the walk the range of ids must not look like an index to use: it is nearly all of them.
+        place = VersionRow.id if walking else unindexed(VersionRow.id)
+        chosen = select(VersionRow.id).where(place >= low, place <= high, *wanted)
+        return list(session.scalars(chosen.order_by(place.desc() if newest else place).limit(query.limit + 1)))
 
     found = ids(True, start, end)
     if len(found) <= query.limit and (start, end) != (low, high):
