@@ -62,9 +62,9 @@ def test_published_moved_deleted(server: Server, make: Any) -> None:
     with pytest.raises(Conflict, match="late@1 is in use by"):
         server.registry.delete("late@1")
     server.registry.quarantine("late@1", "worse than the other")
-    until(lambda: server.post("/v1/completions", model="late@1", prompt="x").status_code == 409, 1.0)
+    until(lambda: server.post("/v1/completions", model="late@1", prompt="x", max_tokens=1).status_code == 409, 2.0)
     until(lambda: can_be_deleted(server, "late@1"), 3.0)
-    until(lambda: server.post("/v1/completions", model="late@1", prompt="x").status_code == 404, 1.0)
+    until(lambda: server.post("/v1/completions", model="late@1", prompt="x", max_tokens=1).status_code == 404, 1.0)
     until(lambda: "late@1" not in models(server), 1.0)
     assert server.complete("late", "Hello", max_tokens=1)["model"] == "late@2"
 
