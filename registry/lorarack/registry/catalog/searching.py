@@ -22,7 +22,7 @@ from lorarack.registry.queries import Best, Page, Query, parse_label
 from lorarack.registry.values import State
 
 #: How many versions a walk passes; first few, for most pages need no more.
-_FEW, _WALK = 200, 2000
+_FEW, _WALK = 200, 1000
 _BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
 _BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})")
 
@@ -86,6 +86,13 @@ def _by_id(session: Session, query: Query, base: int | None, behind: _Place | No
         return []
     # Row ids between which the page lies; the walk takes the end of them where the page begins.
     low, high = (behind.id + 1 if behind and not newest else first), (behind.id - 1 if behind and newest else last)
+    # A walk from the newest begins at the newest that is old enough, and the other way round.
+    if newest and query.until is not None:
+        late = func.max(unindexed(VersionRow.id))
+        high = min(high, session.scalar(select(late).where(VersionRow.created_at < query.until)) or 0)
+    elif not newest and query.since is not None:
+        early = func.min(unindexed(VersionRow.id))
+        low = max(low, session.scalar(select(early).where(VersionRow.created_at >= query.since)) or last + 1)
     start, end = (max(low, high - _WALK), high) if newest else (low, min(high, low + _WALK))
 
     def ids(walking: bool, low: int, high: int) -> list[int]:
@@ -117,8 +124,7 @@ def _by_metric(session: Session, query: Query, base: int | None, behind: _Place 
         walked: Any = select(walk.c.version_id, walk.c.value).join(VersionRow, VersionRow.id == walk.c.version_id)
         walked = walked.where(*wanted, not_superseded(query.order, walk.c.version_id, walk.c.id)).order_by(*ordered)
         found = session.execute(walked.limit(query.limit + 1)).all()
-        passed = session.scalar(select(func.count()).select_from(walk)) or 0
-        if len(found) > query.limit or passed < length:
+        if len(found) > query.limit or (session.scalar(select(func.count()).select_from(walk)) or 0) < length:
             return _places(found, descending)
     few: Any = select(MetricRow.version_id, MetricRow.value).join(VersionRow, VersionRow.id == MetricRow.version_id)
     few = few.where(*newest(query.order), *beyond, *conditions(query, base, walking=False))
