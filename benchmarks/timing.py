@@ -12,11 +12,6 @@ def once(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def median(work: Callable[[], object], times: int) -> float:
-    """The median of ``times`` runs, in seconds."""
-    return statistics.median(once(work) for _ in range(times))
-
-
 def in_turns(works: Mapping[str, Callable[[], object]], times: int) -> dict[str, float]:
     """Each one's median seconds; round after round, so that what slows the machine slows all of them."""
     taken: dict[str, list[float]] = {name: [] for name in works}
@@ -24,9 +19,3 @@ def in_turns(works: Mapping[str, Callable[[], object]], times: int) -> dict[str,
         for name, work in works.items():
             taken[name].append(once(work))
     return {name: statistics.median(found) for name, found in taken.items()}
-
-
-def percentile(values: list[float], share: float) -> float:
-    """The value below which ``share`` (0 to 1) of ``values`` lie."""
-    ordered = sorted(values)
-    return ordered[min(int(share * len(ordered)), len(ordered) - 1)]

@@ -10,13 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.bad_input import adapters, hub, registry, server
+from tests.bad_input import adapters, finding, hub, keeping, portability, registry, server
 from tests.bad_input.world import Case, World, make_world
 from tests.command_line import lorarack
 from tests.hub_stand_in.hub import Hub
 from tests.hub_stand_in.server import running
 
-CASES = [*registry.CASES, *hub.CASES, *adapters.CASES, *server.CASES]
+CASES = [
+    *registry.CASES,
+    *portability.CASES,
+    *keeping.CASES,
+    *finding.CASES,
+    *hub.CASES,
+    *adapters.CASES,
+    *server.CASES,
+]
 
 
 @pytest.fixture(scope="module")

@@ -55,6 +55,11 @@ def damage_a_stored_file(world: World) -> None:
             path.write_bytes(b"not what was stored")
 
 
+def damage_and_verify(world: World) -> None:
+    damage_a_stored_file(world)
+    lorarack("verify", "support")
+
+
 PUBLISH = [
     Case("no such folder", command("publish", "nowhere", "x", "--base", "tiny"), "There is no folder 'nowhere'"),
     Case("a file, not a folder", lambda w: ["publish", w.adapter / "README.md", "x", "--base", "tiny"], "There is no folder"),
@@ -122,13 +127,13 @@ KEEP = [
     Case("fetch to below a file", lambda w: ["fetch", "support", w.adapter / "README.md" / "x"], "The disk failed"),
     Case("fetch of what is not there", lambda w: ["fetch", "support@9", w.root / "new"], "nothing at '@9'"),
     Case(
-        "fetch of damaged files",
+        "fetch of damaged files",  # the first to meet them is told so, and the version quarantined; this is the second
         lambda w: ["fetch", "support", w.root / "new"],
         "has other bytes than were stored; publish the version again",
-        prepare=damage_a_stored_file,
+        prepare=damage_and_verify,
     ),
     Case("delete under an alias", command("delete", "support@1"), "is named by alias default; move it first with"),
-    Case("delete by a name that moves", command("delete", "support"), "Name the version itself to delete it: support@1", 2),
+    Case("delete by a name that moves", command("delete", "support"), "name the version itself: support@1", 2),
 ]  # fmt: skip
 
 BASE = [

@@ -24,6 +24,7 @@ from lorarack.registry.queries import (
 )
 from lorarack.registry.reference import Reference, parse_reference
 from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.replay import replay_aliases
 from lorarack.registry.settings import home_folder
 from lorarack.registry.snapshot import Snapshot
 from lorarack.registry.values import (
@@ -80,4 +81,5 @@ __all__ = [
     "open_registry",
     "parse_condition",
     "parse_reference",
+    "replay_aliases",
 ]

@@ -18,7 +18,7 @@ _KINDS = {
     ".lora_embedding_A": ("a", True),
     ".lora_embedding_B": ("b", True),
 }
-_CHUNK = 2**24  # elements looked at in one go
+_CHUNK = 2**18  # elements looked at in one go: as many as the processor's cache holds
 
 FLOATS = frozenset({"F32", "F16", "BF16"})
 

@@ -167,6 +167,10 @@ def database_errors(path: Path) -> Iterator[None]:
             sentence = f"The registry {str(path)!r} is busy with other writers; try again."
         elif "full" in said:
             sentence = f"There is no space left for the registry {str(path)!r}; free some and try again."
+        elif "disk I/O error" in said:  # also when the log's index cannot grow
+            sentence = (
+                f"The disk of the registry {str(path)!r} is full or failing; free some space or mend it, and try again."
+            )
         elif "readonly" in said or "unable to open" in said:
             sentence = f"The registry {str(path)!r} cannot be written or opened; change its permissions or give another folder."
         elif "malformed" in said or "not a database" in said:

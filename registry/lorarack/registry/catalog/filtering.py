@@ -27,7 +27,9 @@ def conditions(query: Query, base: int | None, *, walking: bool) -> list[Wanted]
         found.append(_among(TagRow.version_id, wanted, walking))
     for condition in query.metrics:
         found.append(_among(MetricRow.version_id, [compared(condition), *newest(condition.label)], walking=True))
-        if not walking:  # the numbers that were superseded cost little here and much where all of that name are asked
+        # The numbers that were superseded cost little here and much where all of that name are asked. Where a tag or an adapter
+        # names few versions already, each of them is asked, which takes less than listing all whose number is so.
+        if not walking and not query.tags and query.adapter is None:
             found.append(_among(MetricRow.version_id, [compared(condition), *labelled(condition.label)], walking))
     if query.text:
         found.append(_with_text(query.text.casefold(), walking))
@@ -76,6 +78,7 @@ def _with_text(text: str, walking: bool) -> Wanted:
 
 
 def _among(version_id: InstrumentedAttribute[int], wanted: list[Wanted], walking: bool) -> Wanted:
+    # What it correlates with is said: the query around it may look at the same table for its order.
     if walking:
-        return exists().where(version_id == VersionRow.id, *wanted)
-    return VersionRow.id.in_(select(version_id).where(*wanted))
+        return exists().where(version_id == VersionRow.id, *wanted).correlate(VersionRow)
+    return VersionRow.id.in_(select(version_id).where(*wanted).correlate(None))

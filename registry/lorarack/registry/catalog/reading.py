@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.loading import load_versions
+from lorarack.registry.catalog.loading import WHOLE, load_versions, with_belongings
 from lorarack.registry.catalog.mapping import alias_value, base_value, event_value
 from lorarack.registry.catalog.tables import AdapterRow, AliasRow, BaseIdRow, BaseRow, EventRow, VersionRow
-from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference, Selector
+from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
 from lorarack.registry.values import Adapter, Alias, Base, Event, State, Version
 from lorarack.registry.view import AdapterView
 
@@ -58,10 +58,8 @@ class CatalogReader:
     def pick(self, reference: Reference) -> Version | None:
         """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
         with self._database.reading() as session:
-            chosen = _ids(session, reference)
-            if len(chosen) != 1:
-                return None
-            return next(load_versions(session, [VersionRow.id == chosen[0]]), None)
+            rows = session.connection().execute(*_query(reference)).mappings().all()
+            return next(with_belongings(session, rows)) if len(rows) == 1 else None
 
     def alias_moves(self, adapter: str, alias: str | None) -> tuple[Alias, ...]:
         """Every move of the adapter's aliases (or of one), oldest first."""
@@ -157,27 +155,30 @@ def read_summaries(session: Session) -> tuple[Adapter, ...]:
     )
 
 
-def _ids(session: Session, reference: Reference) -> list[int]:
-    """Ids of the versions that the reference may name: one where it is clear, none or two where it is not."""
-    adapter_id = session.scalar(select(AdapterRow.id).where(AdapterRow.name == reference.name))
-    if adapter_id is None:
-        return []
-    query: Any = select(VersionRow.id).where(VersionRow.adapter_id == adapter_id)
-    return list(session.scalars(_selected(query, adapter_id, reference.selector)))
+_OF_ADAPTER: Any = WHOLE.where(AdapterRow.name == bindparam("name"))
+_NEWEST = _OF_ADAPTER.where(VersionRow.state == State.READY.value).order_by(VersionRow.number.desc()).limit(1)
+_BY_NUMBER = _OF_ADAPTER.where(VersionRow.number == bindparam("number"))
+_BY_RANK = _NEWEST.where(VersionRow.rank == bindparam("rank"))
+_BY_ALIAS = _OF_ADAPTER.where(
+    VersionRow.id == select(AliasRow.version_id).where(
+        AliasRow.adapter_id == AdapterRow.id, AliasRow.name == bindparam("alias")
+    ).correlate(AdapterRow.__table__).scalar_subquery()
+)  # fmt: skip
+#: A range, not LIKE: it uses the index. Two are enough to know that it is not one.
+_BY_DIGEST = _OF_ADAPTER.where(VersionRow.digest >= bindparam("start"), VersionRow.digest < bindparam("end")).limit(2)
 
 
-def _selected(query: Any, adapter_id: int, selector: Selector) -> Any:
-    newest = query.where(VersionRow.state == State.READY.value).order_by(VersionRow.number.desc())
-    match selector:
+def _query(reference: Reference) -> tuple[Any, dict[str, Any]]:
+    """The statement for the versions that the reference may name (one where it is clear), and its parameters."""
+    name = {"name": reference.name}
+    match reference.selector:
         case ByNumber(number):
-            return query.where(VersionRow.number == min(number, LARGEST))
+            return _BY_NUMBER, name | {"number": min(number, LARGEST)}
         case ByAlias(alias):
-            return select(AliasRow.version_id).where(AliasRow.adapter_id == adapter_id, AliasRow.name == alias)
+            return _BY_ALIAS, name | {"alias": alias}
         case Latest():
-            return newest.limit(1)
+            return _NEWEST, name
         case ByRank(rank):
-            return newest.where(VersionRow.rank == rank).limit(1)
+            return _BY_RANK, name | {"rank": rank}
         case ByDigest(prefix):
-            # A range, not LIKE: it uses the index.
-            start = f"sha256:{prefix}"
-            return query.where(VersionRow.digest >= start, VersionRow.digest < f"{start}g")
+            return _BY_DIGEST, name | {"start": f"sha256:{prefix}", "end": f"sha256:{prefix}g"}

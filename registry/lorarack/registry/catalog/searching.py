@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.filtering import conditions
-from lorarack.registry.catalog.finished import higher_is_better, labelled, newest, not_superseded
+from lorarack.registry.catalog.finished import higher_is_better, labelled, newest, not_superseded, unindexed
 from lorarack.registry.catalog.loading import load_by_ids
 from lorarack.registry.catalog.tables import AdapterRow, BaseRow, MetricRow, VersionRow
 from lorarack.registry.errors import UsageError
@@ -22,7 +22,7 @@ from lorarack.registry.queries import Best, Page, Query, parse_label
 from lorarack.registry.values import State
 
 #: How many versions a walk passes; first few, for most pages need no more.
-_FEW, _WALK = 200, 2000
+_FEW, _WALK = 200, 1000
 _BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
 _BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})")
 
@@ -86,13 +86,21 @@ def _by_id(session: Session, query: Query, base: int | None, behind: _Place | No
         return []
     # Row ids between which the page lies; the walk takes the end of them where the page begins.
     low, high = (behind.id + 1 if behind and not newest else first), (behind.id - 1 if behind and newest else last)
+    # A walk from the newest begins at the newest that is old enough, and the other way round.
+    if newest and query.until is not None:
+        late = func.max(unindexed(VersionRow.id))
+        high = min(high, session.scalar(select(late).where(VersionRow.created_at < query.until)) or 0)
+    elif not newest and query.since is not None:
+        early = func.min(unindexed(VersionRow.id))
+        low = max(low, session.scalar(select(early).where(VersionRow.created_at >= query.since)) or last + 1)
     start, end = (max(low, high - _WALK), high) if newest else (low, min(high, low + _WALK))
-    order = VersionRow.id.desc() if newest else VersionRow.id
 
     def ids(walking: bool, low: int, high: int) -> list[int]:
         wanted = conditions(query, base, walking=walking)
-        chosen = select(VersionRow.id).where(VersionRow.id >= low, VersionRow.id <= high, *wanted)
-        return list(session.scalars(chosen.order_by(order).limit(query.limit + 1)))
+        # Off the walk the range of ids must not look like an index to use: it is nearly all of them.
+        place = VersionRow.id if walking else unindexed(VersionRow.id)
+        chosen = select(VersionRow.id).where(place >= low, place <= high, *wanted)
+        return list(session.scalars(chosen.order_by(place.desc() if newest else place).limit(query.limit + 1)))
 
     found = ids(True, start, end)
     if len(found) <= query.limit and (start, end) != (low, high):
@@ -116,8 +124,7 @@ def _by_metric(session: Session, query: Query, base: int | None, behind: _Place 
         walked: Any = select(walk.c.version_id, walk.c.value).join(VersionRow, VersionRow.id == walk.c.version_id)
         walked = walked.where(*wanted, not_superseded(query.order, walk.c.version_id, walk.c.id)).order_by(*ordered)
         found = session.execute(walked.limit(query.limit + 1)).all()
-        passed = session.scalar(select(func.count()).select_from(walk)) or 0
-        if len(found) > query.limit or passed < length:
+        if len(found) > query.limit or (session.scalar(select(func.count()).select_from(walk)) or 0) < length:
             return _places(found, descending)
     few: Any = select(MetricRow.version_id, MetricRow.value).join(VersionRow, VersionRow.id == MetricRow.version_id)
     few = few.where(*newest(query.order), *beyond, *conditions(query, base, walking=False))

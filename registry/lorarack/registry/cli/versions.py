@@ -48,8 +48,8 @@ def number(metric: Metric | None) -> str:
 
 def bar(value: float, values: Sequence[float]) -> str:
     """One block for the smallest of ``values`` up to ten for the largest."""
-    low, high = min(values), max(values)
-    share = (value - low) / (high - low) if high - low > 0 else 0.0
+    low, high = min(values) / 2, max(values) / 2  # halves: the difference of two large numbers may be none
+    share = (value / 2 - low) / (high - low) if high > low else 0.0
     return "█" * (1 + round(share * (_BAR - 1)))
 
 

@@ -41,10 +41,8 @@ class BaseOperations(Parts):
             NotFound: none; the sentence says how to add one.
         """
         bases = self.bases()
-        folder = _real_path(ident)
         for base in bases:
-            known = {base.name, base.fingerprint, *(i.value for i in base.ids), *_at_revisions(base)}
-            if ident in known or any(i.kind == "path" and i.value == folder for i in base.ids):
+            if is_called(base, ident):
                 return base
         names = ", ".join(repr(base.name) for base in bases) or "none yet"
         raise NotFound(
@@ -78,6 +76,13 @@ class BaseOperations(Parts):
         while base.original is not None and base.relation in _COPIES:
             base = known[base.original]
         return base.name
+
+
+def is_called(base: Base, ident: str) -> bool:
+    """Whether ``ident`` is the base's name, fingerprint, Hub id (at a revision) or folder."""
+    if ident in {base.name, base.fingerprint, *(known.value for known in base.ids), *_at_revisions(base)}:
+        return True
+    return any(known.kind == "path" and known.value == _real_path(ident) for known in base.ids)
 
 
 def _plain_name(identity: str) -> str:

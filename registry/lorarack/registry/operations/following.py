@@ -1,6 +1,7 @@
 """For those who follow a registry: what has changed, and everything of one moment."""
 
 from lorarack.registry.catalog.following import take_snapshot
+from lorarack.registry.catalog.reading import LARGEST
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
 from lorarack.registry.snapshot import Snapshot
@@ -28,4 +29,4 @@ class FollowingOperations(Parts):
             raise UsageError(f"A limit of {limit} shows nothing; give 1 or more.", code="bad_limit")
         if adapter is not None:
             self._check_known(adapter)
-        return self._reader.events(after, limit, adapter)
+        return self._reader.events(min(after, LARGEST), min(limit, LARGEST), adapter)

@@ -18,7 +18,7 @@ class SearchOperations(BaseOperations):
             NotFound: no such adapter or base.
             UsageError: a metric, order or cursor that cannot be meant.
         """
-        for text in (query.text, *query.tags):
+        for text in (query.text, query.adapter, query.base, *query.tags):
             check_text(text, "query")
         for label in (*(condition.label for condition in query.metrics), *self._metric_order(query)):
             parse_label(label)

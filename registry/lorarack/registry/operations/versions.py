@@ -8,7 +8,7 @@ from lorarack.registry import fetching, publishing
 from lorarack.registry.base_model.difference import difference
 from lorarack.registry.catalog.writing import DAMAGE, BlobGone
 from lorarack.registry.errors import Conflict, Damaged, StoreError
-from lorarack.registry.operations.bases import BaseOperations
+from lorarack.registry.operations.bases import BaseOperations, is_called
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.texts import check_tags, check_text
 from lorarack.registry.values import Adapter, Base, Metric, Parent, Provenance, Published, State, Version
@@ -99,7 +99,8 @@ class VersionOperations(BaseOperations):
             UsageError: a tag or text that cannot be kept. Else like ``resolve``.
         """
         check_tags(tags)
-        check_text(description, "description")
+        for text, what in ((description, "description"), *((key, "tag") for key in without)):
+            check_text(text, what)
         version = self._exact(reference)
         self._writer.describe(version.adapter, version.number, tags or {}, without, description)
         return self._exact(version.reference)
@@ -135,8 +136,8 @@ class VersionOperations(BaseOperations):
     def _check_base(self, folder: Path, base: Base) -> None:
         """Refuse an adapter that names another base that is known here, unless one of the two is a copy of the other."""
         named = publishing.named_base(folder)
-        other = self._known_base(named) if named else None
-        if other is None or other.name == base.name or self._copied_from(other) == self._copied_from(base):
+        other = self._known_base(named) if named and not is_called(base, named) else None
+        if other is None or self._copied_from(other) == self._copied_from(base):
             return
         raise Conflict(
             f"The adapter says that it was trained on base {other.name!r}, not on {base.name!r}: {difference(other, base)}; "

@@ -1,0 +1,287 @@
+"""Search finds exactly what the words of the query say, in a stable order, a page at a time."""
+
+import operator
+import random
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import event, insert, update
+from tests.registry.shelf import Shelf
+from tests.tiny import tiny_adapter, tiny_base
+
+from lorarack.registry import Condition, Metric, Query, Registry, State, Version, open_registry, parse_condition
+from lorarack.registry.catalog import searching
+from lorarack.registry.catalog.tables import AdapterRow, MetricRow, TagRow, VersionRow
+from lorarack.registry.errors import NotFound, UsageError
+from lorarack.registry.queries import parse_label
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+COUNT = 150
+
+
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry with two bases, some adapters, and hundreds of versions written straight into the catalog."""
+    root = tmp_path_factory.mktemp("stocked")
+    with open_registry(root / "home") as registry:
+        registry.add_base(str(tiny_base(root / "tiny")), "tiny")
+        registry.add_base(str(tiny_base(root / "tuned", seed=1)), "tuned")
+        for number, (name, base) in enumerate(
+            [("support", "tiny"), ("acme/a", "tiny"), ("acme/b", "tuned"), ("z", "tuned")]
+        ):
+            registry.publish(tiny_adapter(root / f"v{number}", seed=number), name, base=base)
+        _fill(registry)
+        yield registry
+
+
+def _fill(registry: Registry) -> None:
+    chance = random.Random(7)
+    (model,) = registry.versions("support")
+    like = model.model_dump(include={"alpha", "rslora", "dtype", "parameters", "bytes", "created_by"})
+    like |= {"files": [file.to_json() for file in model.files], "target_modules": list(model.target_modules)}
+    with registry._database.writer.begin() as connection:
+        adapters = list(connection.scalars(AdapterRow.__table__.select().with_only_columns(AdapterRow.id)))
+        for row in range(100, 100 + COUNT):
+            state = chance.choice(["ready"] * 5 + ["archived", "quarantined"])
+            connection.execute(
+                insert(VersionRow).values(
+                    id=row, number=row, adapter_id=chance.choice(adapters), digest=f"sha256:{row:064x}",
+                    rank=chance.choice([4, 8, 16, 64]), state=state, description=chance.choice([None, "Größe of the BOX", "plain"]),
+                    created_at=BEGIN + timedelta(hours=row), **like,
+                )
+            )  # fmt: skip
+            for key, value in (("team", chance.choice("abc")), ("note", chance.choice(["50%_off", "x"]))):
+                if chance.random() < 0.8:
+                    connection.execute(insert(TagRow).values(version_id=row, key=key, value=value))
+            for name, split, step in (
+                ("loss", "validation", None),
+                ("loss", "validation", 10),
+                ("exact", "test", None),
+            ) * 2:
+                if chance.random() < 0.6:
+                    number = chance.randrange(8) / 8
+                    connection.execute(
+                        insert(MetricRow).values(
+                            version_id=row,
+                            name=name,
+                            split=split,
+                            step=step,
+                            value=number,
+                            higher_is_better=name == "exact",
+                        )
+                    )
+        connection.execute(update(AdapterRow).values(next_number=1000))
+
+
+@pytest.fixture(scope="module")
+def all_there(stocked: Registry) -> list[Version]:
+    return sorted((v for a in stocked.adapters() for v in stocked.versions(a.name)), key=lambda v: v.engine_id)
+
+
+def fulfils(version: Version, query: Query) -> bool:
+    """What the words of the query mean, in plain Python."""
+    text = (query.text or "").casefold()
+    texts = [version.adapter, version.description or "", *version.tags.values()]
+    name = query.adapter or "*"
+    tags = {*version.tags, *(f"{key}={value}" for key, value in version.tags.items())}
+    return (
+        query.base in (None, version.base)
+        and (version.adapter.startswith(name[:-1]) if name.endswith("*") else version.adapter == name)
+        and (query.rank_min or 0) <= version.rank <= (query.rank_max or 10**9)
+        and all(_compared(version, condition) for condition in query.metrics)
+        and set(query.tags) <= tags
+        and query.state in (None, version.state)
+        and any(text in found.casefold() for found in texts)
+        and (query.since is None or version.created_at >= query.since)
+        and (query.until is None or version.created_at < query.until)
+    )
+
+
+def _compared(version: Version, condition: Condition) -> bool:
+    metric = version.metric(*parse_label(condition.label))
+    if metric is None:
+        return False
+    compare = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq}
+    return bool(compare[condition.operator](metric.value, condition.value))
+
+
+def in_order(versions: list[Version], order: str) -> list[str]:
+    if order in ("newest", "oldest"):
+        return [v.reference for v in (versions if order == "oldest" else reversed(versions))]
+    label = parse_label(order)
+    measured = [(metric.value, v.engine_id, v.reference) for v in versions if (metric := v.metric(*label))]
+    return [reference for *_, reference in sorted(measured, reverse=order == "test/exact")]
+
+
+def all_pages(registry: Registry, query: Query) -> list[str]:
+    found: list[str] = []
+    while True:
+        page = registry.search(query)
+        assert len(page.versions) <= query.limit
+        assert page.versions or page.next is None
+        found += [version.reference for version in page.versions]
+        assert len(found) <= COUNT + 10, "pages overlap"
+        if page.next is None:
+            return found
+        query = query.model_copy(update={"cursor": page.next})
+
+
+MOMENTS = st.none() | st.integers(80, 520).map(lambda hours: BEGIN + timedelta(hours=hours))
+CONDITIONS = st.builds(
+    Condition,
+    label=st.sampled_from(["eval_loss", "test/exact"]),
+    operator=st.sampled_from(["<", "<=", ">", ">=", "="]),
+    value=st.sampled_from([0.0, 0.25, 0.5, 0.875]),
+)
+QUERIES = st.builds(
+    Query,
+    base=st.sampled_from([None, None, "tiny", "tuned"]),
+    adapter=st.sampled_from([None, None, "support", "acme/a", "acme/*", "*", "nowhere/*"]),
+    rank_min=st.sampled_from([None, None, 4, 8, 65]),
+    rank_max=st.sampled_from([None, None, 8, 16]),
+    metrics=st.lists(CONDITIONS, max_size=2).map(tuple),
+    tags=st.lists(st.sampled_from(["team", "team=a", "team=z", "note=50%_off"]), max_size=2).map(tuple),
+    state=st.sampled_from([None, None, *State]),
+    text=st.sampled_from([None, None, None, "GRÖSSE", "größe", "%_O", "acme", "box"]),
+    since=MOMENTS,
+    until=MOMENTS,
+    order=st.sampled_from(["newest", "oldest", "eval_loss", "test/exact", "never/measured"]),
+    limit=st.sampled_from([7, 50, 1000]),
+)
+
+
+@pytest.mark.parametrize("walk", [(200, 2000), (2, 5)], ids=["short of the walk", "beyond the walk"])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(query=QUERIES)
+def test_it_finds_what_the_query_says(
+    walk: tuple[int, int], stocked: Registry, all_there: list[Version], query: Query
+) -> None:
+    """Page by page, as a look at every version would; whether a walk finds it or an index."""
+    small = pytest.MonkeyPatch()
+    small.setattr(searching, "_FEW", walk[0])
+    small.setattr(searching, "_WALK", walk[1])
+    try:
+        meant = [version for version in all_there if fulfils(version, query)]
+        assert all_pages(stocked, query) == in_order(meant, query.order)
+    finally:
+        small.undo()
+
+
+def test_a_version_comes_whole_but_for_its_curves(shelf: Shelf) -> None:
+    version = shelf.put(loss=0.5, tags={"a": "b"})
+    point = Metric(name="loss", split="validation", value=1, step=1)
+    shelf.registry.add_metrics("support@1", [point])
+    (found,) = shelf.registry.search(Query()).versions
+    assert found == version
+
+
+def test_what_is_published_meanwhile_moves_nothing(shelf: Shelf) -> None:
+    for loss in (0.1, 0.2, 0.3, 0.4):
+        shelf.put(loss=loss)
+    for order, before, behind in (("newest", [4, 3], [2, 1]), ("eval_loss", [1, 2], [3, 4])):
+        first = shelf.registry.search(Query(order=order, limit=2))
+        assert [version.number for version in first.versions] == before
+        late = shelf.put(loss=0.15)
+        second = shelf.registry.search(Query(order=order, limit=2, cursor=first.next))
+        assert [version.number for version in second.versions] == behind
+        assert second.next is None
+        shelf.registry.delete(late.reference)
+
+
+def test_the_newest_number_of_a_label_counts(shelf: Shelf) -> None:
+    shelf.put(loss=0.5)
+    shelf.registry.add_metrics("support@1", [Metric(name="loss", split="validation", value=0.3)])
+    for text, there in (("eval_loss=0.5", False), ("eval_loss<0.4", True)):
+        assert bool(shelf.registry.search(Query(metrics=(parse_condition(text),))).versions) is there
+
+
+NO_CURSORS = (
+    "x", "oldest:3", "newest:x", "newest:" + "9" * 30, "eval_loss:up:0x1p+9999:3", "eval_loss:up:0x1.0p-1:3", "\udcff",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("cursor", NO_CURSORS)
+def test_a_cursor_of_something_else_is_refused(cursor: str, shelf: Shelf) -> None:
+    with pytest.raises(UsageError, match="is not a cursor of this search") as raised:
+        shelf.registry.search(Query(cursor=cursor))
+    assert raised.value.code == "bad_cursor"
+    with pytest.raises(UsageError):
+        shelf.registry.search(Query(cursor="eval_loss:up:0x1.0p+9999:3", order="eval_loss"))
+
+
+def test_unknown_names_are_no_empty_answers(shelf: Shelf) -> None:
+    shelf.put()
+    with pytest.raises(NotFound, match="Did you mean 'support'"):
+        shelf.registry.search(Query(adapter="suport"))
+    with pytest.raises(NotFound, match="no base model 'tini'"):
+        shelf.registry.search(Query(base="tini"))
+    for query in (Query(order="no metric"), Query(order="")):
+        with pytest.raises(UsageError):
+            shelf.registry.search(query)
+
+
+def test_a_base_goes_by_any_of_its_names(shelf: Shelf) -> None:
+    shelf.put()
+    base = shelf.registry.base("tiny")
+    for name in ("tiny", base.fingerprint, base.path):
+        assert len(shelf.registry.search(Query(base=name)).versions) == 1
+
+
+NO_CONDITIONS = (
+    "", "eval_loss", "eval_loss<", "<0.5", "eval_loss<x", "eval_loss<nan", "eval_loss!0.5", "a b<1", "Test/x<1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_CONDITIONS)
+def test_what_is_no_condition_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_condition(text)
+
+
+def test_conditions_are_read_as_written() -> None:
+    assert parse_condition("eval_loss<0.5") == Condition(label="eval_loss", operator="<", value=0.5)
+    assert parse_condition(" test/exact >= 1e-3 ") == Condition(label="test/exact", operator=">=", value=0.001)
+    assert parse_condition("x<=-1").value == -1
+
+
+# Speed, as far as it shows without a clock
+
+INDEXED = {
+    "base": Query(base="tiny"),
+    "adapter": Query(adapter="support"),
+    "several adapters": Query(adapter="acme/*"),
+    "rank": Query(rank_min=8, rank_max=16),
+    "metric": Query(metrics=(parse_condition("eval_loss<0.1"),)),
+    "tag": Query(tags=("team=a",)),
+    "any tag": Query(tags=("team",)),
+    "state": Query(state=State.QUARANTINED),
+    "time": Query(since=BEGIN, until=BEGIN + timedelta(hours=120)),
+    "order": Query(order="eval_loss", tags=("team=a",)),
+}
+
+
+@pytest.mark.parametrize("query", INDEXED.values(), ids=INDEXED)
+def test_no_filter_reads_all_rows(query: Query, stocked: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's own plan for each statement: what the walk leaves over is looked up in an index."""
+    monkeypatch.setattr(searching, "_FEW", 2)
+    monkeypatch.setattr(searching, "_WALK", 5)
+    asked: list[tuple[str, Any]] = []
+    engine = stocked._database.engine
+
+    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", remember)
+    stocked.search(query)
+    event.remove(engine, "before_cursor_execute", remember)
+    selects = [(statement, parameters) for statement, parameters in asked if statement.startswith("SELECT")]
+    assert len(selects) > 5
+    with engine.connect() as connection:
+        for statement, parameters in selects:
+            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            assert [line for line in plan if re.match(r"SCAN (versions|metrics|tags)", line)] == [], (statement, plan)
