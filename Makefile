@@ -20,7 +20,7 @@ test: setup lint ## lint, then every test, real servers included
 	@$(RUN)/python -m pytest
 
 test-fast: setup ## the tests that start no server and import no torch
-	@$(RUN)/python -m pytest -m "not system and not torch" -q
+	@$(RUN)/python -m pytest -m "not system and not torch" -q -n 2 --dist loadfile
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(RUN)/ruff check .

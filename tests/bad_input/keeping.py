@@ -30,7 +30,6 @@ def child(world: World) -> None:
 
 STATES = [
     Case("archive under an alias", command("archive", "support@1"), "is named by alias default; move it first with"),
-    Case("archive of what is in use", command("archive", "support@2"), "is in use by host:8000/1 until", prepare=lease),
     Case("archive by a name that moves", command("archive", "support"), "name the version itself: support@1", 2),
     Case("archive of no version", command("archive", "support@9"), "nothing at '@9'"),
     Case("archive of no reference", command("archive", "Support!"), "is not a reference", 2),

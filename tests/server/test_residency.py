@@ -77,18 +77,18 @@ async def test_what_does_not_fit_is_refused_before_anything_is_fetched() -> None
         await Residency(RecordingEngine(), never, LIMITS).ensure(version(1, rank=64))
 
 
-async def test_deleted_and_quarantined_versions_are_dropped_from_the_engine() -> None:
+async def test_deleted_archived_and_quarantined_versions_are_dropped_from_the_engine() -> None:
     engine = RecordingEngine()
     residency = Residency(engine, path_of, LIMITS)
-    for number in (1, 2, 3):
+    for number in (1, 2, 3, 4):
         await residency.ensure(version(number))
-    residency.follow(snapshot_of(version(2, state=State.QUARANTINED), version(3, state=State.ARCHIVED)))
+    residency.follow(snapshot_of(version(2, state=State.QUARANTINED), version(3, state=State.ARCHIVED), version(4)))
     for _ in range(100):
-        if engine.ids == {3}:
+        if engine.ids == {4}:
             break
         await asyncio.sleep(0.005)
-    assert engine.ids == {3}
-    assert await residency.resident() == {"support@3"}
+    assert engine.ids == {4}
+    assert await residency.resident() == {"support@4"}
 
 
 async def test_following_looks_for_what_is_loaded_only() -> None:
