@@ -38,7 +38,7 @@ STATES = [
     Case("restore by a name that moves", command("restore", "support@latest"), "name the version itself", 2),
     Case("quarantine for no reason", command("quarantine", "support@1", "--reason", " "), "Say why it is quarantined", 2),
     Case("quarantine of no version", command("quarantine", "support@9", "--reason", "x"), "nothing at '@9'"),
-    Case("delete of what is in use", command("delete", "support@2"), "or quarantine the version", prepare=lease),
+    Case("delete of what is in use", command("delete", "support@2"), "or archive the version", prepare=lease),
     Case("delete of what a rule keeps", command("delete", "support@2"), "among the newest 5, which", prepare=keep_last),
     Case("delete of a parent", command("delete", "support@2"), "the parent of child@1; delete that first", prepare=child),
 ]  # fmt: skip

@@ -50,7 +50,7 @@ def _leases(session: Session, row: VersionRow, moment: datetime) -> list[Hold]:
     return [
         Hold(
             "lease",
-            f"in use by {lease.holder} until {lease.until:%Y-%m-%d %H:%M:%S} UTC at least; stop that, or quarantine the version",
+            f"in use by {lease.holder} until {lease.until:%Y-%m-%d %H:%M:%S} UTC at least; stop that, or archive the version",
         )
         for lease in session.scalars(query)
     ]
