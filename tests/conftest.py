@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# Examples take as long as they take: a machine that is busy with something else is no failure.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
+# Examples take as long as they take: a machine that is busy with something else is no failure. The same examples every time:
+# a change is told by what it breaks, not by luck. HYPOTHESIS_PROFILE=explore looks for new ones, as `make bench` does.
+settings.register_profile("steady", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 @pytest.fixture(scope="session")

@@ -76,8 +76,11 @@ def decode(data: bytes, dtype: str) -> "Matrix":
     if dtype not in FLOATS:
         raise ValueError(f"{dtype} is no floating point number that adapters have")
     if dtype == "BF16":
-        return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4").astype(np.float64)
-    return np.frombuffer(data, "<f4" if dtype == "F32" else "<f2").astype(np.float64)
+        narrow = (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+    else:
+        narrow = np.frombuffer(data, "<f4" if dtype == "F32" else "<f2")
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one; what has NaN was refused long before
+        return narrow.astype(np.float64)
 
 
 def norm(one: Factors) -> float:
