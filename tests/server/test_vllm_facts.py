@@ -128,7 +128,14 @@ def test_the_base_answers_to_its_own_name_whatever_else_it_is_called(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "flags", [("--no-such-flag", "1"), ("--max-loras", "many"), ("--headless",), ("--config", "/no")]
+    "flags",
+    [
+        ("--no-such-flag", "1"),
+        ("--max-loras", "many"),
+        ("--headless",),
+        ("--lora-modules", "x=/y"),
+        ("--config", "/no"),
+    ],
 )
 def test_flags_that_vllm_does_not_take_are_one_sentence(tmp_path: Path, flags: tuple[str, ...]) -> None:
     with pytest.raises(UsageError) as refused:

@@ -88,6 +88,10 @@ def _parse(
     args.host = args.host or LOOPBACK
     names = args.served_model_name or []
     args.served_model_name = [*names, *([] if base.name in names else [base.name])]
+    if args.lora_modules:
+        raise UsageError(
+            "Adapters come from the registry: publish the folders and leave --lora-modules out.", code="bad_flag"
+        )
     if args.headless or args.grpc:
         raise UsageError(
             "`lorarack serve` starts an HTTP server; --headless and --grpc are vLLM's own.", code="bad_flag"
