@@ -21,6 +21,23 @@ def test_slots_hold_the_largest_ready_rank_of_this_base() -> None:
     assert by_flag(64, state=State.ARCHIVED)["--max-lora-rank"] == 16
 
 
+def test_on_a_cpu_only_layers_that_a_ready_version_adapts_are_wrapped() -> None:
+    """A version on some of a block's layers brings all of the block's; embeddings come only when somebody adapts them."""
+
+    def modules(*targets: tuple[str, ...], **changes: Any) -> object:
+        versions = [version(n, target_modules=names, **changes) for n, names in enumerate(targets, 1)]
+        found = {d.flag: d.value for d in engine_defaults(BASE_PRINT, versions, cpu=True)}
+        return found.get("--lora-target-modules")
+
+    usual = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
+    assert modules(("model.layers.0.self_attn.q_proj",)) == usual
+    assert modules(("q_proj",), ("lm_head",)) == sorted([*usual, "lm_head"])
+    assert modules(("c_attn",)) == ["c_attn"]
+    assert modules() is None
+    assert modules(("lm_head",), state=State.ARCHIVED) is None
+    assert "--lora-target-modules" not in by_flag(4)
+
+
 def test_every_default_has_its_reason() -> None:
     assert all(default.reason and default.flag.startswith("--") for default in engine_defaults(BASE_PRINT, []))
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from lorarack.server.settings import VARIABLE, ServingSettings
-from lorarack.server.vllm_plugin.cpu_seam import WRAPPER
+from lorarack.server.settings import VARIABLE, CpuLora, ServingSettings
+from lorarack.server.vllm_plugin.cpu_seam import ADOPTING, GROUPED
 
 pytestmark = pytest.mark.torch
 
@@ -43,11 +43,14 @@ def test_plain_vllm_keeps_its_own_arithmetic_routes_and_logs(variables: dict[str
     assert answer(**variables) == ["vllm.lora.punica_wrapper.punica_cpu.PunicaWrapperCPU", "0", "0", "False"]
 
 
-def test_under_lorarack_serve_all_of_it_is_in_place() -> None:
+@pytest.mark.parametrize(("choice", "expected"), [(CpuLora.KERNEL, ADOPTING), (CpuLora.OFF, GROUPED)])
+def test_under_lorarack_serve_all_of_it_is_in_place(choice: CpuLora, expected: str) -> None:
     """Else the test above could not fail."""
     environ: dict[str, str] = {}
-    ServingSettings(registry="/r", base="b", fingerprint="f", cache="/c", faults="/f").to_environment(environ)
+    ServingSettings(registry="/r", base="b", fingerprint="f", cache="/c", faults="/f", cpu_lora=choice).to_environment(
+        environ
+    )
     wrapper, routes, middlewares, notes = answer(VLLM_PLUGINS="lorarack,lorarack_http", **environ)
-    assert wrapper == WRAPPER
+    assert wrapper == expected
     assert int(routes) >= 1
     assert (middlewares, notes) == ("1", "True")

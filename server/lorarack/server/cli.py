@@ -10,6 +10,7 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import open_registry
+from lorarack.server.settings import CpuLora
 
 
 def mount(app: typer.Typer) -> None:
@@ -26,6 +27,12 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
     registry: RegistryOption = None,
+    cpu_lora: Annotated[
+        CpuLora,
+        typer.Option(
+            help="On a CPU: a kernel compiled for this processor, torch alone, or neither and no compilation."
+        ),
+    ] = CpuLora.KERNEL,
 ) -> None:
     """Serve a base model and all its adapters with vLLM, OpenAI-compatible. Any vLLM flag can follow.
 
@@ -36,7 +43,7 @@ def serve(
     from lorarack.server.launch import serve as start
 
     with open_registry(registry) as opened:
-        start(opened, opened.base(base), host, port, context.args)
+        start(opened, opened.base(base), host, port, context.args, cpu_lora)
     note("Stopped.")
     # vLLM has stopped its processes by now. An ordinary exit would print a page about objects that Triton's bindings leak.
     sys.stdout.flush()

@@ -13,6 +13,7 @@ _SLOTS = 8
 _HOST_COPIES = 64
 _SMALLEST_RANK = 16
 _FEW_CORES = 4
+_USUAL = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
 _SECONDS_TO_DRAIN = 20
 
 
@@ -30,11 +31,11 @@ class Default:
         return self.flag.removeprefix("--").replace("-", "_")
 
 
-def engine_defaults(fingerprint: str, versions: Iterable[Version]) -> tuple[Default, ...]:
+def engine_defaults(fingerprint: str, versions: Iterable[Version], *, cpu: bool = False) -> tuple[Default, ...]:
     """The defaults for a server of the base with ``fingerprint`` over a registry that holds ``versions``."""
-    ranks = [v.rank for v in versions if v.base_fingerprint == fingerprint and v.state is State.READY]
-    largest = bucket(max([_SMALLEST_RANK, *ranks]))
-    return (
+    ready = [v for v in versions if v.base_fingerprint == fingerprint and v.state is State.READY]
+    largest = bucket(max([_SMALLEST_RANK, *(v.rank for v in ready)]))
+    always = (
         Default("--enable-lora", True, "adapters are what this server is for"),
         Default("--max-loras", _SLOTS, "that many adapters can be in one batch; vLLM's own default is 1"),
         Default(
@@ -45,6 +46,19 @@ def engine_defaults(fingerprint: str, versions: Iterable[Version]) -> tuple[Defa
         ),
         Default("--max-lora-rank", largest, "the largest rank among the ready versions of this base, at least 16"),
     )
+    modules = _modules(ready)
+    if not cpu or not modules:
+        return always
+    why = (
+        "what the ready versions of this base adapt; on a CPU every layer that could be adapted costs time at each step"
+    )
+    return (*always, Default("--lora-target-modules", sorted(modules), why))
+
+
+def _modules(ready: Iterable[Version]) -> frozenset[str]:
+    """The last names of what ``ready`` versions adapt; with one of a block's usual layers all of them, for what comes later."""
+    names = frozenset(target.rpartition(".")[2] for version in ready for target in version.target_modules)
+    return names | _USUAL if names & _USUAL else names
 
 
 def process_defaults(cores: int, environ: Mapping[str, str]) -> dict[str, str]:

@@ -11,15 +11,23 @@ from lorarack.registry import Base, Registry, home_folder
 from lorarack.registry.cli.output import note
 from lorarack.registry.errors import EngineError, LorarackError, UsageError
 from lorarack.server import preflight
+from lorarack.server.cpu_choice import prepare
 from lorarack.server.defaults import LOOPBACK, PORT, Default, engine_defaults, process_defaults
 from lorarack.server.faults import first_fault, sentence
-from lorarack.server.settings import ServingSettings
+from lorarack.server.settings import CpuLora, ServingSettings
 
 _OUR_PLUGINS = ("lorarack", "lorarack_http")
 _OUR_GROUP = "vllm.endpoint_plugins"
 
 
-def serve(registry: Registry, base: Base, host: str | None, port: int | None, flags: Sequence[str]) -> None:
+def serve(
+    registry: Registry,
+    base: Base,
+    host: str | None,
+    port: int | None,
+    flags: Sequence[str],
+    cpu_lora: CpuLora = CpuLora.KERNEL,
+) -> None:
     """Serve ``base`` and its adapters until SIGINT or SIGTERM.
 
     Args:
@@ -28,6 +36,7 @@ def serve(registry: Registry, base: Base, host: str | None, port: int | None, fl
         host: address to listen on; None: what ``flags`` (a vLLM config file) say, else loopback only.
         port: likewise, else 8000.
         flags: any vLLM flags.
+        cpu_lora: how LoRA is computed where the engine runs on a CPU.
 
     Raises:
         UsageError: flags that vLLM does not know.
@@ -39,12 +48,14 @@ def serve(registry: Registry, base: Base, host: str | None, port: int | None, fl
     source = preflight.model_source(base)
     os.environ.update(process_defaults(preflight.usable_cores(), os.environ))
     os.environ["VLLM_PLUGINS"] = ",".join(_plugins())
-    defaults = engine_defaults(base.fingerprint, registry.snapshot().versions)
+    defaults = engine_defaults(base.fingerprint, registry.snapshot().versions, cpu=_is_cpu())
     args = _parse(source, base, host, port, flags, defaults)
     preflight.check_port(args.host, args.port)
     preflight.check_names(args.served_model_name, (adapter.name for adapter in registry.adapters()))
+    kernel = None
     if _is_cpu():
         preflight.check_memory(*_memory_needed(base, args))
+        cpu_lora, kernel = prepare(cpu_lora, home_folder() / "cache" / "kernels")
     with tempfile.TemporaryDirectory(prefix="lorarack-faults-") as faults:
         ServingSettings(
             registry=str(registry.home),
@@ -52,6 +63,8 @@ def serve(registry: Registry, base: Base, host: str | None, port: int | None, fl
             fingerprint=base.fingerprint,
             cache=str(home_folder() / "cache" / "adapters"),
             faults=faults,
+            cpu_lora=cpu_lora,
+            kernel=str(kernel) if kernel else None,
         ).to_environment()
         _run(args, Path(faults))
 
@@ -59,7 +72,11 @@ def serve(registry: Registry, base: Base, host: str | None, port: int | None, fl
 def describe(args: Any, defaults: Sequence[Default]) -> list[str]:
     """One line for each default of ours that holds, with its reason."""
     held = [default for default in defaults if getattr(args, default.key) == default.value]
-    return [f"{default.flag} {default.value}: {default.reason}" for default in held]
+    return [f"{default.flag} {_shown(default.value)}: {default.reason}" for default in held]
+
+
+def _shown(value: object) -> str:
+    return " ".join(value) if isinstance(value, list) else str(value)
 
 
 def _parse(
@@ -105,7 +122,9 @@ def _run(args: Any, faults: Path) -> None:
     from vllm.entrypoints.cli.serve import ServeSubcommand
 
     import lorarack.server.vllm_plugin.endpoint  # noqa: F401 - vLLM would only log that it cannot be imported
+    from lorarack.server.vllm_plugin.general import register
 
+    register()  # vLLM has loaded its plugins already, to know its flags: before there were settings
     try:
         ServeSubcommand.cmd(args)
     except LorarackError:

@@ -6,6 +6,7 @@ unless this variable is there. It holds no secret: environments can be read by o
 
 import os
 from collections.abc import MutableMapping
+from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, ValidationError
@@ -17,6 +18,14 @@ from lorarack.registry.values import Value
 VARIABLE = "LORARACK_SERVING"
 
 
+class CpuLora(StrEnum):
+    """How LoRA is computed on a CPU: each is right, the later ones are slower."""
+
+    KERNEL = "kernel"
+    TORCH = "torch"
+    OFF = "off"
+
+
 class ServingSettings(Value):
     """One server: which registry and base it serves, and where it keeps files."""
 
@@ -24,6 +33,8 @@ class ServingSettings(Value):
     base: str = Field(description="plain name of the base model")
     fingerprint: str = Field(description="the base's fingerprint")
     cache: str = Field(description="folder of verified local copies of adapters")
+    cpu_lora: CpuLora = Field(default=CpuLora.OFF, description="how LoRA is computed on a CPU")
+    kernel: str | None = Field(default=None, description="the compiled kernel; None: there is none")
     faults: str = Field(description="folder where processes of this server leave why they failed")
 
     def to_environment(self, environ: MutableMapping[str, str] = os.environ) -> None:

@@ -20,12 +20,23 @@ def expand(
 ) -> None:
     """``y[rows, columns] += shrunk @ B[slot]ᵀ`` in place (``=`` when not ``add``), rounded to y's type once, at the end.
 
+    A B of two axes is the group's own matrix.
     Where B has more or fewer outputs than ``columns`` (a vocabulary padded differently), the common ones are used.
     """
-    matrix = slot_matrix(lora_b, group.slot)
+    matrix = lora_b if lora_b.dim() == 2 else slot_matrix(lora_b, group.slot)
     start, stop, _ = columns.indices(y.shape[-1])
     width = min(stop - start, matrix.shape[0])
     put(y[:, start : start + width], group.rows, shrunk.float() @ matrix[:width].float().t(), add=add)
+
+
+def add_products(
+    y: torch.Tensor, x: torch.Tensor, lora_a: torch.Tensor, lora_b: torch.Tensor, group: Group, columns: slice
+) -> None:
+    """``y[rows, columns] += (x[rows] @ Aᵀ) @ Bᵀ`` in place, with one adapter's own A ``(rank, d_in)`` and B ``(d_out, rank)``."""
+    start, stop, _ = columns.indices(y.shape[-1])
+    width = min(stop - start, lora_b.shape[0])
+    shrunk = take(x, group.rows).float() @ lora_a.float().t()
+    put(y[:, start : start + width], group.rows, shrunk @ lora_b[:width].float().t(), add=True)
 
 
 def slot_matrix(stacked: torch.Tensor, slot: int) -> torch.Tensor:

@@ -11,9 +11,9 @@ def register() -> None:
     if settings is None:
         return
     from lorarack.server.faults import FaultNotes
-    from lorarack.server.vllm_plugin.cpu_seam import use_grouped_lora
+    from lorarack.server.vllm_plugin.cpu_seam import use_our_lora
 
     logger = logging.getLogger("vllm")
     if not any(isinstance(handler, FaultNotes) for handler in logger.handlers):
         logger.addHandler(FaultNotes(settings.faults))
-    use_grouped_lora()
+    use_our_lora(settings.cpu_lora)

@@ -1,0 +1,101 @@
+"""Compiling the kernel for this processor, once: with g++, in about ten seconds, before an engine starts.
+
+The result lies in a cache, under a digest of everything that it depends on: the sources, the compiler, the processor's
+features and torch's version. Another machine that shares the home builds its own.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from lorarack.registry.errors import EngineError
+
+#: A compiler that hangs must not keep a server from starting.
+_SECONDS = 180
+_SOURCES = Path(__file__).parent / "kernel_source"
+_FLAGS = ("-std=c++20", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared")
+
+
+def kernel_path(cache: Path) -> Path:
+    """Where the kernel for this machine is, or will be, below ``cache``.
+
+    Raises:
+        EngineError: there is no compiler.
+    """
+    names = (_compiler_version(), _processor(), *_FLAGS, version("torch"))
+    digest = hashlib.sha256()
+    for part in [*(path.read_bytes() for path in _sources()), *(name.encode() for name in names)]:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return cache / f"cpu-lora-{digest.hexdigest()[:32]}.so"
+
+
+def build_kernel(path: Path) -> None:
+    """Compile the kernel to ``path``; there it is whole or not at all.
+
+    Raises:
+        EngineError: the compiler failed, or the folder cannot be written.
+    """
+    torch = _torch_folder()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".so.part")
+    except OSError as error:
+        raise EngineError(f"{path.parent} cannot be written: {error.strerror}.") from error
+    os.close(handle)
+    command = [
+        _compiler(), *_FLAGS, f"-I{torch / 'include'}", str(_SOURCES / "library.cpp"), "-o", name,
+        f"-L{torch / 'lib'}", "-ltorch_cpu", "-lc10",
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        if done.returncode:
+            first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200])
+            raise EngineError(f"g++ could not compile the kernel: {first.strip()}")
+        os.replace(name, path)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EngineError(f"g++ did not run: {error}") from error
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _sources() -> list[Path]:
+    return sorted(path for path in _SOURCES.iterdir() if path.suffix in (".cpp", ".h"))
+
+
+def _compiler() -> str:
+    found = shutil.which("g++")
+    if found is None:
+        raise EngineError("there is no g++ on this machine.")
+    return found
+
+
+def _compiler_version() -> str:
+    try:
+        done = subprocess.run([_compiler(), "-dumpfullversion"], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EngineError(f"g++ does not run: {error}") from error
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    """The architecture and the names of the instruction sets that this processor has."""
+    names = ("flags", "Features")
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    features = next((line for line in lines if line.startswith(names)), "")
+    return f"{platform.machine()} {features}"
+
+
+def _torch_folder() -> Path:
+    found = find_spec("torch")
+    if found is None or found.origin is None:
+        raise EngineError("torch is not installed.")
+    return Path(found.origin).parent
