@@ -14,11 +14,11 @@ class Traffic:
     """``concurrency`` clients that ask one after the other, each for the next of ``models``; lengths in tokens."""
 
     name: str
-    models: tuple[str, ...]
     prompt: int
     output: int
-    concurrency: int = 8
     requests: int = 16
+    concurrency: int = 8
+    models: tuple[str, ...] = ()
 
 
 def tokens_per_second(url: str, traffic: Traffic, seed: int) -> float:

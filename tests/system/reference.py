@@ -29,9 +29,9 @@ def make_adapter(base: Path, folder: Path, rank: int, seed: int, strength: float
     adapted = get_peft_model(model, LoraConfig(**settings))
     with torch.no_grad():
         for name, weights in adapted.named_parameters():
-            if "lora_B" in name:
+            if "lora_B" in name or "lora_embedding_A" in name:  # the one of the pair that PEFT begins with zeros
                 weights.normal_(0, strength)
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(folder, save_embedding_layers=False)  # an adapted one would bring the base's weights along
     return folder
 
 

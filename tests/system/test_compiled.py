@@ -1,0 +1,117 @@
+"""The compiled model with LoRA as an operation of its own: right under slots that are rewritten all the time, quick to start again.
+
+Another server than the other tests': compiled, the head and the embedding adapted too, and fewer slots and host copies than
+adapters, so that nearly every request rewrites a slot and many read an adapter again.
+"""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.system.conftest import BASE
+from tests.system.server import Server
+from tests.system.test_served_equals_trained import TEXTS, ask, check
+
+from lorarack.registry import open_registry
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.torch,
+    # PEFT warns of merging adapters on tied layers; nothing is merged here.
+    pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings:UserWarning"),
+]
+
+FLAGS = (
+    "--dtype", "float32", "--kv-cache-memory-bytes", "256M", "--max-model-len", "512", "--max-num-seqs", "16",
+    "--max-loras", "3", "--max-cpu-loras", "4",
+)  # fmt: skip
+REWRITES = 200
+
+
+@pytest.fixture(scope="module")
+def everyone(small_base: Path, adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The session's adapters and two more, on the head and on the embedding."""
+    from tests.system.reference import make_adapter
+
+    place = tmp_path_factory.mktemp("heads")
+    head = make_adapter(small_base, place / "head", 4, 7, 0.05, target_modules=["q_proj", "lm_head"])
+    tokens = make_adapter(small_base, place / "tokens", 8, 8, 0.05, target_modules=["v_proj", "embed_tokens"])
+    return {**adapters, "head@1": head, "tokens@1": tokens}
+
+
+@pytest.fixture(scope="module")
+def home(small_base: Path, everyone: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("compiled") / "registry"
+    with open_registry(home) as registry:
+        registry.add_base(str(small_base), BASE)
+        for reference, folder in everyone.items():
+            registry.publish(folder, reference.partition("@")[0], base=BASE)
+    return home
+
+
+@pytest.fixture(scope="module")
+def compiled(home: Path) -> Iterator[Server]:
+    running = Server(home, BASE, FLAGS)
+    try:
+        running.wait(600)
+        yield running
+    finally:
+        code = running.stop()
+    assert code == 0, running.tail()
+
+
+@pytest.fixture(scope="module")
+def reference(small_base: Path, everyone: dict[str, Path]) -> Any:
+    from tests.system.reference import Reference
+
+    return Reference(small_base, everyone)
+
+
+@pytest.fixture(scope="module")
+def prompts(reference: Any) -> list[list[int]]:
+    return [reference.tokenizer(text)["input_ids"] for text in TEXTS]
+
+
+def test_it_is_compiled_and_computed_by_the_kernel(compiled: Server) -> None:
+    said = compiled.log.read_text(errors="replace")
+    assert "CompilationMode.DYNAMO_TRACE_ONCE" in said
+    assert "No LoRA kernel" not in said
+    assert "--lora-target-modules down_proj embed_tokens gate_proj" in said
+
+
+def test_two_hundred_rewritten_slots_and_every_answer_right(
+    compiled: Server, everyone: dict[str, Path], reference: Any, prompts: list[list[int]]
+) -> None:
+    """Eight adapters take turns in three slots, beside base requests and long ones that run while slots change."""
+    choice = random.Random(5)
+    names = list(everyone)
+    rows: list[tuple[str, list[int]]] = []
+    while len(rows) < REWRITES * 4 // 3:
+        last = [model for model, _ in rows[-3:]]
+        model = BASE if choice.random() < 0.2 else choice.choice([name for name in names if name not in last])
+        rows.append((model, choice.choice(prompts)))
+    with ThreadPoolExecutor(8) as pool:
+        long = [pool.submit(compiled.complete, name, prompts[0], max_tokens=200, ignore_eos=True) for name in names[:2]]
+        answers = list(pool.map(lambda row: ask(compiled, *row), rows))
+        for future in long:
+            assert future.result()["usage"]["completion_tokens"] == 200
+    for (model, prompt), answer in zip(rows, answers, strict=True):
+        check(answer, model, prompt, reference)
+
+
+def test_the_second_start_compiles_nothing(compiled: Server, home: Path, everyone: dict[str, Path], reference: Any,
+                                           prompts: list[list[int]]) -> None:  # fmt: skip
+    """vLLM itself saves what it compiled, cannot load it, and compiles again at every start."""
+    again = Server(home, BASE, FLAGS)
+    try:
+        again.wait()
+        said = again.log.read_text(errors="replace")
+        assert "Directly load AOT compilation" in said
+        assert "Compiling the LoRA kernel" not in said
+        for model in [BASE, *everyone]:
+            check(ask(again, model, prompts[0]), model, prompts[0], reference)
+    finally:
+        again.stop()
