@@ -1,5 +1,6 @@
 """How LoRA will be computed on this CPU: as the user wishes, as far as this machine and this vLLM allow."""
 
+import os.path
 from pathlib import Path
 
 from lorarack.registry.cli.output import note
@@ -24,7 +25,7 @@ def prepare(wish: CpuLora, cache: Path) -> tuple[CpuLora, Path | None]:
         return wish, None
     try:
         path = kernel_path(cache)
-        if not path.exists():
+        if not os.path.exists(path):  # False too where we may not look
             note("Compiling the LoRA kernel for this processor, once; it takes about ten seconds.")
             build_kernel(path)
     except EngineError as error:

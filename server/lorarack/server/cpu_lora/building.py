@@ -57,6 +57,8 @@ def build_kernel(path: Path) -> None:
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200])
             raise EngineError(f"g++ could not compile the kernel: {first.strip()}")
+        with Path(name).open("rb") as made:
+            os.fsync(made.fileno())
         os.replace(name, path)
     except (OSError, subprocess.SubprocessError) as error:
         raise EngineError(f"g++ did not run: {error}") from error

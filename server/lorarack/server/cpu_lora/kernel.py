@@ -10,12 +10,12 @@ from lorarack.registry.errors import EngineError
 
 _TYPES = (torch.bfloat16, torch.float32)
 _INPUTS_MULTIPLE = 8
-_MAX_RANK = 512
+MAX_RANK = 512
 
 
 def suits_kernel(dtype: torch.dtype, inputs: int, max_rank: int) -> bool:
     """Whether the kernel computes layers with such weights."""
-    return dtype in _TYPES and inputs % _INPUTS_MULTIPLE == 0 and max_rank <= _MAX_RANK
+    return dtype in _TYPES and inputs % _INPUTS_MULTIPLE == 0 and max_rank <= MAX_RANK
 
 
 class Kernel:

@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 
 from lorarack.server.cpu_lora.arithmetic import add_products, expand, take
-from lorarack.server.cpu_lora.kernel import Kernel
+from lorarack.server.cpu_lora.kernel import MAX_RANK, Kernel
 from lorarack.server.cpu_lora.rows import Rows
 
 
@@ -16,7 +16,11 @@ class Layer(Protocol):
     widths: tuple[int, ...]
 
     def put(self, slot: int, part: int, a: torch.Tensor, b: torch.Tensor) -> None:
-        """Copy A ``(rank, inputs)`` and B ``(widths[part], rank)`` into a slot."""
+        """Copy A ``(rank, inputs)`` and B ``(widths[part], rank)`` into a slot.
+
+        Raises:
+            ValueError: there is no such slot or part, or the matrices do not fit.
+        """
 
     def clear(self, slot: int) -> None:
         """Empty a slot."""
@@ -28,16 +32,21 @@ class KernelLayer:
     def __init__(
         self, kernel: Kernel, rows: Rows, dtype: torch.dtype, inputs: int, widths: Sequence[int], slots: int
     ) -> None:
-        self._kernel, self._dtype = kernel, dtype
+        self._kernel, self._dtype, self._inputs, self._slots = kernel, dtype, inputs, slots
         self.widths = tuple(widths)
         self.index = kernel.new_layer(rows.index, dtype, inputs, self.widths, slots)
 
     def put(self, slot: int, part: int, a: torch.Tensor, b: torch.Tensor) -> None:
         """See :class:`Layer`."""
+        _check_fit(self.widths, part, a, b)
+        if not 0 <= slot < self._slots or a.shape[1] != self._inputs or a.shape[0] > MAX_RANK:
+            raise ValueError(f"slot {slot} has no place for an A of {tuple(a.shape)}")
         self._kernel.put(self.index, slot, part, a.to(self._dtype), b.to(self._dtype))
 
     def clear(self, slot: int) -> None:
         """See :class:`Layer`."""
+        if not 0 <= slot < self._slots:
+            raise ValueError(f"there is no slot {slot}")
         self._kernel.clear(self.index, slot)
 
 
@@ -51,6 +60,7 @@ class TorchLayer:
 
     def put(self, slot: int, part: int, a: torch.Tensor, b: torch.Tensor) -> None:
         """See :class:`Layer`."""
+        _check_fit(self.widths, part, a, b)
         self._matrices[slot, part] = (a.clone(), b.clone())
 
     def clear(self, slot: int) -> None:
@@ -60,6 +70,8 @@ class TorchLayer:
 
     def add(self, y: torch.Tensor, x: torch.Tensor) -> None:
         """``y[row, slice] += B (A x[row])`` in place; x is ``(rows, inputs)``, y ``(rows, sum of widths)``."""
+        if x.shape[0] != y.shape[0] or y.shape[1] <= sum(self.widths[:-1]):
+            raise RuntimeError(f"LoRA: an input of {tuple(x.shape)} came with an output of {tuple(y.shape)}")
         for group in self._rows.covered(x.shape[0]):
             start = 0
             for part, width in enumerate(self.widths):
@@ -73,3 +85,11 @@ class TorchLayer:
             if (matrices := self._matrices.get((group.slot, 0))) is not None:
                 b = matrices[1]
                 expand(y, take(x, group.rows)[:, : b.shape[1]], b, group, slice(0, self.widths[0]))
+
+
+def _check_fit(widths: Sequence[int], part: int, a: torch.Tensor, b: torch.Tensor) -> None:
+    """The kernel reads what it is given by address: what does not fit must not get there."""
+    if not 0 <= part < len(widths) or a.dim() != 2 or b.shape != (widths[part], a.shape[0]) or not a.shape[0]:
+        raise ValueError(
+            f"an A of {tuple(a.shape)} and a B of {tuple(b.shape)} do not fit slice {part} of {list(widths)}"
+        )

@@ -33,7 +33,8 @@ struct Tile {  // up to kTile rows of one slot
 
 struct Rows {  // which rows of the batch have which slot
   std::vector<Tile> tiles;
-  int64_t end = 0;  // one past the last row that has an adapter
+  int64_t end = 0;    // one past the last row that has an adapter
+  int64_t slots = 0;  // one past the highest slot
 };
 
 // Whether any adapter of the batch adapts the layer: waking the threads costs more than looking.
@@ -81,6 +82,7 @@ void add(const Layer& layer, const Rows& rows, const at::Tensor& x, at::Tensor& 
 void add_lora(at::Tensor& y, const at::Tensor& x, int64_t index) {
   const Layer& layer = *layers.at(index);
   const Rows& rows = *all_rows[layer.rows];
+  TORCH_CHECK(rows.slots * layer.widths.size() <= layer.matrices.size(), "LoRA: a row has a slot that the layer lacks");
   if (!concerns(layer, rows)) return;
   TORCH_CHECK(x.scalar_type() == (layer.bfloat16 ? at::kBFloat16 : at::kFloat), "LoRA: the input is ", x.scalar_type());
   TORCH_CHECK(x.dim() == 2 && y.dim() == 2 && x.size(0) == y.size(0), "LoRA: input and output differ in rows");
@@ -112,7 +114,7 @@ TORCH_LIBRARY_IMPL(lorarack, CPU, library) { library.impl("add_lora", lorarack::
 
 using namespace lorarack;
 
-// Called through ctypes; every argument has been checked by native.py.
+// Called through ctypes; every argument has been checked by layers.py.
 extern "C" {
 
 int lorarack_new_rows() {
@@ -124,7 +126,7 @@ int lorarack_new_rows() {
 void lorarack_set_rows(int index, const int64_t* slots, int64_t count) {
   Rows& made = *all_rows[index];
   made.tiles.clear();
-  made.end = 0;
+  made.end = made.slots = 0;
   int64_t used = 0, highest = -1;
   for (int64_t row = 0; row < count; ++row) {
     if (slots[row] < 0) continue;
@@ -132,7 +134,8 @@ void lorarack_set_rows(int index, const int64_t* slots, int64_t count) {
     highest = std::max(highest, slots[row]);
     made.end = row + 1;
   }
-  std::vector<std::vector<int>> of_slot(highest + 1);
+  made.slots = highest + 1;
+  std::vector<std::vector<int>> of_slot(made.slots);
   for (int64_t row = 0; row < count; ++row)
     if (slots[row] >= 0) of_slot[slots[row]].push_back(int(row));
   const int64_t share = std::max<int64_t>(1, used / omp_get_max_threads());
