@@ -1,0 +1,227 @@
+"""vLLM's set-up on a CPU: what it decides by itself (a fact a test, for the pinned version), and what we make of it."""
+
+import ast
+import inspect
+import logging
+import os
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.tiny import tiny_base
+
+pytestmark = [
+    pytest.mark.torch,
+    # vLLM's own import: torch.jit.script_method is deprecated, and it still uses it.
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
+]
+
+
+@pytest.fixture
+def platform() -> Iterator[Any]:
+    """vLLM's CPU platform, put back afterwards as it was, and so the environment, which it writes to."""
+    from vllm.platforms.cpu import CpuPlatform
+
+    environ, original = dict(os.environ), vars(CpuPlatform)["check_and_update_config"]
+    os.environ.pop("OMP_NUM_THREADS", None)
+    yield CpuPlatform
+    CpuPlatform.check_and_update_config = original
+    os.environ.clear()
+    os.environ.update(environ)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tiny_base(tmp_path_factory.mktemp("base")))
+
+
+@pytest.fixture
+def configured(platform: Any, base: str) -> Callable[..., Any]:
+    """vLLM's whole configuration for these engine arguments."""
+    from vllm.engine.arg_utils import EngineArgs
+
+    return lambda **arguments: EngineArgs(model=base, max_lora_rank=16, **arguments).create_engine_config()
+
+
+def mode(config: Any) -> str:
+    return str(config.compilation_config.mode.name)
+
+
+def settle() -> None:
+    from lorarack.server.vllm_plugin.engine_setup import settle_engine
+
+    settle_engine()
+
+
+def test_vllm_turns_compilation_off_for_lora(configured: Callable[..., Any]) -> None:
+    """Without LoRA it compiles: the reason for `settle_engine`. When this fails, drop that part of it."""
+    assert (mode(configured()), mode(configured(enable_lora=True))) == ("DYNAMO_TRACE_ONCE", "NONE")
+
+
+def test_vllm_moves_the_model_to_a_process_of_its_own(configured: Callable[..., Any]) -> None:
+    """Also where one process is enough, on a CPU only; else drop the other part."""
+    assert configured(enable_lora=True).parallel_config.distributed_executor_backend == "mp"
+
+
+def test_compilation_stays_with_lora_as_without(configured: Callable[..., Any]) -> None:
+    """Mode and options are those of a server without LoRA, and LoRA is as it was asked for."""
+    plain = configured().compilation_config
+    settle()
+    config = configured(enable_lora=True, max_loras=3)
+    assert mode(config) == "DYNAMO_TRACE_ONCE"
+    assert config.compilation_config.backend == plain.backend
+    assert config.compilation_config.inductor_compile_config == plain.inductor_compile_config
+    assert config.lora_config.max_loras == 3
+
+
+def test_a_user_who_wants_no_compilation_gets_none(configured: Callable[..., Any]) -> None:
+    settle()
+    assert mode(configured(enable_lora=True, enforce_eager=True)) == "NONE"
+
+
+def test_the_model_stays_in_the_engines_process_and_has_its_threads(configured: Callable[..., Any]) -> None:
+    """Set in the environment that the engine's process inherits, as vLLM would set them for a worker."""
+    settle()
+    config = configured(enable_lora=True)
+    assert config.parallel_config.distributed_executor_backend == "uni"
+    assert int(os.environ["OMP_NUM_THREADS"]) >= 1
+
+
+def test_a_user_who_wants_another_process_gets_it(configured: Callable[..., Any]) -> None:
+    """`--distributed-executor-backend mp` is not what vLLM makes of silence."""
+    settle()
+    config = configured(enable_lora=True, distributed_executor_backend="mp")
+    assert config.parallel_config.distributed_executor_backend == "mp"
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+def fake(moe: bool = False, multimodal: bool = False, sharded: bool = False, lora: bool = True) -> Any:
+    """As much of a configuration as our part of the set-up reads."""
+    return SimpleNamespace(
+        lora_config=SimpleNamespace(fully_sharded_loras=sharded) if lora else None,
+        model_config=SimpleNamespace(is_moe=moe, is_multimodal_model=multimodal),
+        parallel_config=SimpleNamespace(distributed_executor_backend="mp"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (fake(moe=True), "mixture of experts"),
+        (fake(multimodal=True), "multimodal"),
+        (fake(sharded=True), "--fully-sharded-loras"),
+    ],
+)
+def test_what_cannot_be_traced_is_not_compiled_and_said_once(
+    platform: Any, caplog: pytest.LogCaptureFixture, config: Any, said: str
+) -> None:
+    """vLLM sees the LoRA configuration there, and decides as ever."""
+    seen = []
+    platform.check_and_update_config = classmethod(lambda _, config: seen.append(config.lora_config))
+    settle()
+    lora = config.lora_config
+    with caplog.at_level(logging.WARNING):
+        platform.check_and_update_config(config)
+    assert seen == [lora]
+    assert [said in record.message for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("config", [fake(), fake(moe=True, lora=False)])
+def test_what_can_be_traced_hides_lora_from_vllm_and_says_nothing(
+    platform: Any, caplog: pytest.LogCaptureFixture, config: Any
+) -> None:
+    """Nor is there anything to say where there is no LoRA at all."""
+    seen = []
+    platform.check_and_update_config = classmethod(lambda _, config: seen.append(config.lora_config))
+    settle()
+    lora = config.lora_config
+    platform.check_and_update_config(config)
+    assert seen == [None]
+    assert config.lora_config is lora
+    assert not caplog.records
+
+
+def test_lora_is_put_back_when_vllm_refuses_the_configuration(platform: Any) -> None:
+    def refuse(_: Any, config: Any) -> None:
+        assert config.lora_config is None
+        raise ValueError("no")
+
+    platform.check_and_update_config = classmethod(refuse)
+    settle()
+    config = fake()
+    lora = config.lora_config
+    with pytest.raises(ValueError, match="no"):
+        platform.check_and_update_config(config)
+    assert config.lora_config is lora
+
+
+def test_what_was_compiled_ahead_of_time_can_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """vLLM calls a method on it that a plain inductor function lacks, and takes the error for a damaged file."""
+    import torch
+    from vllm.compilation import decorators
+
+    from lorarack.server.vllm_plugin.engine_setup import load_what_was_compiled
+
+    assert "_artifacts.compiled_fn.finalize_loading(" in inspect.getsource(decorators._try_load_aot_compiled_fn)
+    x = torch.ones(4, 4)
+    torch._dynamo.reset()
+    compiled = torch.compile(lambda x: x @ x, fullgraph=True).aot_compile(((x,), {}))
+    compiled.save_compiled_function(str(tmp_path / "compiled"))
+
+    def loaded() -> Any:
+        with (tmp_path / "compiled").open("rb") as file:
+            return torch.compiler.load_compiled_function(file)
+
+    monkeypatch.setattr(torch.compiler, "load_compiled_function", torch.compiler.load_compiled_function)
+    assert not hasattr(loaded()._artifacts.compiled_fn, "finalize_loading")
+    load_what_was_compiled()
+    function = loaded()
+    assert function._artifacts.compiled_fn.finalize_loading(None) is None
+    assert torch.equal(function(x), x @ x)
+    torch._dynamo.reset()
+
+
+def wrapped_kinds() -> set[type]:
+    """Every class that vLLM wraps layers in for LoRA."""
+    from vllm.lora import layers
+
+    exported = (getattr(layers, name) for name in layers.__all__)
+    return {kind for kind in exported if isinstance(kind, type) and issubclass(kind, layers.BaseLayerWithLoRA)}
+
+
+def test_only_experts_have_a_set_mapping_of_their_own() -> None:
+    """We replace the one of the base class; experts call it too, and are not ours."""
+    own = {kind.__name__ for kind in wrapped_kinds() if "set_mapping" in vars(kind)}
+    assert own == {"BaseLayerWithLoRA", "FusedMoEWithLoRA"}
+
+
+def test_every_kind_is_taken_over_or_known_to_be_left() -> None:
+    """A new kind would be right, and slow: decide."""
+    from lorarack.server.vllm_plugin.adoption import LINEAR
+
+    left = {kind.__name__ for kind in wrapped_kinds() - LINEAR if "Sharded" not in kind.__name__}
+    assert left == {
+        "BaseLayerWithLoRA", "ClassificationHeadWithLoRA", "FusedMoEWithLoRA", "FusedMoE3DWithLoRA",
+        "LogitsProcessorWithLoRA", "VocabParallelEmbeddingWithLoRA",
+    }  # fmt: skip
+
+
+def test_loading_an_adapter_begins_by_emptying_the_slot() -> None:
+    """`set_lora` calls `self.reset_lora(index)` first, which we follow to drop what the slot held."""
+    from vllm.lora.layers import LogitsProcessorWithLoRA, VocabParallelEmbeddingWithLoRA
+
+    from lorarack.server.vllm_plugin.adoption import LINEAR
+
+    for kind in [*LINEAR, LogitsProcessorWithLoRA, VocabParallelEmbeddingWithLoRA]:
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(kind.set_lora))).body
+        assert isinstance(function, ast.FunctionDef)
+        checks = (ast.Assert, ast.Expr)
+        first = next(line for line in function.body if not isinstance(line, checks) or is_call(line))
+        assert ast.unparse(first) == "self.reset_lora(index)", kind
+
+
+def is_call(line: ast.stmt) -> bool:
+    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Call)
