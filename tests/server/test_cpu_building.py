@@ -1,0 +1,135 @@
+"""A kernel is compiled once, and is whole where it lies or not there at all."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.server.compilers import DIES, FAILS, HANGS, LOSES, SHELL, WORKS, calls, compiler
+
+from lorarack.registry.errors import EngineError
+from lorarack.server.cpu_lora import building
+from lorarack.server.cpu_lora.building import build_kernel, kernel_path
+
+
+def use(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def test_a_kernel_is_whole_and_alone_where_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, compiler(tmp_path / "bin", WORKS))
+    path = kernel_path(tmp_path / "new" / "cache")
+    assert not path.parent.exists()
+    build_kernel(path)
+    assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == [(path.name, "a whole kernel")]
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        (FAILS, "g\\+\\+ could not compile the kernel: library.cpp:1:1: error: what is this$"),
+        (DIES, "could not compile"),
+        (HANGS, "did not run.*timed out"),
+        (LOSES, "did not run"),
+    ],
+    ids=["fails", "dies", "hangs", "loses"],
+)
+def test_nothing_stays_of_a_kernel_that_was_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, said: str
+) -> None:
+    """A compiler that fails, dies half way, never ends, or leaves nothing; what was there before is still there."""
+    use(monkeypatch, compiler(tmp_path / "bin", does))
+    monkeypatch.setattr(building, "_SECONDS", 0.5)
+    path = kernel_path(tmp_path / "cache")
+    for before in ([], [(path.name, "the old kernel")]):
+        for name, text in before:
+            (path.parent / name).write_text(text)
+        with pytest.raises(EngineError, match=said) as refused:
+            build_kernel(path)
+        assert "\n" not in refused.value.message
+        assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == before
+
+
+def test_a_builder_that_is_killed_leaves_nothing_that_is_taken_for_a_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a kernel lies under another name, and the next server compiles its own."""
+    use(monkeypatch, compiler(tmp_path / "bin", HANGS))
+    path = kernel_path(tmp_path / "cache")
+    module = building.__name__
+    script = f"import sys, pathlib, {module} as building; building.build_kernel(pathlib.Path(sys.argv[1]))"
+    builder = subprocess.Popen([sys.executable, "-c", script, str(path)], start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not any(file.stat().st_size for file in tmp_path.glob("cache/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(builder.pid, 9)
+    builder.wait()
+    assert not path.exists()
+    use(monkeypatch, compiler(tmp_path / "bin", WORKS))
+    build_kernel(path)
+    assert path.read_text() == "a whole kernel"
+
+
+def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = compiler(tmp_path / "bin", WORKS)
+    use(monkeypatch, folder)
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineError, match="cannot be written"):
+        build_kernel(kernel_path(tmp_path / "file" / "cache"))
+    assert calls(folder) == 0
+
+
+def test_the_path_follows_everything_that_the_kernel_depends_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same while nothing changes; another for another compiler, processor, flag, torch, or source."""
+    use(monkeypatch, compiler(tmp_path / "bin", WORKS))
+    paths = [kernel_path(tmp_path)]
+    assert kernel_path(tmp_path) == paths[0]
+
+    use(monkeypatch, compiler(tmp_path / "other", WORKS, version="14.1.0"))
+    paths.append(kernel_path(tmp_path))
+    monkeypatch.setattr(building.platform, "machine", lambda: "riscv64")
+    paths.append(kernel_path(tmp_path))
+    monkeypatch.setattr(building, "_FLAGS", (*building._FLAGS, "-g"))
+    paths.append(kernel_path(tmp_path))
+    monkeypatch.setattr(building, "version", lambda _: "99.0")
+    paths.append(kernel_path(tmp_path))
+    sources = tmp_path / "sources"
+    shutil.copytree(building._SOURCES, sources)
+    monkeypatch.setattr(building, "_SOURCES", sources)
+    assert kernel_path(tmp_path) == paths[-1]
+    for file in sorted(sources.iterdir()):
+        file.write_text(file.read_text() + "// changed\n")
+        paths.append(kernel_path(tmp_path))
+    assert len(paths) == len(set(paths)) == 5 + len(list(sources.iterdir()))
+
+
+def test_all_sources_are_packaged_beside_the_code() -> None:
+    """Everything that a source includes by name is one of them."""
+    names = {path.name for path in building._sources()}
+    included = {
+        line.split('"')[1]
+        for path in building._sources()
+        for line in path.read_text().splitlines()
+        if line.startswith('#include "')
+    }
+    assert included
+    assert included < names
+
+
+@pytest.mark.parametrize("does", [None, "exit 1"])
+def test_without_a_compiler_there_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str | None) -> None:
+    """None on the PATH, or one that does not even say its version."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    if does:
+        compiler(folder, "")
+        (folder / "g++").write_text(f"#!{SHELL}\n{does}\n")
+    use(monkeypatch, folder)
+    with pytest.raises(EngineError, match="g\\+\\+"):
+        kernel_path(tmp_path)
