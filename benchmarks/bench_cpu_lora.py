@@ -46,7 +46,7 @@ def main() -> None:
 
 def make_place(folder: Path) -> rows.Place:
     """The demo's base, adapters of three ranks, and a registry of them, below ``folder``."""
-    base, home = _base(), folder / "registry"
+    base, home = find_base(), folder / "registry"
     adapters = {
         rank: tuple(make_adapter(base, folder / f"r{rank}x{n}", rank, 100 * rank + n) for n in range(count))
         for rank, count in _RANKS.items()
@@ -59,7 +59,8 @@ def make_place(folder: Path) -> rows.Place:
     return rows.Place(base, adapters, home, folder / "logs")
 
 
-def _base() -> Path:
+def find_base() -> Path:
+    """The demo's base, kept in the user's cache folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lorarack-bench"
     done = subprocess.run(
         [sys.executable, "-m", "lorarack.registry.cli.main", "demo", "base", "--json"],

@@ -23,6 +23,10 @@ SAME = (
 MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 BASE = "base"
 _PATIENCE = 400
+_SETTINGS = (
+    r"dtype=torch\.\w+", r"max_seq_len=\d+", r"enable_prefix_caching=\w+", r"enforce_eager=\w+",
+    r"'mode': <CompilationMode\.\w+", r"reserve_cpu_num=\d+", r"core ids=\[[\d, ]*\]",
+)  # fmt: skip
 _ALL_CORES = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
 
 
@@ -85,13 +89,7 @@ class Arm:
     def settings(self) -> str:
         """The engine's own settings that matter for speed, as its log has them."""
         text = self.log.read_text(errors="replace")
-        found = []
-        for pattern in (
-            r"dtype=torch\.\w+", r"max_seq_len=\d+", r"enable_prefix_caching=\w+", r"enforce_eager=\w+",
-            r"'mode': <CompilationMode\.\w+", r"reserve_cpu_num=\d+", r"core ids=\[[\d, ]*\]",
-        ):  # fmt: skip
-            if match := re.search(pattern, text):
-                found.append(match[0].replace("'mode': <", "mode "))
+        found = [match[0].replace("'mode': <", "mode ") for match in (re.search(p, text) for p in _SETTINGS) if match]
         return f"{self.name}: {', '.join(found)}"
 
 

@@ -20,8 +20,8 @@ class Side:
 def compare(traffic: Traffic, sides: Mapping[str, Side], rounds: int) -> dict[str, float]:
     """Tokens a second of each side: the median over ``rounds``, after one round that nobody counts."""
     taken: dict[str, list[float]] = {name: [] for name in sides}
-    for name, side in sides.items():
-        warm = replace(traffic, models=side.models, output=2, requests=traffic.concurrency)
+    for side in sides.values():
+        warm = replace(traffic, models=side.models, prompt=16, output=2, requests=traffic.concurrency)
         tokens_per_second(side.arm.url, warm, seed=-1)
     for number in range(rounds):
         order: Sequence[str] = list(sides) if number % 2 == 0 else list(sides)[::-1]

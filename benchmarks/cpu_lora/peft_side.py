@@ -1,6 +1,6 @@
 """What PEFT and transformers give in the same place: ``generate`` with ``adapter_names``, all rows in one batch.
 
-Run as a process of its own: ``python -m benchmarks.cpu_lora.peft_side BASE PROMPT OUTPUT ROUNDS ADAPTER...`` prints tokens a second.
+A process of its own: ``python -m benchmarks.cpu_lora.peft_side BASE PROMPT OUTPUT ROUNDS ADAPTER...`` prints tokens a second.
 """
 
 import statistics

@@ -36,7 +36,8 @@ def settle_engine() -> None:
             vllm_config.lora_config = lora
         if reason is not None and lora is not None:
             _logger.warning("The model is not compiled: %s.", reason)
-        if wished == "uni" and parallel.distributed_executor_backend == "mp":
+        alone = parallel.data_parallel_size == 1  # several engines on one machine share out its cores
+        if wished == "uni" and alone and parallel.distributed_executor_backend == "mp":
             parallel.distributed_executor_backend = wished
             _give_threads(vllm_config)
 

@@ -1,0 +1,69 @@
+"""The server's engine in this process, so that single steps can be timed and looked into."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cpu_lora.arms import MODULES
+
+
+def with_threads(module: str) -> None:
+    """Begin this process again, as ``module``, with the variables that OpenMP reads when a process begins."""
+    if "GOMP_CPU_AFFINITY" in os.environ:
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    os.environ |= {"OMP_NUM_THREADS": str(len(cores)), "GOMP_CPU_AFFINITY": " ".join(map(str, cores))}
+    os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])
+
+
+class Engine:
+    """vLLM's engine over ``base`` in bf16, compiled, with our kernel; what it says goes to nobody."""
+
+    def __init__(self, base: Path, folder: Path, slots: int, rank: int, rows: int) -> None:
+        from lorarack.server.cpu_lora.building import build_kernel, kernel_path
+        from lorarack.server.settings import CpuLora, ServingSettings
+
+        kernel = kernel_path(Path.home() / ".cache" / "lorarack-bench")
+        if not kernel.exists():
+            build_kernel(kernel)
+        ServingSettings(
+            registry=str(folder), base="base", fingerprint="-", cache=str(folder), faults=str(folder),
+            cpu_lora=CpuLora.KERNEL, kernel=str(kernel),
+        ).to_environment()  # fmt: skip
+        os.environ |= {"VLLM_PLUGINS": "lorarack", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+        os.environ |= {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_CONFIGURE_LOGGING": "0"}
+        from vllm import LLM
+
+        self._engine: Any = LLM(
+            str(base), dtype="bfloat16", enable_lora=True, max_loras=slots, max_cpu_loras=2 * slots, max_lora_rank=rank,
+            lora_target_modules=list(MODULES), max_model_len=1024, max_num_seqs=rows, kv_cache_memory_bytes=512 << 20,
+            enable_prefix_caching=False,
+        ).llm_engine  # fmt: skip
+        self._numbers: dict[Path, int] = {}
+
+    def fill(self, folders: Sequence[Path], rows: int, prompt: int, output: int) -> None:
+        """Finish what is running, then add ``rows`` requests that take turns with the adapters (none: the base)."""
+        from vllm import SamplingParams
+        from vllm.lora.request import LoRARequest
+
+        while self._engine.has_unfinished_requests():
+            self._engine.step()
+        limits = SamplingParams(temperature=0, max_tokens=output, ignore_eos=True)
+        for row in range(rows):
+            lora = None
+            if folders:
+                folder = folders[row % len(folders)]
+                number = self._numbers.setdefault(folder, len(self._numbers) + 1)
+                lora = LoRARequest(folder.name, number, str(folder))
+            tokens = [1000 + 97 * row + place for place in range(prompt)]
+            name = f"{time.perf_counter_ns()}-{row}"
+            self._engine.add_request(name, {"prompt_token_ids": tokens}, limits, lora_request=lora)
+
+    def step(self) -> float:
+        """Seconds that one step of all rows takes."""
+        begin = time.perf_counter()
+        self._engine.step()
+        return time.perf_counter() - begin
