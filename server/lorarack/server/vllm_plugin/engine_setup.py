@@ -5,10 +5,12 @@ These are vLLM 0.32's own decisions, changed at run time and only under `lorarac
 
 import logging
 import os
+import shutil
 from typing import Any
 
 import torch
 
+_COMPILERS = ("g++", "clang++")
 _logger = logging.getLogger(__name__)
 
 
@@ -45,10 +47,12 @@ def settle_engine() -> None:
 
 
 def why_not_compiled(vllm_config: Any) -> str | None:
-    """What of this configuration has layers that vLLM's wrappers compute as they are; None: nothing."""
+    """What of this configuration or machine keeps a model with LoRA from being compiled; None: nothing."""
     model, lora = vllm_config.model_config, vllm_config.lora_config
     if lora is None:
         return None
+    if not (os.environ.get("CXX") or any(map(shutil.which, _COMPILERS))):
+        return "torch's compiler needs a C++ compiler, and there is none"
     if lora.fully_sharded_loras:
         return "LoRA with --fully-sharded-loras cannot be traced"
     if model is not None and model.is_moe:
