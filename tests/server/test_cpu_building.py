@@ -93,7 +93,7 @@ def test_the_path_follows_everything_that_the_kernel_depends_on(
 
     use(monkeypatch, compiler(tmp_path / "other", WORKS, version="14.1.0"))
     paths.append(kernel_path(tmp_path))
-    monkeypatch.setattr(building.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
     paths.append(kernel_path(tmp_path))
     monkeypatch.setattr(building, "_FLAGS", (*building._FLAGS, "-g"))
     paths.append(kernel_path(tmp_path))

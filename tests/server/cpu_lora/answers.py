@@ -12,7 +12,7 @@ from tests.server.cpu_lora.cases import Case, Computed, assert_right, fill
 
 from lorarack.server.cpu_lora.operations import start
 
-ROWS = ((0, -1, 3, 3, 0, 1), (2,), (1,) * 9 + (-1,) * 2 + (0,) * 4, (-1, -1), ())
+ROWS = ((0, -1, 3, 3, 0, 1), (2,), (1,) * 9 + (-1,) * 2 + (0,) * 4)
 
 
 def steps() -> list[Case]:

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from tests.server.cpu_lora.cases import Case, Computed, fill
 
+from lorarack.registry.errors import EngineError
+from lorarack.server.cpu_lora.kernel import Kernel
 from lorarack.server.cpu_lora.operations import running
 
 pytestmark = pytest.mark.torch
@@ -64,6 +67,7 @@ def test_the_kernel_refuses_what_its_tables_have_no_place_for(slot: int, rank: i
     "spoil",
     [
         pytest.param(lambda y, x: (y[:4], x[:4]), id="a batch shorter than its mapping"),
+        pytest.param(lambda y, x: (y[:5], x[:5]), id="a batch one row shorter"),
         pytest.param(lambda y, x: (y[:0], x[:0]), id="an empty batch"),
         pytest.param(lambda y, x: (y[:5], x), id="fewer rows of output"),
         pytest.param(lambda y, x: (y, x[:5]), id="fewer rows of input"),
@@ -129,3 +133,10 @@ def test_slots_are_int64(slots: torch.Tensor) -> None:
 def test_a_layer_that_nobody_made_is_an_error(operation: str) -> None:
     with pytest.raises((RuntimeError, IndexError)):
         getattr(torch.ops.lorarack, operation)(CASE.y(), CASE.x(), 10**6)
+
+
+def test_a_file_that_is_no_kernel_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "kernel.so").write_text("not a library")
+    with pytest.raises(EngineError, match="cannot be loaded") as refused:
+        Kernel(tmp_path / "kernel.so")
+    assert "\n" not in refused.value.message
