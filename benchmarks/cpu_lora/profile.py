@@ -111,7 +111,8 @@ def _bandwidth() -> float:
 
     block = torch.ones(64 << 20, dtype=torch.int64)
     taken: Sequence[float] = [_timed(block) for _ in range(5)]
-    return block.nbytes / min(taken)
+    size: int = block.nbytes
+    return size / min(taken)
 
 
 def _timed(block: Any) -> float:
