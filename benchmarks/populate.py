@@ -13,7 +13,18 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, BaseRow, EventRow, MetricRow, TagRow, VersionRow
+from lorarack.registry.catalog.tables import (
+    AdapterRow,
+    AliasRow,
+    BaseRow,
+    EventRow,
+    FinishedRow,
+    MetricRow,
+    TagRow,
+    TextRow,
+    VersionRow,
+)
+from lorarack.registry.catalog.wording import joined
 
 RANKS = (4, 8, 16, 32, 64)
 _AT_ONCE = 5000
@@ -45,6 +56,8 @@ def _fill(session: Session, adapters: int, each: int) -> None:
         session.execute(insert(VersionRow), [_version(place, each) for place in places])
         session.execute(insert(TagRow), [row for place in places for row in _tags(place)])
         session.execute(insert(MetricRow), [row for place in places for row in _metrics(place)])
+        session.execute(insert(FinishedRow), [_finished(row) for place in places for row in _metrics(place)])
+        session.execute(insert(TextRow), [_words(place, each) for place in places])
         session.execute(insert(EventRow), [_event(place, each) for place in places])
     for event, adapter in enumerate(range(adapters), total + 1):
         detail = {"alias": "default", "previous": None, "reason": "first published version", "forced": False}
@@ -108,6 +121,19 @@ def _metrics(place: int) -> Iterator[dict[str, Any]]:
             "version_id": place + 1, "name": "loss", "split": split, "value": value,
             "step": None, "dataset": None, "higher_is_better": False,
         }  # fmt: skip
+
+
+def _finished(metric: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metric.items() if key != "step"}
+
+
+def _words(place: int, each: int) -> dict[str, Any]:
+    texts = [
+        f"adapter-{place // each:04}",
+        _version(place, each)["description"] or "",
+        *(row["value"] for row in _tags(place)),
+    ]
+    return {"version_id": place + 1, "words": joined(texts)}
 
 
 def _event(place: int, each: int) -> dict[str, Any]:

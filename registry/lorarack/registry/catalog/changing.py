@@ -13,10 +13,12 @@ from lorarack.registry.catalog.tables import (
     AdapterRow,
     AliasRow,
     EventRow,
+    FinishedRow,
     LeaseRow,
     MetricRow,
     ParentRow,
     TagRow,
+    TextRow,
     VersionRow,
 )
 from lorarack.registry.errors import Conflict, NotFound
@@ -177,7 +179,7 @@ class CatalogChanger:
             raise Conflict(f"{adapter}@{number} is {reasons}.", code="in_use")
         for table, column in (
             (MetricRow, MetricRow.version_id), (TagRow, TagRow.version_id), (LeaseRow, LeaseRow.version_id),
-            (ParentRow, ParentRow.child_id),
+            (ParentRow, ParentRow.child_id), (FinishedRow, FinishedRow.version_id), (TextRow, TextRow.version_id),
         ):  # fmt: skip
             session.execute(delete(table).where(column == row.id))
         digest = row.digest

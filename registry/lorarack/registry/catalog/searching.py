@@ -1,11 +1,12 @@
 """Finding versions, a page at a time. Order is by id or by a metric and then by id, so pages neither overlap nor leave out.
 
-Each search first walks a little way in the order that was asked for, which is all that it takes when many versions fulfil
-the query; when the walk did not fill the page, few do, and an index finds and a sort orders them.
+A part of the query that few versions fulfil is where to begin: an index lists them, each is asked the other parts, and a sort
+orders them. Where no part is like that, a walk in the order that was asked for soon fills the page, as a rule; when it has gone
+far enough in vain, it takes the indexes after all.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +14,19 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.filtering import conditions
-from lorarack.registry.catalog.finished import higher_is_better, labelled, newest, not_superseded, unindexed
+from lorarack.registry.catalog.filtering import Filter, ask, filters, smallest
+from lorarack.registry.catalog.finished import compared, higher_is_better, is_of, labelled
+from lorarack.registry.catalog.hints import unindexed
 from lorarack.registry.catalog.loading import load_by_ids
-from lorarack.registry.catalog.tables import AdapterRow, BaseRow, MetricRow, VersionRow
+from lorarack.registry.catalog.tables import AdapterRow, BaseRow, FinishedRow, VersionRow
 from lorarack.registry.errors import UsageError
 from lorarack.registry.queries import Best, Page, Query, parse_label
 from lorarack.registry.values import State
 
-#: How many versions a walk passes; first few, for most pages need no more.
-_FEW, _WALK = 200, 1000
+#: How many versions a walk passes: by id, where each is a whole row, and by a metric.
+_NEAR, _FAR = 1000, 2500
+#: So many versions are few: they are looked at one by one.
+_SMALL = 1500
 _BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
 _BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})")
 
@@ -62,14 +66,14 @@ class CatalogSearcher:
         ready = [
             VersionRow.adapter_id == AdapterRow.id, AdapterRow.name == adapter, VersionRow.state == State.READY.value,
         ]  # fmt: skip
-        measured = [*ready, MetricRow.version_id == VersionRow.id, *newest(label)]
+        measured = [*ready, FinishedRow.version_id == VersionRow.id, *labelled(label)]
         with self._database.reading() as session:
-            value = MetricRow.value.desc() if higher_is_better(session, label) else MetricRow.value
+            value = FinishedRow.value.desc() if higher_is_better(session, label) else FinishedRow.value
             query = select(VersionRow.id).where(*measured).order_by(value, VersionRow.rank, VersionRow.number)
             chosen = session.scalar(query.limit(1))
             if chosen is None:
                 return None
-            counts = select(func.count(), func.count(MetricRow.dataset.distinct())).where(*measured)
+            counts = select(func.count(), func.count(FinishedRow.dataset.distinct())).where(*measured)
             having, datasets = session.execute(counts).one()
             lacking = (session.scalar(select(func.count(VersionRow.id)).where(*ready)) or 0) - having
             (version,) = load_by_ids(session, [chosen], curves=False)
@@ -93,46 +97,62 @@ def _by_id(session: Session, query: Query, base: int | None, behind: _Place | No
     elif not newest and query.since is not None:
         early = func.min(unindexed(VersionRow.id))
         low = max(low, session.scalar(select(early).where(VersionRow.created_at >= query.since)) or last + 1)
-    start, end = (max(low, high - _WALK), high) if newest else (low, min(high, low + _WALK))
+    parts = filters(query, base)
+    start, end = low, high
+    if parts:
+        start, end = (max(low, high - _NEAR), high) if newest else (low, min(high, low + _NEAR))
 
-    def ids(walking: bool, low: int, high: int) -> list[int]:
-        wanted = conditions(query, base, walking=walking)
-        # Off the walk the range of ids must not look like an index to use: it is nearly all of them.
-        place = VersionRow.id if walking else unindexed(VersionRow.id)
-        chosen = select(VersionRow.id).where(place >= low, place <= high, *wanted)
-        return list(session.scalars(chosen.order_by(place.desc() if newest else place).limit(query.limit + 1)))
+    def ids(place: Any, low: Any, high: Any, wanted: list[Any], order: Any) -> list[_Place]:
+        chosen = select(place).where(order >= low, order <= high, *wanted)
+        ordered = chosen.order_by(order.desc() if newest else order)
+        return [_Place(number) for number in session.scalars(ordered.limit(query.limit + 1))]
 
-    found = ids(True, start, end)
-    if len(found) <= query.limit and (start, end) != (low, high):
-        found = ids(False, low, high)
-    return [_Place(number) for number in found]
+    found = ids(VersionRow.id, start, end, ask(parts, VersionRow.id), VersionRow.id)
+    if len(found) > query.limit or (start, end) == (low, high):
+        return found
+    lead, others = _lead(session, parts, smallest(session, parts, _SMALL) if len(parts) > 1 else None)
+    # Here the range of ids must not look like an index to use: it is nearly all of them.
+    return ids(lead.ids, low, high, [*lead.found, *others(lead.ids)], unindexed(lead.ids))
 
 
 def _by_metric(session: Session, query: Query, base: int | None, behind: _Place | None) -> list[_Place]:
     descending = behind.descending if behind else higher_is_better(session, query.order)
-    here = tuple_(MetricRow.value, MetricRow.version_id)
-    beyond: list[Any] = []
+    order = [column.desc() if descending else column for column in (FinishedRow.value, FinishedRow.version_id)]
+    # What is asked of this metric itself is a stretch of the way.
+    stretch = [compared(each) for each in query.metrics if is_of(each, query.order)]
     if behind is not None:
-        there = tuple_(behind.value, behind.id)
-        beyond = [here < there if descending else here > there]
-    order = [column.desc() if descending else column for column in (MetricRow.value, MetricRow.version_id)]
-    along: Any = select(MetricRow.id, MetricRow.version_id, MetricRow.value).where(*labelled(query.order), *beyond)
-    wanted = conditions(query, base, walking=True)
-    for length in (_FEW, _WALK):
-        walk = along.order_by(*order).limit(length).subquery()
-        ordered = [column.desc() if descending else column for column in (walk.c.value, walk.c.version_id)]
-        walked: Any = select(walk.c.version_id, walk.c.value).join(VersionRow, VersionRow.id == walk.c.version_id)
-        walked = walked.where(*wanted, not_superseded(query.order, walk.c.version_id, walk.c.id)).order_by(*ordered)
-        found = session.execute(walked.limit(query.limit + 1)).all()
-        if len(found) > query.limit or (session.scalar(select(func.count()).select_from(walk)) or 0) < length:
-            return _places(found, descending)
-    few: Any = select(MetricRow.version_id, MetricRow.value).join(VersionRow, VersionRow.id == MetricRow.version_id)
-    few = few.where(*newest(query.order), *beyond, *conditions(query, base, walking=False))
-    return _places(session.execute(few.order_by(*order).limit(query.limit + 1)), descending)
+        stretch.append(_beyond(behind, descending))
+    measured = select(FinishedRow.version_id, FinishedRow.value).where(*stretch).order_by(*order)
+    along = measured.where(*labelled(query.order))
+    parts = filters(query, base, without=query.order)
+
+    def page(found: Any) -> list[_Place]:
+        rows = session.execute(found.limit(query.limit + 1))
+        return [_Place(version, value, descending) for version, value in rows]
+
+    few = smallest(session, parts, _SMALL)
+    if few is None:
+        end = session.execute(along.offset(_FAR).limit(1)).first() if parts else None
+        near = along if end is None else along.where(~_beyond(_Place(*end), descending))
+        found = page(near.where(*ask(parts, FinishedRow.version_id)))
+        if len(found) > query.limit or end is None:
+            return found
+    lead, others = _lead(session, parts, few)
+    listed = measured.where(lead.listed(FinishedRow.version_id), *labelled(query.order, of_few=True))
+    return page(listed.where(*others(FinishedRow.version_id)))
 
 
-def _places(found: Iterable[Any], descending: bool) -> list[_Place]:
-    return [_Place(version, value, descending) for version, value in found]
+def _lead(session: Session, parts: list[Filter], few: Filter | None) -> tuple[Filter, Callable[[Any], list[Any]]]:
+    """The part whose index leads, and the other parts as conditions: of few versions each is asked, of many it is looked up in
+    lists."""
+    lead = few or (smallest(session, parts, 10 * _SMALL) if len(parts) > 1 else None) or parts[0]
+    others = [part for part in parts if part is not lead]
+    return lead, lambda version_id: ask(others, version_id) if few else [part.among(version_id) for part in others]
+
+
+def _beyond(place: _Place, descending: bool) -> Any:
+    here, there = tuple_(FinishedRow.value, FinishedRow.version_id), tuple_(place.value, place.id)
+    return here < there if descending else here > there
 
 
 def _cursor(query: Query, place: _Place) -> str:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -167,12 +166,34 @@ class MetricRow(Row):
     value: Mapped[float]
     dataset: Mapped[str | None] = mapped_column(_DIGEST)
     higher_is_better: Mapped[bool]
+    __table_args__ = (Index("ix_metrics_version", "version_id"),)
+
+
+class FinishedRow(Row):
+    """Of each label the number of a version that counts: of its metrics of no training step the newest. Kept for searching.
+
+    Beside ``metrics``, most of which are points of curves, by which nobody looks for a version.
+    """
+
+    __tablename__ = "finished"
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    split: Mapped[str] = mapped_column(String(32), primary_key=True)
+    value: Mapped[float]
+    dataset: Mapped[str | None] = mapped_column(_DIGEST)
+    higher_is_better: Mapped[bool]
     __table_args__ = (
-        Index("ix_metrics_version", "version_id"),
-        # Of finished versions only: curves have most of the rows and nobody looks for a version by a point of one.
-        Index("ix_metrics_final", "name", "split", "value", "version_id", sqlite_where=text("step IS NULL")),
-        Index("ix_metrics_newest", "version_id", "name", "split", "id", sqlite_where=text("step IS NULL")),
+        Index("ix_finished_value", "name", "split", "value", "version_id"),
+        {"sqlite_with_rowid": False},  # one look by the key has the number
     )
+
+
+class TextRow(Row):
+    """What a search for text looks into, of one version (see ``wording``). Kept for searching."""
+
+    __tablename__ = "texts"
+    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True, autoincrement=False)
+    words: Mapped[str]
 
 
 class EventRow(Row):

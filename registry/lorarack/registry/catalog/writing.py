@@ -9,9 +9,11 @@ from sqlalchemy.orm import Session
 from lorarack.registry.base_model.difference import difference
 from lorarack.registry.base_model.fingerprint import Reading
 from lorarack.registry.catalog.database import Database
+from lorarack.registry.catalog.finished import keep_finished
 from lorarack.registry.catalog.mapping import metric_row, metric_value
 from lorarack.registry.catalog.recording import find_version, move_alias, now, record
 from lorarack.registry.catalog.tables import AdapterRow, BaseIdRow, BaseRow, MetricRow, ParentRow, TagRow, VersionRow
+from lorarack.registry.catalog.wording import add_words, keep_words
 from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import BaseId, Metric, Parent, Provenance, State, StoredFile
@@ -138,6 +140,8 @@ class CatalogWriter:
                 self._mend(session, new, row)
             add_metrics(session, row.id, new.metrics)
             set_tags(session, row.id, new.tags)
+            if not created:
+                keep_words(session, row.id)
             _add_parents(session, row, new.parents)
             kind = "published" if created else "published_again"
             record(session, self._actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
@@ -169,6 +173,7 @@ class CatalogWriter:
             set_tags(session, row.id, tags)
             if description is not None:
                 row.description = description or None
+            keep_words(session, row.id)
             detail = {"tags": dict(tags), "without": list(without), "description": description}
             record(session, self._actor, "described", adapter, number, **detail)
 
@@ -217,6 +222,7 @@ def insert_version(session: Session, actor: str, adapter: AdapterRow, new: NewVe
     adapter.next_number += 1
     session.add(row)
     session.flush()
+    add_words(session, row.id, [adapter.name, new.description or "", *(new.tags[key] for key in sorted(new.tags))])
     return row
 
 
@@ -260,7 +266,9 @@ def adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
 def add_metrics(session: Session, version_id: int, metrics: Sequence[Metric]) -> None:
     """Add the metrics that the version lacks."""
     there = {metric_value(row) for row in session.scalars(select(MetricRow).where(MetricRow.version_id == version_id))}
-    session.add_all(metric_row(metric, version_id) for metric in dict.fromkeys(metrics) if metric not in there)
+    lacking = [metric for metric in dict.fromkeys(metrics) if metric not in there]
+    session.add_all(metric_row(metric, version_id) for metric in lacking)
+    keep_finished(session, version_id, lacking, first=not there)
 
 
 def set_tags(session: Session, version_id: int, tags: Mapping[str, str]) -> None:
