@@ -248,6 +248,31 @@ def test_a_base_goes_by_any_of_its_names(shelf: Shelf) -> None:
         assert len(shelf.registry.search(Query(base=name)).versions) == 1
 
 
+NO_QUERIES = {
+    "limit: input should be less than or equal to 1000": {"limit": 1001},
+    "state: input should be 'ready', 'archived' or 'quarantined'": {"state": "good"},
+    "ranks: extra inputs are not permitted": {"ranks": 3},
+    "metrics.0.operator: input should be '<'": {"metrics": [{"label": "x", "operator": "!", "value": 1}]},
+    "(and 1 more)": {"limit": 0, "rank_min": 0, "rank_max": 0, "text": 3},
+}
+
+
+@pytest.mark.parametrize(("said", "given"), NO_QUERIES.items(), ids=NO_QUERIES)
+def test_a_query_that_cannot_be_is_refused_in_one_sentence(said: str, given: dict[str, Any], shelf: Shelf) -> None:
+    """Also one that was changed after it was made."""
+    with pytest.raises(UsageError, match=r"This (Query|Condition) cannot be asked; mend ") as raised:
+        Query(**given)
+    assert (said.partition("metrics.0.")[2] or said) in str(raised.value)
+    assert (raised.value.code, str(raised.value).count("\n")) == ("bad_query", 0)
+    if "metrics" not in given:
+        with pytest.raises(UsageError, match="cannot be asked"):
+            shelf.registry.search(Query().model_copy(update=given))
+
+
+def test_a_moment_without_a_zone_is_in_utc(shelf: Shelf) -> None:
+    assert Query(since=BEGIN.replace(tzinfo=None)).since == BEGIN
+
+
 NO_CONDITIONS = (
     "", "eval_loss", "eval_loss<", "<0.5", "eval_loss<x", "eval_loss<nan", "eval_loss!0.5", "a b<1", "Test/x<1",
 )  # fmt: skip

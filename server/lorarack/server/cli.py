@@ -35,7 +35,7 @@ def serve(
     """
     from lorarack.server.launch import serve as start
 
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         start(opened, opened.base(base), host, port, context.args)
     note("Stopped.")
     # vLLM has stopped its processes by now. An ordinary exit would print a page about objects that Triton's bindings leak.

@@ -17,6 +17,9 @@ from lorarack.registry.resolution import did_you_mean, resolve
 from lorarack.registry.values import State, Version
 from lorarack.registry.view import AdapterView
 
+#: The file of a registry's catalog.
+CATALOG = "catalog.sqlite"
+
 
 class Parts:
     """One registry's catalog and files, and the looks that all operations share."""
@@ -24,7 +27,7 @@ class Parts:
     def __init__(self, home: Path, actor: str | None = None) -> None:
         self.home = home
         self.actor = actor or local_actor()
-        self._database = Database(home / "catalog.sqlite")
+        self._database = Database(home / CATALOG)
         self._blobs = FolderBlobs(home)
         self._reader = CatalogReader(self._database)
         self._searcher = CatalogSearcher(self._database)

@@ -18,6 +18,7 @@ class SearchOperations(BaseOperations):
             NotFound: no such adapter or base.
             UsageError: a metric, order or cursor that cannot be meant.
         """
+        query = Query(**dict(query))  # a copy with changes was not checked when it was made
         for text in (query.text, query.adapter, query.base, *query.tags):
             check_text(text, "query")
         for label in (*(condition.label for condition in query.metrics), *self._metric_order(query)):
