@@ -16,7 +16,7 @@ from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Condition, Metric, Query, Registry, State, Version, open_registry, parse_condition
 from lorarack.registry.catalog import searching
-from lorarack.registry.catalog.tables import AdapterRow, MetricRow, TagRow, VersionRow
+from lorarack.registry.catalog.tables import ADAPTERS, METRICS, TAGS, VERSIONS
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.queries import parse_label
 
@@ -45,11 +45,11 @@ def _fill(registry: Registry) -> None:
     like = model.model_dump(include={"alpha", "rslora", "dtype", "parameters", "bytes", "created_by"})
     like |= {"files": [file.to_json() for file in model.files], "target_modules": list(model.target_modules)}
     with registry._database.writer.begin() as connection:
-        adapters = list(connection.scalars(AdapterRow.__table__.select().with_only_columns(AdapterRow.id)))
+        adapters = list(connection.scalars(ADAPTERS.select().with_only_columns(ADAPTERS.c.id)))
         for row in range(100, 100 + COUNT):
             state = chance.choice(["ready"] * 5 + ["archived", "quarantined"])
             connection.execute(
-                insert(VersionRow).values(
+                insert(VERSIONS).values(
                     id=row, number=row, adapter_id=chance.choice(adapters), digest=f"sha256:{row:064x}",
                     rank=chance.choice([4, 8, 16, 64]), state=state, description=chance.choice([None, "Größe of the BOX", "plain"]),
                     created_at=BEGIN + timedelta(hours=row), **like,
@@ -57,7 +57,7 @@ def _fill(registry: Registry) -> None:
             )  # fmt: skip
             for key, value in (("team", chance.choice("abc")), ("note", chance.choice(["50%_off", "x"]))):
                 if chance.random() < 0.8:
-                    connection.execute(insert(TagRow).values(version_id=row, key=key, value=value))
+                    connection.execute(insert(TAGS).values(version_id=row, key=key, value=value))
             for name, split, step in (
                 ("loss", "validation", None),
                 ("loss", "validation", 10),
@@ -66,7 +66,7 @@ def _fill(registry: Registry) -> None:
                 if chance.random() < 0.6:
                     number = chance.randrange(8) / 8
                     connection.execute(
-                        insert(MetricRow).values(
+                        insert(METRICS).values(
                             version_id=row,
                             name=name,
                             split=split,
@@ -75,7 +75,7 @@ def _fill(registry: Registry) -> None:
                             higher_is_better=name == "exact",
                         )
                     )
-        connection.execute(update(AdapterRow).values(next_number=1000))
+        connection.execute(update(ADAPTERS).values(next_number=1000))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from sqlalchemy import inspect
 from lorarack.registry import open_registry
 from lorarack.registry.catalog import migrate
 from lorarack.registry.catalog.database import SCHEMA, Database
-from lorarack.registry.catalog.tables import Row
+from lorarack.registry.catalog.tables import METADATA
 from lorarack.registry.errors import StoreError
 
 
@@ -45,12 +45,12 @@ def autoincremented(database: Database) -> set[str]:
 def test_migrated_and_declared_tables_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A change of a table without a migration, or the other way round, is caught here."""
     migrated = Database(tmp_path / "migrated.sqlite")
-    monkeypatch.setattr(migrate, "upgrade", lambda engine: Row.metadata.create_all(engine))
+    monkeypatch.setattr(migrate, "upgrade", lambda engine: METADATA.create_all(engine))
     declared = Database(tmp_path / "declared.sqlite")
     assert structure(migrated) == structure(declared)
     assert autoincremented(migrated) == autoincremented(declared) > {"versions", "adapters", "events"}
     with migrated.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Row.metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection), METADATA) == []
     migrated.close()
     declared.close()
 

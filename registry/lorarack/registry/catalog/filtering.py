@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import ColumnElement, exists, func, or_, select
-from sqlalchemy.orm import InstrumentedAttribute
 
 from lorarack.registry.catalog.finished import compared, labelled, newest, unindexed
-from lorarack.registry.catalog.tables import AdapterRow, MetricRow, TagRow, VersionRow
+from lorarack.registry.catalog.tables import ADAPTERS, METRICS, TAGS, VERSIONS
 from lorarack.registry.queries import Query
 
 Wanted = ColumnElement[bool]
@@ -23,14 +22,14 @@ def conditions(query: Query, base: int | None, *, walking: bool) -> list[Wanted]
     found = [*_own(query, walking), *_of_adapters(query, base, walking)]
     for tag in query.tags:
         key, equals, value = tag.partition("=")
-        wanted = [TagRow.key == key, *([TagRow.value == value] if equals else [])]
-        found.append(_among(TagRow.version_id, wanted, walking))
+        wanted = [TAGS.c.key == key, *([TAGS.c.value == value] if equals else [])]
+        found.append(_among(TAGS.c.version_id, wanted, walking))
     for condition in query.metrics:
-        found.append(_among(MetricRow.version_id, [compared(condition), *newest(condition.label)], walking=True))
+        found.append(_among(METRICS.c.version_id, [compared(condition), *newest(condition.label)], walking=True))
         # The numbers that were superseded cost little here and much where all of that name are asked. Where a tag or an adapter
         # names few versions already, each of them is asked, which takes less than listing all whose number is so.
         if not walking and not query.tags and query.adapter is None:
-            found.append(_among(MetricRow.version_id, [compared(condition), *labelled(condition.label)], walking))
+            found.append(_among(METRICS.c.version_id, [compared(condition), *labelled(condition.label)], walking))
     if query.text:
         found.append(_with_text(query.text.casefold(), walking))
     return found
@@ -39,7 +38,7 @@ def conditions(query: Query, base: int | None, *, walking: bool) -> list[Wanted]
 def _own(query: Query, walking: bool) -> Iterator[Wanted]:
     rank, state, created = (
         unindexed(column) if walking else column
-        for column in (VersionRow.rank, VersionRow.state, VersionRow.created_at)
+        for column in (VERSIONS.c.rank, VERSIONS.c.state, VERSIONS.c.created_at)
     )
     if query.rank_min is not None:
         yield rank >= query.rank_min
@@ -54,16 +53,16 @@ def _own(query: Query, walking: bool) -> Iterator[Wanted]:
 
 
 def _of_adapters(query: Query, base: int | None, walking: bool) -> Iterator[Wanted]:
-    wanted: list[Wanted] = [] if base is None else [AdapterRow.base_id == base]
+    wanted: list[Wanted] = [] if base is None else [ADAPTERS.c.base_id == base]
     if query.adapter is not None and query.adapter.endswith("*"):
         start = query.adapter.removesuffix("*")
         # A range, not LIKE: it uses the index. Names are ASCII, so nothing that begins so lies behind the last character.
-        wanted += [AdapterRow.name >= start, AdapterRow.name < start + "\x7f"] if start else []
+        wanted += [ADAPTERS.c.name >= start, ADAPTERS.c.name < start + "\x7f"] if start else []
     elif query.adapter is not None:
-        wanted.append(AdapterRow.name == query.adapter)
+        wanted.append(ADAPTERS.c.name == query.adapter)
     if wanted:
-        column = unindexed(VersionRow.adapter_id) if walking else VersionRow.adapter_id
-        yield column.in_(select(AdapterRow.id).where(*wanted))
+        column = unindexed(VERSIONS.c.adapter_id) if walking else VERSIONS.c.adapter_id
+        yield column.in_(select(ADAPTERS.c.id).where(*wanted))
 
 
 def _with_text(text: str, walking: bool) -> Wanted:
@@ -71,14 +70,14 @@ def _with_text(text: str, walking: bool) -> Wanted:
         return func.instr(func.casefold(column), text) > 0
 
     return or_(
-        contains(VersionRow.description),
-        VersionRow.adapter_id.in_(select(AdapterRow.id).where(contains(AdapterRow.name))),
-        _among(TagRow.version_id, [contains(TagRow.value)], walking),
+        contains(VERSIONS.c.description),
+        VERSIONS.c.adapter_id.in_(select(ADAPTERS.c.id).where(contains(ADAPTERS.c.name))),
+        _among(TAGS.c.version_id, [contains(TAGS.c.value)], walking),
     )
 
 
-def _among(version_id: InstrumentedAttribute[int], wanted: list[Wanted], walking: bool) -> Wanted:
+def _among(version_id: ColumnElement[int], wanted: list[Wanted], walking: bool) -> Wanted:
     # What it correlates with is said: the query around it may look at the same table for its order.
     if walking:
-        return exists().where(version_id == VersionRow.id, *wanted).correlate(VersionRow)
-    return VersionRow.id.in_(select(version_id).where(*wanted).correlate(None))
+        return exists().where(version_id == VERSIONS.c.id, *wanted).correlate(VERSIONS)
+    return VERSIONS.c.id.in_(select(version_id).where(*wanted).correlate(None))

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, UnaryExpression, exists, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
+from sqlalchemy import ColumnElement, Connection, UnaryExpression, exists, select
 from sqlalchemy.sql.operators import custom_op
 
-from lorarack.registry.catalog.tables import MetricRow
+from lorarack.registry.catalog.tables import METRICS
 from lorarack.registry.queries import Condition, Operator, parse_label
 
 _ASKED = 101
@@ -22,44 +21,44 @@ _COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
 
 
 def labelled(label: str, *, under_version: bool = False) -> list[ColumnElement[bool]]:
-    """Conditions that leave, of ``MetricRow``, the finished numbers of that label.
+    """Conditions that leave, of ``METRICS``, the finished numbers of that label.
 
     With ``under_version`` SQLite looks for them under their versions, of which there must be few, not among all of that name.
     """
     name, split = parse_label(label)
-    its_name = unindexed(MetricRow.name) if under_version else MetricRow.name
-    return [its_name == name, MetricRow.split == split, MetricRow.step.is_(None)]
+    its_name = unindexed(METRICS.c.name) if under_version else METRICS.c.name
+    return [its_name == name, METRICS.c.split == split, METRICS.c.step.is_(None)]
 
 
 def not_superseded(label: str, version_id: Any, id: Any) -> ColumnElement[bool]:  # noqa: A002  (the column's name)
     """That the version has no later finished number of that label."""
     name, split = parse_label(label)
-    later = aliased(MetricRow)
+    later = METRICS.alias()
     return ~exists().where(
-        later.version_id == version_id,
-        later.name == name,
-        later.split == split,
-        later.step.is_(None),
-        later.id > id,
+        later.c.version_id == version_id,
+        later.c.name == name,
+        later.c.split == split,
+        later.c.step.is_(None),
+        later.c.id > id,
     )
 
 
 def newest(label: str) -> list[ColumnElement[bool]]:
-    """Conditions that leave, of ``MetricRow``, the newest finished number of that label of versions of which there are few."""
-    return [*labelled(label, under_version=True), not_superseded(label, MetricRow.version_id, MetricRow.id)]
+    """Conditions that leave, of ``METRICS``, the newest finished number of that label of versions of which there are few."""
+    return [*labelled(label, under_version=True), not_superseded(label, METRICS.c.version_id, METRICS.c.id)]
 
 
 def compared(condition: Condition) -> ColumnElement[bool]:
-    """That the number in ``MetricRow`` is so."""
-    return _COMPARE[condition.operator](MetricRow.value, condition.value)
+    """That the number in ``METRICS`` is so."""
+    return _COMPARE[condition.operator](METRICS.c.value, condition.value)
 
 
-def higher_is_better(session: Session, label: str) -> bool:
+def higher_is_better(connection: Connection, label: str) -> bool:
     """The metric's direction: what most say of it, among those that an index finds first."""
-    said = session.scalars(select(MetricRow.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
-    return 2 * sum(said) > len(said)
+    said = connection.scalars(select(METRICS.c.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
+    return 2 * sum(map(bool, said)) > len(said)
 
 
-def unindexed(column: InstrumentedAttribute[Any]) -> Any:
+def unindexed(column: ColumnElement[Any]) -> Any:
     """The column behind a unary plus: SQLite uses no index for a condition on it."""
-    return UnaryExpression(column.expression, operator=_PLUS, type_=column.type)
+    return UnaryExpression(column, operator=_PLUS, type_=column.type)
