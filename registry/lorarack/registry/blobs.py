@@ -1,6 +1,5 @@
 """Content-addressed files in a local folder: ``blobs/sha256/ab/abcdef…``, each written once, whole or not at all."""
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -14,7 +13,8 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TypeAlias
 
-from lorarack.registry.errors import Damaged, StoreError, UsageError
+from lorarack.registry.disk import disk_errors, sync_folder
+from lorarack.registry.errors import Damaged, UsageError
 
 _COPY_BYTES = 2**20
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
@@ -235,34 +235,6 @@ def _kept_if_whole(target: Path) -> Iterator[None]:
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-
-
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Translate what a disk can say into ``StoreError`` with one sentence."""
-    try:
-        yield
-    except OSError as error:
-        where = f" at {error.filename!r}" if error.filename else ""
-        sentences = {
-            errno.ENOSPC: f"There is no space left on the disk{where}; free some and try again.",
-            errno.EDQUOT: f"The disk quota is used up{where}; free some space and try again.",
-            errno.EROFS: f"The disk is read-only{where}; give a folder that can be written.",
-            errno.EACCES: f"The folder may not be written or read{where}; change its permissions or give another.",
-            errno.EPERM: f"The operation is not permitted{where}; change the permissions or give another folder.",
-        }
-        raise StoreError(
-            sentences.get(error.errno or 0, f"The disk failed{where}: {error.strerror or error}.")
-        ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def remove_tree(folder: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
 from lorarack.registry.artifact.validate import Artifact, read_artifact
-from lorarack.registry.blobs import FolderBlobs, disk_errors
+from lorarack.registry.blobs import FolderBlobs
 from lorarack.registry.catalog.inserting import NewVersion
+from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict
 from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
 

@@ -138,7 +138,8 @@ def read_summaries(connection: Connection) -> tuple[Adapter, ...]:
     for adapter_id, alias, number in connection.execute(pointing.order_by(ALIASES.c.name)):
         aliases[adapter_id][alias] = number
     return tuple(
-        Adapter(
+        # Not validated: the catalog's own rows, and a list need not wait for pydantic to build its validators.
+        Adapter.model_construct(
             name=row.name,
             base=row.base,
             versions=counts.get(row.id, (0, None))[0],
