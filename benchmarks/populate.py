@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, EVENTS, METRICS, TAGS, VERSIONS
+from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, EVENTS, FINISHED, METRICS, TAGS, TEXTS, VERSIONS
+from lorarack.registry.catalog.wording import joined
 
 RANKS = (4, 8, 16, 32, 64)
 _AT_ONCE = 5000
@@ -43,6 +44,8 @@ def _fill(connection: Connection, adapters: int, each: int) -> None:
         connection.execute(insert(VERSIONS), [_version(place, each) for place in places])
         connection.execute(insert(TAGS), [row for place in places for row in _tags(place)])
         connection.execute(insert(METRICS), [row for place in places for row in _metrics(place)])
+        connection.execute(insert(FINISHED), [_finished(row) for place in places for row in _metrics(place)])
+        connection.execute(insert(TEXTS), [_words(place, each) for place in places])
         connection.execute(insert(EVENTS), [_event(place, each) for place in places])
     for event, adapter in enumerate(range(adapters), total + 1):
         detail = {"alias": "default", "previous": None, "reason": "first published version", "forced": False}
@@ -106,6 +109,19 @@ def _metrics(place: int) -> Iterator[dict[str, Any]]:
             "version_id": place + 1, "name": "loss", "split": split, "value": value,
             "step": None, "dataset": None, "higher_is_better": False,
         }  # fmt: skip
+
+
+def _finished(metric: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metric.items() if key != "step"}
+
+
+def _words(place: int, each: int) -> dict[str, Any]:
+    texts = [
+        f"adapter-{place // each:04}",
+        _version(place, each)["description"] or "",
+        *(row["value"] for row in _tags(place)),
+    ]
+    return {"version_id": place + 1, "words": joined(texts)}
 
 
 def _event(place: int, each: int) -> dict[str, Any]:

@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, insert, update
+from sqlalchemy import Connection, event, insert, update
 from tests.registry.shelf import Shelf
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Condition, Metric, Query, Registry, State, Version, open_registry, parse_condition
 from lorarack.registry.catalog import searching
+from lorarack.registry.catalog.finished import keep_finished
 from lorarack.registry.catalog.tables import ADAPTERS, METRICS, TAGS, VERSIONS
+from lorarack.registry.catalog.wording import keep_words
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.queries import parse_label
 
@@ -76,6 +78,15 @@ def _fill(registry: Registry) -> None:
                         )
                     )
         connection.execute(update(ADAPTERS).values(next_number=1000))
+    versions = [version for name in registry.adapters() for version in registry.versions(name.name)]
+
+    def keep(connection: Connection) -> None:
+        """What publishing and describing would have kept for searching."""
+        for version in versions:
+            keep_finished(connection, version.engine_id, version.metrics)
+            keep_words(connection, version.engine_id)
+
+    registry._database.write(keep)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +158,7 @@ QUERIES = st.builds(
     metrics=st.lists(CONDITIONS, max_size=2).map(tuple),
     tags=st.lists(st.sampled_from(["team", "team=a", "team=z", "note=50%_off"]), max_size=2).map(tuple),
     state=st.sampled_from([None, None, *State]),
-    text=st.sampled_from([None, None, None, "GRÖSSE", "größe", "%_O", "acme", "box"]),
+    text=st.sampled_from([None, None, None, "GRÖSSE", "größe", "%_O", "acme", "box", "e", "~"]),
     since=MOMENTS,
     until=MOMENTS,
     order=st.sampled_from(["newest", "oldest", "eval_loss", "test/exact", "never/measured"]),
@@ -155,16 +166,20 @@ QUERIES = st.builds(
 )
 
 
-@pytest.mark.parametrize("walk", [(200, 2000), (2, 5)], ids=["short of the walk", "beyond the walk"])
+WAYS = {"walking": (2000, 0), "walking far, then along one index": (5, 40), "walking far, then along all": (5, 0)}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(query=QUERIES)
 def test_it_finds_what_the_query_says(
-    walk: tuple[int, int], stocked: Registry, all_there: list[Version], query: Query
+    way: tuple[int, int], stocked: Registry, all_there: list[Version], query: Query
 ) -> None:
     """Page by page, as a look at every version would; whether a walk finds it or an index."""
     small = pytest.MonkeyPatch()
-    small.setattr(searching, "_FEW", walk[0])
-    small.setattr(searching, "_WALK", walk[1])
+    small.setattr(searching, "_NEAR", way[0])
+    small.setattr(searching, "_FAR", way[0])
+    small.setattr(searching, "_SMALL", way[1])
     try:
         meant = [version for version in all_there if fulfils(version, query)]
         assert all_pages(stocked, query) == in_order(meant, query.order)
@@ -262,14 +277,21 @@ INDEXED = {
     "state": Query(state=State.QUARANTINED),
     "time": Query(since=BEGIN, until=BEGIN + timedelta(hours=120)),
     "order": Query(order="eval_loss", tags=("team=a",)),
+    "order and more": Query(
+        order="eval_loss", rank_min=8, state=State.READY, metrics=(parse_condition("test/exact>0.5"),)
+    ),
+    "order and text": Query(order="eval_loss", text="größe"),
+    "text": Query(text="größe", tags=("team=a",)),
+    "short text": Query(text="ö"),
 }
 
 
+@pytest.mark.parametrize("small", [0, 1000], ids=["many", "few"])
 @pytest.mark.parametrize("query", INDEXED.values(), ids=INDEXED)
-def test_no_filter_reads_all_rows(query: Query, stocked: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_filter_reads_all_rows(query: Query, small: int, stocked: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite's own plan for each statement: what the walk leaves over is looked up in an index."""
-    monkeypatch.setattr(searching, "_FEW", 2)
-    monkeypatch.setattr(searching, "_WALK", 5)
+    for name, count in (("_NEAR", 5), ("_FAR", 5), ("_SMALL", small)):
+        monkeypatch.setattr(searching, name, count)
     asked: list[tuple[str, Any]] = []
     engine = stocked._database.engine
 
@@ -280,8 +302,11 @@ def test_no_filter_reads_all_rows(query: Query, stocked: Registry, monkeypatch: 
     stocked.search(query)
     event.remove(engine, "before_cursor_execute", remember)
     selects = [(statement, parameters) for statement, parameters in asked if statement.startswith("SELECT")]
-    assert len(selects) > 5
+    assert len(selects) > 3
     with engine.connect() as connection:
         for statement, parameters in selects:
             plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-            assert [line for line in plan if re.match(r"SCAN (versions|metrics|tags)", line)] == [], (statement, plan)
+            assert [line for line in plan if re.match(r"SCAN (versions|finished|metrics|tags|texts)\b", line)] == [], (
+                statement,
+                plan,
+            )

@@ -12,7 +12,18 @@ from lorarack.registry.catalog.holding import holds
 from lorarack.registry.catalog.inserting import set_version
 from lorarack.registry.catalog.recording import find_version, move_alias, now, record
 from lorarack.registry.catalog.rows import put
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, EVENTS, LEASES, METRICS, PARENTS, TAGS, VERSIONS
+from lorarack.registry.catalog.tables import (
+    ADAPTERS,
+    ALIASES,
+    EVENTS,
+    FINISHED,
+    LEASES,
+    METRICS,
+    PARENTS,
+    TAGS,
+    TEXTS,
+    VERSIONS,
+)
 from lorarack.registry.errors import Conflict, NotFound
 from lorarack.registry.values import State
 
@@ -172,7 +183,7 @@ class CatalogChanger:
             raise Conflict(f"{adapter}@{number} is {reasons}.", code="in_use")
         for table, column in (
             (METRICS, METRICS.c.version_id), (TAGS, TAGS.c.version_id), (LEASES, LEASES.c.version_id),
-            (PARENTS, PARENTS.c.child_id),
+            (PARENTS, PARENTS.c.child_id), (FINISHED, FINISHED.c.version_id), (TEXTS, TEXTS.c.version_id),
         ):  # fmt: skip
             connection.execute(delete(table).where(column == row.id))
         connection.execute(delete(VERSIONS).where(VERSIONS.c.id == row.id))

@@ -16,7 +16,7 @@ from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 _BUSY_MILLISECONDS = 5000
 _TRIES = 3
@@ -106,7 +106,6 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        connection.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
         connection.isolation_level = None  # transactions are ours: sqlite3 would begin them late and deferred
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -174,6 +173,11 @@ def database_errors(path: Path) -> Iterator[None]:
             sentence = f"The registry {str(path)!r} cannot be written or opened; change its permissions or give another folder."
         elif "malformed" in said or "not a database" in said:
             sentence = f"The registry {str(path)!r} is damaged; restore it from a copy."
+        elif "tokenizer" in said or "fts5" in said:
+            sentence = (
+                "A registry needs SQLite 3.34 or newer with full-text search (FTS5), "
+                f"and this Python comes with {sqlite3.sqlite_version}; use another Python."
+            )
         else:
             sentence = f"The registry {str(path)!r} failed: {said}."
         raise StoreError(sentence) from error

@@ -1,16 +1,16 @@
 """Finished metrics: of each label a version's newest number counts that is of no training step, as for ``Version.metric``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, UnaryExpression, exists, select
-from sqlalchemy.sql.operators import custom_op
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_
 
-from lorarack.registry.catalog.tables import METRICS
+from lorarack.registry.catalog.hints import unindexed
+from lorarack.registry.catalog.tables import FINISHED
 from lorarack.registry.queries import Condition, Operator, parse_label
+from lorarack.registry.values import Metric
 
 _ASKED = 101
-_PLUS: Any = custom_op("+")
 _COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
     "<": lambda column, value: column < value,
     "<=": lambda column, value: column <= value,
@@ -20,45 +20,35 @@ _COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
 }
 
 
-def labelled(label: str, *, under_version: bool = False) -> list[ColumnElement[bool]]:
-    """Conditions that leave, of ``METRICS``, the finished numbers of that label.
+def keep_finished(connection: Connection, version_id: int, metrics: Sequence[Metric], *, first: bool = False) -> None:
+    """Keep what of ``metrics``, which are new to the version, counts from now on; ``first``: it has no others."""
+    newest = {(metric.name, metric.split): metric for metric in metrics if metric.step is None}
+    if not newest:
+        return
+    if not first:
+        label = tuple_(FINISHED.c.name, FINISHED.c.split)
+        connection.execute(delete(FINISHED).where(FINISHED.c.version_id == version_id, label.in_(list(newest))))
+    values = [{"version_id": version_id, **metric.model_dump(exclude={"step"})} for metric in newest.values()]
+    connection.execute(insert(FINISHED), values)
 
-    With ``under_version`` SQLite looks for them under their versions, of which there must be few, not among all of that name.
-    """
+
+def labelled(label: str, rows: Any = FINISHED, *, of_few: bool = False) -> list[ColumnElement[bool]]:
+    """Conditions that leave the numbers of that label; ``of_few``: under versions that are listed, not among all of the label."""
     name, split = parse_label(label)
-    its_name = unindexed(METRICS.c.name) if under_version else METRICS.c.name
-    return [its_name == name, METRICS.c.split == split, METRICS.c.step.is_(None)]
+    return [(unindexed(rows.c.name) if of_few else rows.c.name) == name, rows.c.split == split]
 
 
-def not_superseded(label: str, version_id: Any, id: Any) -> ColumnElement[bool]:  # noqa: A002  (the column's name)
-    """That the version has no later finished number of that label."""
-    name, split = parse_label(label)
-    later = METRICS.alias()
-    return ~exists().where(
-        later.c.version_id == version_id,
-        later.c.name == name,
-        later.c.split == split,
-        later.c.step.is_(None),
-        later.c.id > id,
-    )
+def compared(condition: Condition, rows: Any = FINISHED) -> ColumnElement[bool]:
+    """That the number is so."""
+    return _COMPARE[condition.operator](rows.c.value, condition.value)
 
 
-def newest(label: str) -> list[ColumnElement[bool]]:
-    """Conditions that leave, of ``METRICS``, the newest finished number of that label of versions of which there are few."""
-    return [*labelled(label, under_version=True), not_superseded(label, METRICS.c.version_id, METRICS.c.id)]
-
-
-def compared(condition: Condition) -> ColumnElement[bool]:
-    """That the number in ``METRICS`` is so."""
-    return _COMPARE[condition.operator](METRICS.c.value, condition.value)
+def is_of(condition: Condition, label: str) -> bool:
+    """Whether it is about that label, in whichever of its spellings."""
+    return parse_label(condition.label) == parse_label(label)
 
 
 def higher_is_better(connection: Connection, label: str) -> bool:
     """The metric's direction: what most say of it, among those that an index finds first."""
-    said = connection.scalars(select(METRICS.c.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
+    said = connection.scalars(select(FINISHED.c.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
     return 2 * sum(map(bool, said)) > len(said)
-
-
-def unindexed(column: ColumnElement[Any]) -> Any:
-    """The column behind a unary plus: SQLite uses no index for a condition on it."""
-    return UnaryExpression(column, operator=_PLUS, type_=column.type)

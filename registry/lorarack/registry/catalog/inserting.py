@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
 
+from lorarack.registry.catalog.finished import keep_finished
 from lorarack.registry.catalog.mapping import metric_row, metric_value
 from lorarack.registry.catalog.recording import now
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
 from lorarack.registry.catalog.tables import ADAPTERS, BASES, METRICS, TAGS, VERSIONS
+from lorarack.registry.catalog.wording import add_words
 from lorarack.registry.errors import Conflict, NotFound
 from lorarack.registry.values import Metric, Parent, Provenance, State, StoredFile
 
@@ -107,6 +109,8 @@ def insert_version(
         "created_by": actor,
     } | said
     row["id"] = int(connection.execute(_new_version(), row).lastrowid)
+    texts = [adapter.name, new.description or "", *(new.tags[key] for key in sorted(new.tags))]
+    add_words(connection, row["id"], texts)
     return adapter, VersionRow(**{name: row[name] for name in VersionRow._fields})
 
 
@@ -119,9 +123,10 @@ def add_metrics(connection: Connection, version_id: int, metrics: Sequence[Metri
     """Add the metrics that the version lacks; ``has_none``: it is known to have none yet."""
     query = select(METRICS).where(METRICS.c.version_id == version_id)
     there = set() if has_none else {metric_value(row) for row in connection.execute(query)}
-    rows = [metric_row(metric, version_id) for metric in dict.fromkeys(metrics) if metric not in there]
-    if rows:
-        connection.execute(_new_metrics(), rows)
+    lacking = [metric for metric in dict.fromkeys(metrics) if metric not in there]
+    if lacking:
+        connection.execute(_new_metrics(), [metric_row(metric, version_id) for metric in lacking])
+        keep_finished(connection, version_id, lacking, first=not there)
 
 
 def set_tags(connection: Connection, version_id: int, tags: Mapping[str, str]) -> None:

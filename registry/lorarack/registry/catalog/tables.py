@@ -22,7 +22,6 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
-    text,
 )
 
 _NAME = String(127)
@@ -176,9 +175,29 @@ METRICS = Table(
     Column("dataset", _DIGEST),
     _must("higher_is_better", Boolean),
     Index("ix_metrics_version", "version_id"),
-    # Of finished versions only: curves have most of the rows and nobody looks for a version by a point of one.
-    Index("ix_metrics_final", "name", "split", "value", "version_id", sqlite_where=text("step IS NULL")),
-    Index("ix_metrics_newest", "version_id", "name", "split", "id", sqlite_where=text("step IS NULL")),
+)
+
+#: Of each label the number of a version that counts: of its metrics of no training step the newest. Kept for searching, beside
+#: ``METRICS``, most of which are points of curves, by which nobody looks for a version.
+FINISHED = Table(
+    "finished",
+    METADATA,
+    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
+    _must("name", String(64), primary_key=True),
+    _must("split", String(32), primary_key=True),
+    _must("value", Double),
+    Column("dataset", _DIGEST),
+    _must("higher_is_better", Boolean),
+    Index("ix_finished_value", "name", "split", "value", "version_id"),
+    sqlite_with_rowid=False,  # one look by the key has the number
+)
+
+#: What a search for text looks into, of each version (see ``wording``). Kept for searching.
+TEXTS = Table(
+    "texts",
+    METADATA,
+    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True, autoincrement=False),
+    _must("words", String),
 )
 
 #: What happened. Rows are only ever added; ``id`` is the cursor for those who follow. Names and numbers, not row ids, so that
