@@ -5,10 +5,8 @@ in step. Another database would have its own kind of index here.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import (
-    DDL,
     ColumnElement,
     Connection,
     Integer,
@@ -16,7 +14,6 @@ from sqlalchemy import (
     String,
     column,
     delete,
-    event,
     exists,
     func,
     insert,
@@ -37,19 +34,6 @@ _APART = "\x1f"
 #: So are characters that the index stops at or takes for each other. No code is a part of two others side by side.
 _CODES = [f"\x1e{one}{two}" for one in "\x1a\x1b\x1c" for two in "\x1a\x1b\x1c"]
 _WRITTEN = str.maketrans(dict(zip(f"\0\x1a\x1b\x1c\x1e{_APART}\ufffe\uffff", _CODES, strict=False)))
-
-INDEX = (
-    "CREATE VIRTUAL TABLE text_index USING fts5(words, content='texts', content_rowid='version_id', columnsize=0, "
-    "tokenize='trigram case_sensitive 1')",
-    "CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN "
-    "INSERT INTO text_index (rowid, words) VALUES (new.version_id, new.words); END",
-    "CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN "
-    "INSERT INTO text_index (text_index, rowid, words) VALUES ('delete', old.version_id, old.words); END",
-    "CREATE VIRTUAL TABLE text_trigrams USING fts5vocab('text_index', 'instance')",
-)
-for _statement in INDEX:
-    _ddl: Any = DDL(_statement)  # type: ignore[no-untyped-call]
-    event.listen(TEXTS, "after_create", _ddl.execute_if(dialect="sqlite"))
 
 _index = table("text_index", column("rowid", Integer))
 _trigrams = table("text_trigrams", column("term", String), column("doc", Integer))
