@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, select, update
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.holding import holds
 from lorarack.registry.catalog.inserting import set_version
+from lorarack.registry.catalog.mapping import alias_value
 from lorarack.registry.catalog.recording import find_version, move_alias, now, record
 from lorarack.registry.catalog.rows import put
 from lorarack.registry.catalog.tables import (
@@ -25,7 +26,7 @@ from lorarack.registry.catalog.tables import (
     VERSIONS,
 )
 from lorarack.registry.errors import Conflict, NotFound
-from lorarack.registry.values import State
+from lorarack.registry.values import Alias, State
 
 
 class CatalogChanger:
@@ -45,33 +46,35 @@ class CatalogChanger:
         *,
         forced: bool = False,
         rollback: bool = False,
-    ) -> None:
+    ) -> Alias:
         """Point an alias at a version and keep the move; where it points there already, a new reason is kept.
 
-        ``expect=0``: there must be no such alias yet.
+        Returns the alias as it is then. ``expect=0``: there must be no such alias yet.
 
         Raises:
             NotFound: no such version.
             Conflict: the version is not ready, or the alias does not name ``expect`` now.
         """
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> Alias:
             owner, row = find_version(connection, adapter, number)
             if row.state != State.READY:
                 raise Conflict(
                     f"{adapter}@{number} is {row.state}; an alias can only name a ready version.", code="not_ready"
                 )
             now_at = connection.execute(_pointing(), {"adapter_id": owner.id, "name": alias}).first()
-            there = now_at.number if now_at else None
+            there: int | None = now_at.there if now_at else None
             if expect is not None and there != (expect or None):
                 stands = f"names version {there}" if there else "does not exist"
                 wanted = f", not version {expect}" if expect else " already"
                 raise Conflict(f"{adapter}@{alias} {stands}{wanted}; look again and decide.", code="stale_expect")
-            why = now_at.detail["reason"] if now_at else None
-            if there != number or reason not in (None, why):  # pointing there again for another reason confirms it
-                move_alias(connection, self._actor, owner, alias, row, there, reason, forced=forced, rollback=rollback)
+            if now_at and there == number and reason in (None, now_at.detail["reason"]):
+                return alias_value(now_at)  # pointing there again for another reason would confirm it
+            return move_alias(
+                connection, self._actor, owner, alias, row, there, reason, forced=forced, rollback=rollback
+            )
 
-        self._database.write(work)
+        return self._database.write(work)
 
     def set_state(self, adapter: str, number: int, state: State, reason: str | None) -> None:
         """Archive, quarantine or restore a version.
@@ -197,7 +200,7 @@ def _id(connection: Connection, adapter: str, number: int) -> int | None:
 
 @cache
 def _pointing() -> Select[Any]:
-    query = select(VERSIONS.c.number, EVENTS.c.detail)
+    query = select(EVENTS, VERSIONS.c.number.label("there"))
     query = query.join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
     query = query.join(EVENTS, EVENTS.c.id == ALIASES.c.event_id)
     return query.where(ALIASES.c.adapter_id == bindparam("adapter_id"), ALIASES.c.name == bindparam("name"))

@@ -6,11 +6,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_
 
 from lorarack.registry.catalog.hints import unindexed
+from lorarack.registry.catalog.mapping import metric_row
 from lorarack.registry.catalog.tables import FINISHED
 from lorarack.registry.queries import Condition, Operator, parse_label
 from lorarack.registry.values import Metric
 
 _ASKED = 101
+_NEW = insert(FINISHED)
+_COLUMNS = [column.name for column in FINISHED.c]
 _COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
     "<": lambda column, value: column < value,
     "<=": lambda column, value: column <= value,
@@ -28,8 +31,8 @@ def keep_finished(connection: Connection, version_id: int, metrics: Sequence[Met
     if not first:
         label = tuple_(FINISHED.c.name, FINISHED.c.split)
         connection.execute(delete(FINISHED).where(FINISHED.c.version_id == version_id, label.in_(list(newest))))
-    values = [{"version_id": version_id, **metric.model_dump(exclude={"step"})} for metric in newest.values()]
-    connection.execute(insert(FINISHED), values)
+    rows = [metric_row(metric, version_id) for metric in newest.values()]
+    connection.execute(_NEW, [{name: row[name] for name in _COLUMNS} for row in rows])
 
 
 def labelled(label: str, rows: Any = FINISHED, *, of_few: bool = False) -> list[ColumnElement[bool]]:

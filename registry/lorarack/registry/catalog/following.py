@@ -25,7 +25,7 @@ def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot
         if since is not None and since.changes == changes:
             return since
         if since is None or not 0 < changes - since.changes <= _MANY:
-            bases = {base.name: base for base in read_bases(connection)}
+            bases = {base.name: base for base in read_bases(connection, {})}
             return Snapshot(changes, bases, read_views(connection, brief=True))
         return _after(connection, since, changes)
 
@@ -39,7 +39,8 @@ def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
             of_bases = True
         else:
             touched[adapter].update([] if version is None else [version])
-    bases = {base.name: base for base in read_bases(connection)} if of_bases else since.bases
+    shapes = {base.fingerprint: base.modules for base in since.bases.values()}
+    bases = {base.name: base for base in read_bases(connection, shapes)} if of_bases else since.bases
     adapters = dict(since.adapters)
     for name, numbers in touched.items():
         adapters[name] = _view_after(connection, name, numbers, adapters.get(name))

@@ -56,12 +56,14 @@ def adapter_for(connection: Connection, name: str, base_name: str) -> AdapterRow
     Raises:
         NotFound: no such base. Conflict: it stands on another base, or a base has its name.
     """
-    base = base_id(connection, base_name)
-    found = connection.execute(_named(), {"name": name}).first()
+    found = connection.execute(_base_and_adapter(), {"base": base_name, "name": name}).first()
     if found is None:
+        raise NotFound(f"There is no base model {base_name!r}.", code="unknown_base")
+    base, *columns = found
+    if columns[0] is None:
         refuse_taken_name(connection, name)
         return AdapterRow(0, name, base, next_number=1)
-    adapter = AdapterRow(*found)
+    adapter = AdapterRow(*columns)
     if adapter.base_id != base:
         from lorarack.registry.base_model.difference import difference
 
@@ -131,8 +133,7 @@ def add_metrics(connection: Connection, version_id: int, metrics: Sequence[Metri
 
 def set_tags(connection: Connection, version_id: int, tags: Mapping[str, str]) -> None:
     """Set tags of a version."""
-    for key, value in tags.items():
-        put(connection, TAGS, {"version_id": version_id, "key": key, "value": value})
+    put(connection, TAGS, *({"version_id": version_id, "key": key, "value": value} for key, value in tags.items()))
 
 
 def base_id(connection: Connection, name: str) -> int:
@@ -162,8 +163,9 @@ def _base_named() -> Select[Any]:
 
 
 @cache
-def _named() -> Select[Any]:
-    return select(*ADAPTER).where(ADAPTERS.c.name == bindparam("name"))
+def _base_and_adapter() -> Select[Any]:
+    joined = BASES.outerjoin(ADAPTERS, ADAPTERS.c.name == bindparam("name"))
+    return select(BASES.c.id, *ADAPTER).select_from(joined).where(BASES.c.name == bindparam("base"))
 
 
 @cache

@@ -84,12 +84,19 @@ def load_versions(
         yield Version.model_validate({**row, **has[row["engine_id"]]})
 
 
+@cache
+def _chosen() -> Select[Any]:
+    ids: Any = bindparam("ids", expanding=True)
+    return whole().where(VERSIONS.c.id.in_(ids))
+
+
 def load_by_ids(connection: Connection, ids: Sequence[int], *, curves: bool = True) -> list[Version]:
     """These versions, in the order of ``ids``; ids that are gone are left out."""
     found: dict[int, Version] = {}
     for start in range(0, len(ids), _AT_ONCE):
-        chosen = VERSIONS.c.id.in_(ids[start : start + _AT_ONCE])
-        found.update((version.engine_id, version) for version in load_versions(connection, [chosen], curves=curves))
+        chosen = {"ids": ids[start : start + _AT_ONCE]}
+        rows = connection.execute(_chosen(), chosen).mappings().all()
+        found.update((version.engine_id, version) for version in with_belongings(connection, rows, curves=curves))
     return [found[number] for number in ids if number in found]
 
 

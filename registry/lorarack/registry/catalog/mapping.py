@@ -5,19 +5,22 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from lorarack.registry.values import Alias, Base, BaseId, Event, Metric
+from lorarack.registry.values import Alias, Base, BaseId, Event, Metric, ModuleTable
 
 
-def base_value(row: Row[Any], ids: Iterable[Row[Any]], original: str | None) -> Base:
-    """A base model (a row of ``BASES``) with its ids in the order in which they became known, and the name of its original."""
-    return Base(
+def base_value(row: Row[Any], modules: ModuleTable, ids: Iterable[Row[Any]], original: str | None) -> Base:
+    """A base model (a row of ``BASES``); ``ids`` in the order in which they became known, ``original`` by its name.
+
+    Not validated again: every reading of a base would pass all its modules.
+    """
+    return Base.model_construct(
         name=row.name,
         fingerprint=row.fingerprint,
         architecture=row.architecture,
         vocabulary=row.vocabulary,
         vocab_size=row.vocab_size,
         parameters=row.parameters,
-        modules={name: (shape[0], shape[1]) for name, shape in row.modules.items()},
+        modules=modules,
         ids=tuple(BaseId(kind=known.kind, value=known.value, revision=known.revision) for known in ids),
         original=original,
         relation=row.relation,

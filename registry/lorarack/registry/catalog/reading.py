@@ -13,11 +13,16 @@ from lorarack.registry.catalog.loading import load_versions, whole, with_belongi
 from lorarack.registry.catalog.mapping import alias_value, base_value, event_value
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
-from lorarack.registry.values import Adapter, Alias, Base, Event, State, Version
+from lorarack.registry.values import Adapter, Alias, Base, Event, ModuleTable, State, Version
 from lorarack.registry.view import AdapterView
 
 #: Numbers beyond this are no row's: SQLite would refuse to compare them.
 LARGEST = 2**63 - 1
+#: SQLite takes a limited number of variables in one statement.
+_AT_ONCE = 500
+
+#: The modules of base models by fingerprint, of which they are a part: they never change, and there may be a thousand.
+Shapes = dict[str, ModuleTable]
 
 
 class CatalogReader:
@@ -25,6 +30,7 @@ class CatalogReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._shapes: Shapes = {}
 
     def changes(self) -> int:
         """A number that grows with every committed write: the cursor of the newest event."""
@@ -34,12 +40,17 @@ class CatalogReader:
     def bases(self) -> tuple[Base, ...]:
         """All base models, by name."""
         with self._database.reading() as connection:
-            return read_bases(connection)
+            return read_bases(connection, self._shapes)
 
     def names(self) -> tuple[str, ...]:
         """Names of all adapters."""
         with self._database.reading() as connection:
             return tuple(connection.scalars(select(ADAPTERS.c.name).order_by(ADAPTERS.c.name)))
+
+    def has_adapter(self, name: str) -> bool:
+        """Whether there is an adapter of that name."""
+        with self._database.reading() as connection:
+            return connection.scalar(_adapter_id(), {"name": name}) is not None
 
     def near(self, name: str) -> list[str]:
         """Names of adapters that may have been meant by ``name``."""
@@ -91,14 +102,37 @@ def read_changes(connection: Connection) -> int:
     return int(connection.scalar(select(func.max(EVENTS.c.id))) or 0)
 
 
-def read_bases(connection: Connection) -> tuple[Base, ...]:
-    """All base models as ``connection`` sees them."""
+def read_bases(connection: Connection, shapes: Shapes) -> tuple[Base, ...]:
+    """All base models as ``connection`` sees them; ``shapes`` has those read before, and gets those that it lacks."""
     ids: dict[int, list[Row[Any]]] = defaultdict(list)
-    for known in connection.execute(select(BASE_IDS).order_by(BASE_IDS.c.id)):
-        ids[known.base_id].append(known)
-    rows = connection.execute(select(BASES).order_by(BASES.c.name)).all()
-    names = {row.id: row.name for row in rows}
-    return tuple(base_value(row, ids[row.id], names.get(row.original_id or 0)) for row in rows)
+    rows: dict[int, Row[Any]] = {}
+    for row in connection.execute(_bases_and_ids()):
+        rows.setdefault(row.id, row)
+        if row.kind is not None:
+            ids[row.id].append(row)
+    lacking = [row.fingerprint for row in rows.values() if row.fingerprint not in shapes]
+    for start in range(0, len(lacking), _AT_ONCE):
+        some = BASES.c.fingerprint.in_(lacking[start : start + _AT_ONCE])
+        for fingerprint, modules in connection.execute(select(BASES.c.fingerprint, BASES.c.modules).where(some)):
+            shapes[fingerprint] = {name: (shape[0], shape[1]) for name, shape in modules.items()}
+    names = {row.id: row.name for row in rows.values()}
+    return tuple(
+        base_value(row, shapes[row.fingerprint], ids[row.id], names.get(row.original_id or 0)) for row in rows.values()
+    )
+
+
+@cache
+def _bases_and_ids() -> Select[Any]:
+    """Each base, by name, as often as it has ids, which come in the order in which they became known; without its modules."""
+    own = [column for column in BASES.c if column.name != "modules"]
+    query = select(*own, BASE_IDS.c.kind, BASE_IDS.c.value, BASE_IDS.c.revision)
+    joined = BASES.outerjoin(BASE_IDS, BASE_IDS.c.base_id == BASES.c.id)
+    return query.select_from(joined).order_by(BASES.c.name, BASE_IDS.c.id)
+
+
+@cache
+def _adapter_id() -> Select[Any]:
+    return select(ADAPTERS.c.id).where(ADAPTERS.c.name == bindparam("name"))
 
 
 def read_views(connection: Connection, name: str | None = None, *, brief: bool = False) -> dict[str, AdapterView]:

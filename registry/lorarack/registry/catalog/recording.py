@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, EVENTS, VERSIONS
 from lorarack.registry.errors import NotFound
+from lorarack.registry.values import Alias
 
 
 @cache
@@ -26,8 +27,7 @@ def record(
     connection: Connection, actor: str, kind: str, adapter: str | None = None, version: int | None = None, **detail: Any
 ) -> int:
     """Add an event; its cursor."""
-    row = {"at": now(), "actor": actor, "kind": kind, "adapter": adapter, "version": version, "detail": detail}
-    return int(connection.execute(_new_event(), row).lastrowid)
+    return _record(connection, now(), actor, kind, adapter, version, detail)
 
 
 def move_alias(
@@ -41,13 +41,23 @@ def move_alias(
     *,
     forced: bool = False,
     rollback: bool = False,
-) -> None:
-    """Point ``alias`` at a version of ``adapter``."""
-    event = record(
-        connection, actor, "alias_moved", adapter.name, to.number,
-        alias=alias, previous=previous, reason=reason, forced=forced, rollback=rollback,
-    )  # fmt: skip
+) -> Alias:
+    """Point ``alias`` at a version of ``adapter``; the alias as it is then."""
+    moment = now()
+    detail = {"alias": alias, "previous": previous, "reason": reason, "forced": forced, "rollback": rollback}
+    event = _record(connection, moment, actor, "alias_moved", adapter.name, to.number, detail)
     put(connection, ALIASES, {"adapter_id": adapter.id, "name": alias, "version_id": to.id, "event_id": event})
+    return Alias(
+        adapter=adapter.name,
+        name=alias,
+        version=to.number,
+        previous=previous,
+        moved_at=moment,
+        actor=actor,
+        reason=reason,
+        forced=forced,
+        rollback=rollback,
+    )
 
 
 def find_version(connection: Connection, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
@@ -61,6 +71,19 @@ def find_version(connection: Connection, adapter: str, number: int) -> tuple[Ada
     if found is None:
         raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
     return AdapterRow(*found[: len(ADAPTER)]), VersionRow(*found[len(ADAPTER) :])
+
+
+def _record(
+    connection: Connection,
+    at: datetime,
+    actor: str,
+    kind: str,
+    adapter: str | None,
+    version: int | None,
+    detail: dict[str, Any],
+) -> int:
+    row = {"at": at, "actor": actor, "kind": kind, "adapter": adapter, "version": version, "detail": detail}
+    return int(connection.execute(_new_event(), row).lastrowid)
 
 
 def now() -> datetime:

@@ -1,10 +1,11 @@
 """What the catalog's own code reads of a row, by name and with types, and small writes that several modules share."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 
 from lorarack.registry.catalog.tables import ADAPTERS, VERSIONS
 
@@ -38,8 +39,15 @@ ADAPTER: tuple[ColumnElement[Any], ...] = tuple(ADAPTERS.c[name] for name in Ada
 VERSION: tuple[ColumnElement[Any], ...] = tuple(VERSIONS.c[name] for name in VersionRow._fields)
 
 
-def put(connection: Connection, table: Table, row: dict[str, Any]) -> None:
-    """Add a row, or change the one that has its primary key."""
+def put(connection: Connection, table: Table, *rows: dict[str, Any]) -> None:
+    """Add whole rows, or change those that have their primary keys."""
+    if rows:
+        connection.execute(_putting(table), list(rows))
+
+
+@cache
+def _putting(table: Table) -> Insert:
+    adding = insert(table)
     keys = [column.name for column in table.primary_key]
-    rest = {name: value for name, value in row.items() if name not in keys}
-    connection.execute(insert(table).values(row).on_conflict_do_update(index_elements=keys, set_=rest))
+    rest = {column.name: adding.excluded[column.name] for column in table.c if not column.primary_key}
+    return adding.on_conflict_do_update(index_elements=keys, set_=rest)

@@ -29,6 +29,12 @@ _SMALL = 1500
 _BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
 _BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})")
 
+#: The least and the greatest id. As two questions: SQLite looks each up, but would read all rows for both at once.
+_ENDS = select(
+    select(func.min(VERSIONS.c.id)).scalar_subquery(),
+    select(func.max(VERSIONS.c.id)).scalar_subquery(),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -82,9 +88,7 @@ class CatalogSearcher:
 
 def _by_id(connection: Connection, query: Query, base: int | None, behind: _Place | None) -> list[_Place]:
     newest = query.order == "newest"
-    # One by one: SQLite looks each up, but would read all rows for both at once.
-    first = connection.scalar(select(func.min(VERSIONS.c.id)))
-    last = connection.scalar(select(func.max(VERSIONS.c.id)))
+    first, last = connection.execute(_ENDS).one()
     if first is None or last is None:
         return []
     # Row ids between which the page lies; the walk takes the end of them where the page begins.

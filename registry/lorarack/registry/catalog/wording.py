@@ -35,13 +35,14 @@ _APART = "\x1f"
 _CODES = [f"\x1e{one}{two}" for one in "\x1a\x1b\x1c" for two in "\x1a\x1b\x1c"]
 _WRITTEN = str.maketrans(dict(zip(f"\0\x1a\x1b\x1c\x1e{_APART}\ufffe\uffff", _CODES, strict=False)))
 
+_NEW = insert(TEXTS)
 _index = table("text_index", column("rowid", Integer))
 _trigrams = table("text_trigrams", column("term", String), column("doc", Integer))
 
 
 def add_words(connection: Connection, version_id: int, texts: Iterable[str]) -> None:
     """Write the words of a new version."""
-    connection.execute(insert(TEXTS).values(version_id=version_id, words=joined(texts)))
+    connection.execute(_NEW, {"version_id": version_id, "words": joined(texts)})
 
 
 def keep_words(connection: Connection, version_id: int) -> None:

@@ -104,7 +104,7 @@ class Parts:
 
     def _check_known(self, adapter: str) -> None:
         """Raises ``NotFound``."""
-        if check_adapter_name(adapter) not in self._reader.names():
+        if not self._reader.has_adapter(check_adapter_name(adapter)):
             raise self._no_adapter(adapter)
 
 

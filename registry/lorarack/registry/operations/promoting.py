@@ -52,8 +52,7 @@ class PromotionOperations(AliasOperations):
             if forced and not force:
                 raise GateRefused(f"{adapter}@{alias} stays: {outcome.sentence}.")
             reason = "; ".join(part for part in (reason, f"{'forced: ' if forced else ''}{outcome.sentence}") if part)
-        self._changer.set_alias(adapter, alias, version, present, reason, forced=forced)
-        return self._alias(adapter, alias)
+        return self._changer.set_alias(adapter, alias, version, present, reason, forced=forced)
 
     def rollback(self, adapter: str, alias: str, *, reason: str | None = None) -> Alias:
         """Point an alias at the version that it named before; again, at the one before that.
@@ -79,8 +78,7 @@ class PromotionOperations(AliasOperations):
                 code="nothing_before",
             )
         reason = reason or f"rolled back from version {present}"
-        self._changer.set_alias(adapter, alias, target, present, reason, rollback=True)
-        return self._alias(adapter, alias)
+        return self._changer.set_alias(adapter, alias, target, present, reason, rollback=True)
 
     def _pointing(self, adapter: str, alias: str) -> int:
         """The number that the alias names, or 0."""
