@@ -36,8 +36,19 @@ class FolderBlobs:
         Raises:
             StoreError: the disk is full, read-only or failing; nothing is left behind.
         """
+        with self.staged(source) as keep:
+            return keep()
+
+    @contextmanager
+    def staged(self, source: Path) -> Iterator[Callable[[], str]]:
+        """A synced copy of ``source`` that becomes a blob when the function is called, which gives its digest; else it goes.
+
+        Raises like ``put_file``.
+        """
         with disk_errors(), source.open("rb", buffering=0) as reader:
-            return self._put(lambda write: _pump(reader, write))
+            writing = self._written(lambda write: _pump(reader, write))
+            with writing as keep:
+                yield keep
 
     def put_bytes(self, data: bytes) -> str:
         """Store ``data``; returns its digest. Raises like ``put_file``."""
@@ -137,23 +148,26 @@ class FolderBlobs:
         return self._root / name[:2] / name
 
     def _put(self, fill: Callable[[Callable[[Bytes], object]], object]) -> str:
-        with disk_errors():
-            self._root.mkdir(parents=True, exist_ok=True)
-            handle, temporary = self._begin()
-            try:
-                with os.fdopen(handle, "wb") as writer:  # open, and so locked, until the file has its name
-                    digest = hashlib.sha256()
+        with disk_errors(), self._written(fill) as keep:
+            return keep()
 
-                    def write(chunk: Bytes) -> None:
-                        digest.update(chunk)
-                        writer.write(chunk)
+    @contextmanager
+    def _written(self, fill: Callable[[Callable[[Bytes], object]], object]) -> Iterator[Callable[[], str]]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        handle, temporary = self._begin()
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as writer:  # open, and so locked, until the file has its name
+                digest = hashlib.sha256()
 
-                    fill(write)
-                    writer.flush()
-                    os.fsync(writer.fileno())
-                    return self._settle(temporary, digest.hexdigest())
-            finally:
-                temporary.unlink(missing_ok=True)
+                def write(chunk: Bytes) -> None:
+                    digest.update(chunk)
+                    _write_all(writer, chunk)
+
+                fill(write)
+                os.fsync(writer.fileno())
+                yield lambda: self._settle(temporary, digest.hexdigest())
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _touch(self, digest: str, data: bytes) -> bool:
         """Refresh the blob's time, as putting it again would; whether it is there with these bytes."""
@@ -240,6 +254,13 @@ def _kept_if_whole(target: Path) -> Iterator[None]:
 def remove_tree(folder: Path) -> None:
     """Remove a temporary folder of ours; one that is gone already is fine."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_all(writer: FileIO, chunk: Bytes) -> None:
+    """Write all of ``chunk``: unbuffered, a write may take a part of it."""
+    left = memoryview(chunk)
+    while left:
+        left = left[writer.write(left) or 0 :]
 
 
 def _pump(reader: BufferedReader | FileIO, write: Callable[[Bytes], object]) -> None:
