@@ -10,17 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, insert, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, event, insert, update
 from tests.registry.shelf import Shelf
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Condition, Metric, Query, Registry, State, Version, open_registry, parse_condition
 from lorarack.registry.catalog import searching
 from lorarack.registry.catalog.finished import keep_finished
-from lorarack.registry.catalog.tables import AdapterRow, MetricRow, TagRow, VersionRow
+from lorarack.registry.catalog.tables import ADAPTERS, METRICS, TAGS, VERSIONS
 from lorarack.registry.catalog.wording import keep_words
-from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.queries import parse_label
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -48,11 +46,11 @@ def _fill(registry: Registry) -> None:
     like = model.model_dump(include={"alpha", "rslora", "dtype", "parameters", "bytes", "created_by"})
     like |= {"files": [file.to_json() for file in model.files], "target_modules": list(model.target_modules)}
     with registry._database.writer.begin() as connection:
-        adapters = list(connection.scalars(AdapterRow.__table__.select().with_only_columns(AdapterRow.id)))
+        adapters = list(connection.scalars(ADAPTERS.select().with_only_columns(ADAPTERS.c.id)))
         for row in range(100, 100 + COUNT):
             state = chance.choice(["ready"] * 5 + ["archived", "quarantined"])
             connection.execute(
-                insert(VersionRow).values(
+                insert(VERSIONS).values(
                     id=row, number=row, adapter_id=chance.choice(adapters), digest=f"sha256:{row:064x}",
                     rank=chance.choice([4, 8, 16, 64]), state=state, description=chance.choice([None, "Größe of the BOX", "plain"]),
                     created_at=BEGIN + timedelta(hours=row), **like,
@@ -60,7 +58,7 @@ def _fill(registry: Registry) -> None:
             )  # fmt: skip
             for key, value in (("team", chance.choice("abc")), ("note", chance.choice(["50%_off", "x"]))):
                 if chance.random() < 0.8:
-                    connection.execute(insert(TagRow).values(version_id=row, key=key, value=value))
+                    connection.execute(insert(TAGS).values(version_id=row, key=key, value=value))
             for name, split, step in (
                 ("loss", "validation", None),
                 ("loss", "validation", 10),
@@ -69,7 +67,7 @@ def _fill(registry: Registry) -> None:
                 if chance.random() < 0.6:
                     number = chance.randrange(8) / 8
                     connection.execute(
-                        insert(MetricRow).values(
+                        insert(METRICS).values(
                             version_id=row,
                             name=name,
                             split=split,
@@ -78,14 +76,14 @@ def _fill(registry: Registry) -> None:
                             higher_is_better=name == "exact",
                         )
                     )
-        connection.execute(update(AdapterRow).values(next_number=1000))
+        connection.execute(update(ADAPTERS).values(next_number=1000))
     versions = [version for name in registry.adapters() for version in registry.versions(name.name)]
 
-    def keep(session: Session) -> None:
+    def keep(connection: Connection) -> None:
         """What publishing and describing would have kept for searching."""
         for version in versions:
-            keep_finished(session, version.engine_id, version.metrics)
-            keep_words(session, version.engine_id)
+            keep_finished(connection, version.engine_id, version.metrics)
+            keep_words(connection, version.engine_id)
 
     registry._database.write(keep)
 
@@ -214,80 +212,6 @@ def test_the_newest_number_of_a_label_counts(shelf: Shelf) -> None:
     shelf.registry.add_metrics("support@1", [Metric(name="loss", split="validation", value=0.3)])
     for text, there in (("eval_loss=0.5", False), ("eval_loss<0.4", True)):
         assert bool(shelf.registry.search(Query(metrics=(parse_condition(text),))).versions) is there
-
-
-NO_CURSORS = (
-    "x", "oldest:3", "newest:x", "newest:" + "9" * 30, "eval_loss:up:0x1p+9999:3", "eval_loss:up:0x1.0p-1:3", "\udcff",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("cursor", NO_CURSORS)
-def test_a_cursor_of_something_else_is_refused(cursor: str, shelf: Shelf) -> None:
-    with pytest.raises(UsageError, match="is not a cursor of this search") as raised:
-        shelf.registry.search(Query(cursor=cursor))
-    assert raised.value.code == "bad_cursor"
-    with pytest.raises(UsageError):
-        shelf.registry.search(Query(cursor="eval_loss:up:0x1.0p+9999:3", order="eval_loss"))
-
-
-def test_unknown_names_are_no_empty_answers(shelf: Shelf) -> None:
-    shelf.put()
-    with pytest.raises(NotFound, match="Did you mean 'support'"):
-        shelf.registry.search(Query(adapter="suport"))
-    with pytest.raises(NotFound, match="no base model 'tini'"):
-        shelf.registry.search(Query(base="tini"))
-    for query in (Query(order="no metric"), Query(order="")):
-        with pytest.raises(UsageError):
-            shelf.registry.search(query)
-
-
-def test_a_base_goes_by_any_of_its_names(shelf: Shelf) -> None:
-    shelf.put()
-    base = shelf.registry.base("tiny")
-    for name in ("tiny", base.fingerprint, base.path):
-        assert len(shelf.registry.search(Query(base=name)).versions) == 1
-
-
-NO_QUERIES = {
-    "limit: input should be less than or equal to 1000": {"limit": 1001},
-    "state: input should be 'ready', 'archived' or 'quarantined'": {"state": "good"},
-    "ranks: extra inputs are not permitted": {"ranks": 3},
-    "metrics.0.operator: input should be '<'": {"metrics": [{"label": "x", "operator": "!", "value": 1}]},
-    "(and 1 more)": {"limit": 0, "rank_min": 0, "rank_max": 0, "text": 3},
-}
-
-
-@pytest.mark.parametrize(("said", "given"), NO_QUERIES.items(), ids=NO_QUERIES)
-def test_a_query_that_cannot_be_is_refused_in_one_sentence(said: str, given: dict[str, Any], shelf: Shelf) -> None:
-    """Also one that was changed after it was made."""
-    with pytest.raises(UsageError, match=r"This (Query|Condition) cannot be asked; mend ") as raised:
-        Query(**given)
-    assert (said.partition("metrics.0.")[2] or said) in str(raised.value)
-    assert (raised.value.code, str(raised.value).count("\n")) == ("bad_query", 0)
-    if "metrics" not in given:
-        with pytest.raises(UsageError, match="cannot be asked"):
-            shelf.registry.search(Query().model_copy(update=given))
-
-
-def test_a_moment_without_a_zone_is_in_utc(shelf: Shelf) -> None:
-    assert Query(since=BEGIN.replace(tzinfo=None)).since == BEGIN
-
-
-NO_CONDITIONS = (
-    "", "eval_loss", "eval_loss<", "<0.5", "eval_loss<x", "eval_loss<nan", "eval_loss!0.5", "a b<1", "Test/x<1",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("text", NO_CONDITIONS)
-def test_what_is_no_condition_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_condition(text)
-
-
-def test_conditions_are_read_as_written() -> None:
-    assert parse_condition("eval_loss<0.5") == Condition(label="eval_loss", operator="<", value=0.5)
-    assert parse_condition(" test/exact >= 1e-3 ") == Condition(label="test/exact", operator=">=", value=0.001)
-    assert parse_condition("x<=-1").value == -1
 
 
 # Speed, as far as it shows without a clock

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from lorarack.registry.blobs import disk_errors
+from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.operations.collecting import CollectingOperations
 from lorarack.registry.operations.diffing import DiffOperations

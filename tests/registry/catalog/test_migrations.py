@@ -18,7 +18,7 @@ from lorarack.registry import open_registry
 from lorarack.registry.catalog import migrate
 from lorarack.registry.catalog.database import SCHEMA, Database, database_errors
 from lorarack.registry.catalog.hints import unindexed
-from lorarack.registry.catalog.tables import Row, VersionRow
+from lorarack.registry.catalog.tables import METADATA, VERSIONS
 from lorarack.registry.errors import StoreError
 
 
@@ -61,7 +61,7 @@ def autoincremented(database: Database) -> set[str]:
 def test_migrated_and_declared_tables_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A change of a table without a migration, or the other way round, is caught here."""
     migrated = Database(tmp_path / "migrated.sqlite")
-    monkeypatch.setattr(migrate, "upgrade", lambda engine: Row.metadata.create_all(engine))
+    monkeypatch.setattr(migrate, "upgrade", lambda engine: METADATA.create_all(engine))
     declared = Database(tmp_path / "declared.sqlite")
     assert structure(migrated) == structure(declared)
     assert sources(migrated) == sources(declared)
@@ -69,7 +69,7 @@ def test_migrated_and_declared_tables_are_the_same(tmp_path: Path, monkeypatch: 
     assert autoincremented(migrated) == autoincremented(declared) > {"versions", "adapters", "events"}
     with migrated.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_name": _of_ours})
-        assert compare_metadata(context, Row.metadata) == []
+        assert compare_metadata(context, METADATA) == []
     migrated.close()
     declared.close()
 
@@ -118,7 +118,7 @@ def test_a_sqlite_without_the_text_index_is_named(tmp_path: Path) -> None:
 
 def test_other_databases_are_given_no_advice() -> None:
     """What keeps SQLite from an index would be no SQL elsewhere."""
-    wanted = unindexed(VersionRow.state) == "ready"
+    wanted = unindexed(VERSIONS.c.state) == "ready"
     said = {name: str(wanted.compile(dialect=dialects.load(name)())) for name in ("sqlite", "postgresql")}
     assert said["sqlite"].startswith("(+versions.state) = ")
     assert said["postgresql"].startswith("(versions.state) = ")

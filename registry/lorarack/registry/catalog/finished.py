@@ -3,16 +3,17 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, insert, select, tuple_
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_
 
 from lorarack.registry.catalog.hints import unindexed
-from lorarack.registry.catalog.tables import FinishedRow
+from lorarack.registry.catalog.mapping import metric_row
+from lorarack.registry.catalog.tables import FINISHED
 from lorarack.registry.queries import Condition, Operator, parse_label
 from lorarack.registry.values import Metric
 
-_FINISHED: Any = FinishedRow.__table__
 _ASKED = 101
+_NEW = insert(FINISHED)
+_COLUMNS = [column.name for column in FINISHED.c]
 _COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
     "<": lambda column, value: column < value,
     "<=": lambda column, value: column <= value,
@@ -22,27 +23,27 @@ _COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
 }
 
 
-def keep_finished(session: Session, version_id: int, metrics: Sequence[Metric], *, first: bool = False) -> None:
+def keep_finished(connection: Connection, version_id: int, metrics: Sequence[Metric], *, first: bool = False) -> None:
     """Keep what of ``metrics``, which are new to the version, counts from now on; ``first``: it has no others."""
     newest = {(metric.name, metric.split): metric for metric in metrics if metric.step is None}
     if not newest:
         return
     if not first:
-        label = tuple_(FinishedRow.name, FinishedRow.split)
-        session.execute(delete(_FINISHED).where(FinishedRow.version_id == version_id, label.in_(list(newest))))
-    values = [{"version_id": version_id, **metric.model_dump(exclude={"step"})} for metric in newest.values()]
-    session.execute(insert(_FINISHED), values)
+        label = tuple_(FINISHED.c.name, FINISHED.c.split)
+        connection.execute(delete(FINISHED).where(FINISHED.c.version_id == version_id, label.in_(list(newest))))
+    rows = [metric_row(metric, version_id) for metric in newest.values()]
+    connection.execute(_NEW, [{name: row[name] for name in _COLUMNS} for row in rows])
 
 
-def labelled(label: str, rows: Any = FinishedRow, *, of_few: bool = False) -> list[ColumnElement[bool]]:
+def labelled(label: str, rows: Any = FINISHED, *, of_few: bool = False) -> list[ColumnElement[bool]]:
     """Conditions that leave the numbers of that label; ``of_few``: under versions that are listed, not among all of the label."""
     name, split = parse_label(label)
-    return [(unindexed(rows.name) if of_few else rows.name) == name, rows.split == split]
+    return [(unindexed(rows.c.name) if of_few else rows.c.name) == name, rows.c.split == split]
 
 
-def compared(condition: Condition, rows: Any = FinishedRow) -> ColumnElement[bool]:
+def compared(condition: Condition, rows: Any = FINISHED) -> ColumnElement[bool]:
     """That the number is so."""
-    return _COMPARE[condition.operator](rows.value, condition.value)
+    return _COMPARE[condition.operator](rows.c.value, condition.value)
 
 
 def is_of(condition: Condition, label: str) -> bool:
@@ -50,7 +51,7 @@ def is_of(condition: Condition, label: str) -> bool:
     return parse_label(condition.label) == parse_label(label)
 
 
-def higher_is_better(session: Session, label: str) -> bool:
+def higher_is_better(connection: Connection, label: str) -> bool:
     """The metric's direction: what most say of it, among those that an index finds first."""
-    said = session.scalars(select(FinishedRow.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
-    return 2 * sum(said) > len(said)
+    said = connection.scalars(select(FINISHED.c.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
+    return 2 * sum(map(bool, said)) > len(said)

@@ -5,17 +5,15 @@ in step. Another database would have its own kind of index here.
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from sqlalchemy import (
-    DDL,
     ColumnElement,
+    Connection,
     Integer,
     Select,
     String,
     column,
     delete,
-    event,
     exists,
     func,
     insert,
@@ -23,9 +21,8 @@ from sqlalchemy import (
     select,
     table,
 )
-from sqlalchemy.orm import Session
 
-from lorarack.registry.catalog.tables import AdapterRow, TagRow, TextRow, VersionRow
+from lorarack.registry.catalog.tables import ADAPTERS, TAGS, TEXTS, VERSIONS
 
 _TRIGRAM = 3
 #: Of a longer text the index looks for the beginning.
@@ -38,38 +35,27 @@ _APART = "\x1f"
 _CODES = [f"\x1e{one}{two}" for one in "\x1a\x1b\x1c" for two in "\x1a\x1b\x1c"]
 _WRITTEN = str.maketrans(dict(zip(f"\0\x1a\x1b\x1c\x1e{_APART}\ufffe\uffff", _CODES, strict=False)))
 
-INDEX = (
-    "CREATE VIRTUAL TABLE text_index USING fts5(words, content='texts', content_rowid='version_id', columnsize=0, "
-    "tokenize='trigram case_sensitive 1')",
-    "CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN "
-    "INSERT INTO text_index (rowid, words) VALUES (new.version_id, new.words); END",
-    "CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN "
-    "INSERT INTO text_index (text_index, rowid, words) VALUES ('delete', old.version_id, old.words); END",
-    "CREATE VIRTUAL TABLE text_trigrams USING fts5vocab('text_index', 'instance')",
-)
-_TEXTS: Any = TextRow.__table__
-for _statement in INDEX:
-    _ddl: Any = DDL(_statement)  # type: ignore[no-untyped-call]
-    event.listen(_TEXTS, "after_create", _ddl.execute_if(dialect="sqlite"))
-
+_NEW = insert(TEXTS)
 _index = table("text_index", column("rowid", Integer))
 _trigrams = table("text_trigrams", column("term", String), column("doc", Integer))
 
 
-def add_words(session: Session, version_id: int, texts: Iterable[str]) -> None:
+def add_words(connection: Connection, version_id: int, texts: Iterable[str]) -> None:
     """Write the words of a new version."""
-    session.execute(insert(_TEXTS).values(version_id=version_id, words=joined(texts)))
+    connection.execute(_NEW, {"version_id": version_id, "words": joined(texts)})
 
 
-def keep_words(session: Session, version_id: int) -> None:
+def keep_words(connection: Connection, version_id: int) -> None:
     """Write the words of a version anew, if its rows say something else now."""
-    query = select(AdapterRow.name, VersionRow.description).join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
-    name, description = session.execute(query.where(VersionRow.id == version_id)).one()
-    values = session.scalars(select(TagRow.value).where(TagRow.version_id == version_id).order_by(TagRow.key)).all()
+    query = select(ADAPTERS.c.name, VERSIONS.c.description).join_from(
+        ADAPTERS, VERSIONS, VERSIONS.c.adapter_id == ADAPTERS.c.id
+    )
+    name, description = connection.execute(query.where(VERSIONS.c.id == version_id)).one()
+    values = connection.scalars(select(TAGS.c.value).where(TAGS.c.version_id == version_id).order_by(TAGS.c.key)).all()
     texts = [name, description or "", *values]
-    if joined(texts) != session.scalar(select(TextRow.words).where(TextRow.version_id == version_id)):
-        session.execute(delete(_TEXTS).where(TextRow.version_id == version_id))
-        add_words(session, version_id, texts)
+    if joined(texts) != connection.scalar(select(TEXTS.c.words).where(TEXTS.c.version_id == version_id)):
+        connection.execute(delete(TEXTS).where(TEXTS.c.version_id == version_id))
+        add_words(connection, version_id, texts)
 
 
 def joined(texts: Iterable[str]) -> str:
@@ -95,10 +81,10 @@ def indexed(text: str) -> Select[tuple[int]]:
     phrase = wanted[:_LONGEST].replace('"', '""')
     found = select(_index.c.rowid).where(literal_column("text_index").op("MATCH")(f'"{phrase}"'))
     if len(wanted) > _LONGEST:
-        found = found.where(exists().where(TextRow.version_id == _index.c.rowid, contains(text)))
+        found = found.where(exists().where(TEXTS.c.version_id == _index.c.rowid, contains(text)))
     return found
 
 
 def contains(text: str) -> ColumnElement[bool]:
-    """That the words in ``TextRow`` contain a text."""
-    return func.instr(TextRow.words, written(text)) > 0
+    """That the words in ``TEXTS`` contain a text."""
+    return func.instr(TEXTS.c.words, written(text)) > 0
