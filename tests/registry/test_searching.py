@@ -242,20 +242,23 @@ def test_no_filter_reads_all_rows(query: Query, small: int, stocked: Registry, m
     """SQLite's own plan for each statement: what the walk leaves over is looked up in an index."""
     for name, count in (("_NEAR", 5), ("_FAR", 5), ("_SMALL", small)):
         monkeypatch.setattr(searching, name, count)
-    asked: list[tuple[str, Any]] = []
+    asked: list[str] = []
     engine = stocked._database.engine
 
-    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        asked.append((statement, parameters))
+    def remember(connection: Any, *_: Any) -> None:
+        """All that reaches SQLite, with the parameters in their places."""
+        connection.set_trace_callback(asked.append)
 
-    event.listen(engine, "before_cursor_execute", remember)
+    event.listen(engine, "checkout", remember)
     stocked.search(query)
-    event.remove(engine, "before_cursor_execute", remember)
-    selects = [(statement, parameters) for statement, parameters in asked if statement.startswith("SELECT")]
+    event.remove(engine, "checkout", remember)
+    selects = [statement for statement in asked if statement.startswith("SELECT")]
     assert len(selects) > 3
     with engine.connect() as connection:
-        for statement, parameters in selects:
-            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+        driver: Any = connection.connection.driver_connection
+        driver.set_trace_callback(None)
+        for statement in selects:
+            plan = [row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}")]
             assert [line for line in plan if re.match(r"SCAN (versions|finished|metrics|tags|texts)\b", line)] == [], (
                 statement,
                 plan,

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from lorarack.registry.catalog.inserting import NewVersion
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, InvalidArtifact
 from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
+
+#: Fewer bytes are looked at in less time than a thread takes to begin on a busy machine.
+_WORTH_A_THREAD = 2 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,11 @@ def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlo
     before = _stamp(weights)
     with disk_errors():
         artifact, check_numbers = look_at(folder, base)
-    with _running_beside(check_numbers) as checked, blobs.staged(weights) as keep:
+    beside = artifact.weights_bytes >= _WORTH_A_THREAD
+    with (
+        _running_beside(check_numbers) if beside else nullcontext(check_numbers) as checked,
+        blobs.staged(weights) as keep,
+    ):
         try:
             checked()
         except InvalidArtifact:

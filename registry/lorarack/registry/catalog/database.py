@@ -159,8 +159,8 @@ def database_errors(path: Path) -> Iterator[None]:
     """Translate the database's errors into ``StoreError`` with one sentence."""
     try:
         yield
-    except DatabaseError as error:
-        said = str(error.orig)
+    except (DatabaseError, sqlite3.Error) as error:
+        said = str(error.orig if isinstance(error, DatabaseError) else error)
         if "locked" in said:
             sentence = f"The registry {str(path)!r} is busy with other writers; try again."
         elif "full" in said:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.loading import load_versions, whole, with_belongings
 from lorarack.registry.catalog.mapping import alias_value, base_value, event_value
+from lorarack.registry.catalog.prepared import Prepared
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
 from lorarack.registry.values import Adapter, Alias, Base, Event, ModuleTable, State, Version
@@ -69,7 +70,8 @@ class CatalogReader:
     def pick(self, reference: Reference) -> Version | None:
         """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
         with self._database.reading() as connection:
-            rows = connection.execute(*_query(reference)).mappings().all()
+            by, given = _selected(reference)
+            rows = _picking(by).mappings(connection, name=reference.name, **given)
             return next(with_belongings(connection, rows)) if len(rows) == 1 else None
 
     def alias_moves(self, adapter: str, alias: str | None) -> tuple[Alias, ...]:
@@ -193,8 +195,12 @@ def _adapters_with_base() -> Select[Any]:
 
 
 @cache
-def _picking(by: str) -> Select[Any]:
-    """The statement for what a selector of that kind may name."""
+def _picking(by: str) -> Prepared:
+    return Prepared(partial(_picked, by))
+
+
+def _picked(by: str) -> Select[Any]:
+    """The statement for what a selector of that kind may name (one where it is clear)."""
     of_adapter = whole().where(ADAPTERS.c.name == bindparam("name"))
     newest = of_adapter.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)
     match by:
@@ -214,17 +220,16 @@ def _picking(by: str) -> Select[Any]:
             return newest
 
 
-def _query(reference: Reference) -> tuple[Select[Any], dict[str, Any]]:
-    """The statement for the versions that the reference may name (one where it is clear), and its parameters."""
-    name = {"name": reference.name}
+def _selected(reference: Reference) -> tuple[str, dict[str, Any]]:
+    """The kind of the reference's selector and its parameters."""
     match reference.selector:
         case ByNumber(number):
-            return _picking("number"), name | {"number": min(number, LARGEST)}
+            return "number", {"number": min(number, LARGEST)}
         case ByAlias(alias):
-            return _picking("alias"), name | {"alias": alias}
+            return "alias", {"alias": alias}
         case Latest():
-            return _picking("latest"), name
+            return "latest", {}
         case ByRank(rank):
-            return _picking("rank"), name | {"rank": rank}
+            return "rank", {"rank": rank}
         case ByDigest(prefix):
-            return _picking("digest"), name | {"start": f"sha256:{prefix}", "end": f"sha256:{prefix}g"}
+            return "digest", {"start": f"sha256:{prefix}", "end": f"sha256:{prefix}g"}

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.operations.bases import BaseOperations
+from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.texts import check_text
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ class SearchOperations(BaseOperations):
         for label in (*(condition.label for condition in query.metrics), *self._metric_order(query)):
             parse_label(label)
         if query.adapter is not None and not query.adapter.endswith("*"):
-            self._check_known(query.adapter)
+            check_adapter_name(query.adapter)
         base = None
         if query.base is not None:
             found = self._searcher.base_named(query.base)
             base = found if found is not None else self._searcher.base_named(self.base(query.base).name)
-        return self._searcher.search(query, base)
+        page = self._searcher.search(query, base)
+        if query.adapter is not None and not query.adapter.endswith("*") and not page.versions:
+            self._check_known(query.adapter)
+        return page
 
     def best(self, adapter: str, metric: str) -> "Best":
         """The best ready version of ``adapter`` by a finished metric's label; of equals the smaller rank, then the older.
