@@ -42,7 +42,7 @@ class Steps:
             self._step("prepared SELECT")
             return read(prepared, connection, **given)
 
-        Prepared.rows = counted_read  # type: ignore[method-assign]
+        Prepared.rows = counted_read  # type: ignore[assignment]
 
     def disarm(self) -> None:
         """Count no more."""
