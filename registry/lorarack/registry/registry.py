@@ -63,10 +63,11 @@ def open_registry(where: str | Path | None = None, *, create: bool = True) -> Re
 def _check_there(folder: Path) -> None:
     """So that a mistyped name is found out, and not a new registry without anything in it."""
     with disk_errors():
-        there = (folder / CATALOG).exists()
-    if not there:
-        raise NotFound(
-            f"There is no registry in {str(folder)!r}; give the folder of one, or begin one there with "
-            "'lorarack base add FOLDER-OR-ID --registry FOLDER'.",
-            code="no_registry",
-        )
+        try:
+            (folder / CATALOG).stat()  # `exists` would say no to a file in the folder's place as well
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"There is no registry in {str(folder)!r}; give the folder of one, or begin one there with "
+                "'lorarack base add FOLDER-OR-ID --registry FOLDER'.",
+                code="no_registry",
+            ) from error
