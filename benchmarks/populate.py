@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, insert
 
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, BaseRow, EventRow, MetricRow, TagRow, VersionRow
+from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, EVENTS, FINISHED, METRICS, TAGS, TEXTS, VERSIONS
+from lorarack.registry.catalog.wording import joined
 
 RANKS = (4, 8, 16, 32, 64)
 _AT_ONCE = 5000
@@ -26,45 +26,46 @@ def populate(home: Path, adapters: int, each: int) -> None:
     """Write a registry with ``adapters`` adapters (``adapter-0000`` …) of ``each`` versions to ``home``."""
     database = Database(home / "catalog.sqlite")
     try:
-        database.write(lambda session: _fill(session, adapters, each))
+        database.write(lambda connection: _fill(connection, adapters, each))
     finally:
         database.close()
 
 
-def _fill(session: Session, adapters: int, each: int) -> None:
-    session.add(_base())
-    session.flush()
+def _fill(connection: Connection, adapters: int, each: int) -> None:
+    connection.execute(insert(BASES), _base())
     owners = [
         {"id": number + 1, "name": f"adapter-{number:04}", "base_id": 1, "next_number": each + 1, "created_at": _START}
         for number in range(adapters)
     ]
-    session.execute(insert(AdapterRow), owners)
+    connection.execute(insert(ADAPTERS), owners)
     total = adapters * each
     for start in range(0, total, _AT_ONCE):
         places = range(start, min(start + _AT_ONCE, total))
-        session.execute(insert(VersionRow), [_version(place, each) for place in places])
-        session.execute(insert(TagRow), [row for place in places for row in _tags(place)])
-        session.execute(insert(MetricRow), [row for place in places for row in _metrics(place)])
-        session.execute(insert(EventRow), [_event(place, each) for place in places])
+        connection.execute(insert(VERSIONS), [_version(place, each) for place in places])
+        connection.execute(insert(TAGS), [row for place in places for row in _tags(place)])
+        connection.execute(insert(METRICS), [row for place in places for row in _metrics(place)])
+        connection.execute(insert(FINISHED), [_finished(row) for place in places for row in _metrics(place)])
+        connection.execute(insert(TEXTS), [_words(place, each) for place in places])
+        connection.execute(insert(EVENTS), [_event(place, each) for place in places])
     for event, adapter in enumerate(range(adapters), total + 1):
         detail = {"alias": "default", "previous": None, "reason": "first published version", "forced": False}
         row = {"id": event, "at": _START, "actor": _BY, "kind": "alias_moved", "adapter": f"adapter-{adapter:04}"}
-        session.execute(insert(EventRow), [row | {"version": 1, "detail": detail}])
+        connection.execute(insert(EVENTS), [row | {"version": 1, "detail": detail}])
         alias = {"adapter_id": adapter + 1, "name": "default", "version_id": adapter * each + 1, "event_id": event}
-        session.execute(insert(AliasRow), [alias])
+        connection.execute(insert(ALIASES), [alias])
 
 
-def _base() -> BaseRow:
+def _base() -> dict[str, Any]:
     modules = {f"model.layers.{layer}.self_attn.{name}": [2048, 2048] for layer in range(24) for name in _TARGETS}
-    return BaseRow(
-        name="tiny",
-        fingerprint=digest("base"),
-        architecture="LlamaForCausalLM",
-        vocab_size=32000,
-        parameters=10**9,
-        modules=modules,
-        created_at=_START,
-    )
+    return {
+        "name": "tiny",
+        "fingerprint": digest("base"),
+        "architecture": "LlamaForCausalLM",
+        "vocab_size": 32000,
+        "parameters": 10**9,
+        "modules": modules,
+        "created_at": _START,
+    }
 
 
 def _version(place: int, each: int) -> dict[str, Any]:
@@ -108,6 +109,19 @@ def _metrics(place: int) -> Iterator[dict[str, Any]]:
             "version_id": place + 1, "name": "loss", "split": split, "value": value,
             "step": None, "dataset": None, "higher_is_better": False,
         }  # fmt: skip
+
+
+def _finished(metric: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metric.items() if key != "step"}
+
+
+def _words(place: int, each: int) -> dict[str, Any]:
+    texts = [
+        f"adapter-{place // each:04}",
+        _version(place, each)["description"] or "",
+        *(row["value"] for row in _tags(place)),
+    ]
+    return {"version_id": place + 1, "words": joined(texts)}
 
 
 def _event(place: int, each: int) -> dict[str, Any]:

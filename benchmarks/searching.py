@@ -20,8 +20,8 @@ def queries(versions: int) -> dict[str, Query]:
     """One of each kind of filter, from those that nearly all versions fulfil to those that few do."""
     middle = datetime(2026, 1, 1 + versions * 30 // 86400 // 2, tzinfo=UTC)
 
-    def low(value: float) -> tuple[Condition, ...]:
-        return (Condition(label="eval_loss", operator="<", value=value),)
+    def low(value: float, label: str = "eval_loss") -> tuple[Condition, ...]:
+        return (Condition(label=label, operator="<", value=value),)
 
     return {
         "nothing": Query(limit=_PAGE),
@@ -38,6 +38,21 @@ def queries(versions: int) -> dict[str, Query]:
         "tag of 5": Query(tags=(f"recipe={digest('recipe 11')}",), limit=_PAGE),
         "state archived": Query(state=State.ARCHIVED, limit=_PAGE),
         "time": Query(until=middle, limit=_PAGE),
+        "best by metric of a tag": Query(order="eval_loss", tags=("team=team-42",), limit=_PAGE),
+        "best by metric of an adapter": Query(order="eval_loss", adapter="adapter-0000", limit=_PAGE),
+        "best by metric of adapters": Query(order="eval_loss", adapter="adapter-00*", limit=_PAGE),
+        "best by metric of a state": Query(order="eval_loss", state=State.ARCHIVED, limit=_PAGE),
+        "best by metric of a rank that none has": Query(order="eval_loss", rank_min=100, limit=_PAGE),
+        "best by metric, of another metric": Query(order="train_loss", metrics=low(0.41), limit=_PAGE),
+        "best by metric of a tag and state": Query(
+            order="eval_loss", tags=("team=team-42",), state=State.ARCHIVED, limit=_PAGE
+        ),
+        "two metrics, few": Query(metrics=(*low(0.41), *low(0.21, "train_loss")), limit=_PAGE),
+        "text of 1 in 10": Query(text="ORDERS", limit=_PAGE),
+        "text of 1": Query(text=f"run {versions // 2} on", limit=_PAGE),
+        "text that none has": Query(text="nowhere", limit=_PAGE),
+        "text of two letters that none has": Query(text="zq", limit=_PAGE),
+        "best by metric of a text of 1 in 100": Query(order="eval_loss", text="Adapter-001", limit=_PAGE),
         "tag, rank and metric": Query(tags=("team=team-42",), rank_min=16, metrics=low(0.8), limit=_PAGE),
     }
 

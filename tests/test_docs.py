@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from lorarack.registry.cli.main import build_app
+from lorarack.registry.cli.app import build_app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tests.registry.search_tables import check_search_tables
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import (
@@ -130,6 +131,11 @@ class AnyHistory(RuleBasedStateMachine):
         if hasattr(self, "followed"):
             self.followed = self.registry.snapshot(self.followed)
             assert seen(self.followed) == seen(self.registry.snapshot())
+
+    @invariant()
+    def what_is_kept_for_searching_is_right(self) -> None:
+        if hasattr(self, "registry"):
+            check_search_tables(self.registry)
 
     @invariant()
     def the_log_tells_the_aliases(self) -> None:

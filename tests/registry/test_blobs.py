@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lorarack.registry import blobs as blobs_module
+from lorarack.registry import disk as disk_module
 from lorarack.registry.blobs import FolderBlobs
 from lorarack.registry.errors import Damaged, LorarackError, StoreError
 
@@ -183,7 +183,7 @@ def test_a_disk_that_is_full_leaves_nothing_behind(store: FolderBlobs, tmp_path:
     [("ENOSPC", "no space left"), ("EROFS", "read-only"), ("EACCES", "permissions"), ("EDQUOT", "quota"), ("EIO", "disk failed")],
 )  # fmt: skip
 def test_what_a_disk_says_becomes_a_sentence(number: str, said: str) -> None:
-    with pytest.raises(StoreError, match=said) as raised, blobs_module.disk_errors():
+    with pytest.raises(StoreError, match=said) as raised, disk_module.disk_errors():
         raise OSError(getattr(errno, number), "as the system says it", "/some/file")
     assert "/some/file" in str(raised.value)
 

@@ -1,5 +1,7 @@
 """Publishing: what becomes a version, what is the same version, and what is refused."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -106,17 +108,29 @@ def test_a_refused_folder_leaves_nothing(registry: Registry, adapter: Path) -> N
         registry.versions("support")
 
 
+def test_numbers_that_are_refused_leave_nothing(registry: Registry, adapter: Path) -> None:
+    """They are looked at while the file is copied already."""
+    weights = adapter / "adapter_model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[:-4] + b"\x00\x00\xc0\x7f")  # the last number of float32 weights is NaN
+    with pytest.raises(InvalidArtifact, match="holds NaN or infinity"):
+        publish(registry, adapter)
+    assert [path for path in (registry.home / "blobs").rglob("*") if path.is_file()] == []
+    weights.write_bytes(data)
+    assert publish(registry, adapter) == "support@1"
+
+
 def test_a_folder_that_is_written_to_meanwhile_is_refused(
     registry: Registry, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was checked and what is stored must be the same bytes."""
-    real = FolderBlobs.put_file
+    real = FolderBlobs.staged
 
-    def slow(self: FolderBlobs, source: Path) -> str:
+    def slow(self: FolderBlobs, source: Path) -> AbstractContextManager[Callable[[], str]]:
         source.write_bytes(source.read_bytes() + b"more")
         return real(self, source)
 
-    monkeypatch.setattr(FolderBlobs, "put_file", slow)
+    monkeypatch.setattr(FolderBlobs, "staged", slow)
     with pytest.raises(Conflict, match="was written to while it was published; try again"):
         publish(registry, adapter)
     with pytest.raises(NotFound):

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, insert, update
+from sqlalchemy import Connection, event, insert, update
 from tests.registry.shelf import Shelf
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Condition, Metric, Query, Registry, State, Version, open_registry, parse_condition
 from lorarack.registry.catalog import searching
-from lorarack.registry.catalog.tables import AdapterRow, MetricRow, TagRow, VersionRow
-from lorarack.registry.errors import NotFound, UsageError
+from lorarack.registry.catalog.finished import keep_finished
+from lorarack.registry.catalog.tables import ADAPTERS, METRICS, TAGS, VERSIONS
+from lorarack.registry.catalog.wording import keep_words
 from lorarack.registry.queries import parse_label
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,11 +46,11 @@ def _fill(registry: Registry) -> None:
     like = model.model_dump(include={"alpha", "rslora", "dtype", "parameters", "bytes", "created_by"})
     like |= {"files": [file.to_json() for file in model.files], "target_modules": list(model.target_modules)}
     with registry._database.writer.begin() as connection:
-        adapters = list(connection.scalars(AdapterRow.__table__.select().with_only_columns(AdapterRow.id)))
+        adapters = list(connection.scalars(ADAPTERS.select().with_only_columns(ADAPTERS.c.id)))
         for row in range(100, 100 + COUNT):
             state = chance.choice(["ready"] * 5 + ["archived", "quarantined"])
             connection.execute(
-                insert(VersionRow).values(
+                insert(VERSIONS).values(
                     id=row, number=row, adapter_id=chance.choice(adapters), digest=f"sha256:{row:064x}",
                     rank=chance.choice([4, 8, 16, 64]), state=state, description=chance.choice([None, "Größe of the BOX", "plain"]),
                     created_at=BEGIN + timedelta(hours=row), **like,
@@ -57,7 +58,7 @@ def _fill(registry: Registry) -> None:
             )  # fmt: skip
             for key, value in (("team", chance.choice("abc")), ("note", chance.choice(["50%_off", "x"]))):
                 if chance.random() < 0.8:
-                    connection.execute(insert(TagRow).values(version_id=row, key=key, value=value))
+                    connection.execute(insert(TAGS).values(version_id=row, key=key, value=value))
             for name, split, step in (
                 ("loss", "validation", None),
                 ("loss", "validation", 10),
@@ -66,7 +67,7 @@ def _fill(registry: Registry) -> None:
                 if chance.random() < 0.6:
                     number = chance.randrange(8) / 8
                     connection.execute(
-                        insert(MetricRow).values(
+                        insert(METRICS).values(
                             version_id=row,
                             name=name,
                             split=split,
@@ -75,7 +76,16 @@ def _fill(registry: Registry) -> None:
                             higher_is_better=name == "exact",
                         )
                     )
-        connection.execute(update(AdapterRow).values(next_number=1000))
+        connection.execute(update(ADAPTERS).values(next_number=1000))
+    versions = [version for name in registry.adapters() for version in registry.versions(name.name)]
+
+    def keep(connection: Connection) -> None:
+        """What publishing and describing would have kept for searching."""
+        for version in versions:
+            keep_finished(connection, version.engine_id, version.metrics)
+            keep_words(connection, version.engine_id)
+
+    registry._database.write(keep)
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +157,7 @@ QUERIES = st.builds(
     metrics=st.lists(CONDITIONS, max_size=2).map(tuple),
     tags=st.lists(st.sampled_from(["team", "team=a", "team=z", "note=50%_off"]), max_size=2).map(tuple),
     state=st.sampled_from([None, None, *State]),
-    text=st.sampled_from([None, None, None, "GRÖSSE", "größe", "%_O", "acme", "box"]),
+    text=st.sampled_from([None, None, None, "GRÖSSE", "größe", "%_O", "acme", "box", "e", "~"]),
     since=MOMENTS,
     until=MOMENTS,
     order=st.sampled_from(["newest", "oldest", "eval_loss", "test/exact", "never/measured"]),
@@ -155,16 +165,20 @@ QUERIES = st.builds(
 )
 
 
-@pytest.mark.parametrize("walk", [(200, 2000), (2, 5)], ids=["short of the walk", "beyond the walk"])
+WAYS = {"walking": (2000, 0), "walking far, then along one index": (5, 40), "walking far, then along all": (5, 0)}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(query=QUERIES)
 def test_it_finds_what_the_query_says(
-    walk: tuple[int, int], stocked: Registry, all_there: list[Version], query: Query
+    way: tuple[int, int], stocked: Registry, all_there: list[Version], query: Query
 ) -> None:
     """Page by page, as a look at every version would; whether a walk finds it or an index."""
     small = pytest.MonkeyPatch()
-    small.setattr(searching, "_FEW", walk[0])
-    small.setattr(searching, "_WALK", walk[1])
+    small.setattr(searching, "_NEAR", way[0])
+    small.setattr(searching, "_FAR", way[0])
+    small.setattr(searching, "_SMALL", way[1])
     try:
         meant = [version for version in all_there if fulfils(version, query)]
         assert all_pages(stocked, query) == in_order(meant, query.order)
@@ -200,55 +214,6 @@ def test_the_newest_number_of_a_label_counts(shelf: Shelf) -> None:
         assert bool(shelf.registry.search(Query(metrics=(parse_condition(text),))).versions) is there
 
 
-NO_CURSORS = (
-    "x", "oldest:3", "newest:x", "newest:" + "9" * 30, "eval_loss:up:0x1p+9999:3", "eval_loss:up:0x1.0p-1:3", "\udcff",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("cursor", NO_CURSORS)
-def test_a_cursor_of_something_else_is_refused(cursor: str, shelf: Shelf) -> None:
-    with pytest.raises(UsageError, match="is not a cursor of this search") as raised:
-        shelf.registry.search(Query(cursor=cursor))
-    assert raised.value.code == "bad_cursor"
-    with pytest.raises(UsageError):
-        shelf.registry.search(Query(cursor="eval_loss:up:0x1.0p+9999:3", order="eval_loss"))
-
-
-def test_unknown_names_are_no_empty_answers(shelf: Shelf) -> None:
-    shelf.put()
-    with pytest.raises(NotFound, match="Did you mean 'support'"):
-        shelf.registry.search(Query(adapter="suport"))
-    with pytest.raises(NotFound, match="no base model 'tini'"):
-        shelf.registry.search(Query(base="tini"))
-    for query in (Query(order="no metric"), Query(order="")):
-        with pytest.raises(UsageError):
-            shelf.registry.search(query)
-
-
-def test_a_base_goes_by_any_of_its_names(shelf: Shelf) -> None:
-    shelf.put()
-    base = shelf.registry.base("tiny")
-    for name in ("tiny", base.fingerprint, base.path):
-        assert len(shelf.registry.search(Query(base=name)).versions) == 1
-
-
-NO_CONDITIONS = (
-    "", "eval_loss", "eval_loss<", "<0.5", "eval_loss<x", "eval_loss<nan", "eval_loss!0.5", "a b<1", "Test/x<1",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("text", NO_CONDITIONS)
-def test_what_is_no_condition_is_refused(text: str) -> None:
-    with pytest.raises(UsageError):
-        parse_condition(text)
-
-
-def test_conditions_are_read_as_written() -> None:
-    assert parse_condition("eval_loss<0.5") == Condition(label="eval_loss", operator="<", value=0.5)
-    assert parse_condition(" test/exact >= 1e-3 ") == Condition(label="test/exact", operator=">=", value=0.001)
-    assert parse_condition("x<=-1").value == -1
-
-
 # Speed, as far as it shows without a clock
 
 INDEXED = {
@@ -262,26 +227,39 @@ INDEXED = {
     "state": Query(state=State.QUARANTINED),
     "time": Query(since=BEGIN, until=BEGIN + timedelta(hours=120)),
     "order": Query(order="eval_loss", tags=("team=a",)),
+    "order and more": Query(
+        order="eval_loss", rank_min=8, state=State.READY, metrics=(parse_condition("test/exact>0.5"),)
+    ),
+    "order and text": Query(order="eval_loss", text="größe"),
+    "text": Query(text="größe", tags=("team=a",)),
+    "short text": Query(text="ö"),
 }
 
 
+@pytest.mark.parametrize("small", [0, 1000], ids=["many", "few"])
 @pytest.mark.parametrize("query", INDEXED.values(), ids=INDEXED)
-def test_no_filter_reads_all_rows(query: Query, stocked: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_filter_reads_all_rows(query: Query, small: int, stocked: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite's own plan for each statement: what the walk leaves over is looked up in an index."""
-    monkeypatch.setattr(searching, "_FEW", 2)
-    monkeypatch.setattr(searching, "_WALK", 5)
-    asked: list[tuple[str, Any]] = []
+    for name, count in (("_NEAR", 5), ("_FAR", 5), ("_SMALL", small)):
+        monkeypatch.setattr(searching, name, count)
+    asked: list[str] = []
     engine = stocked._database.engine
 
-    def remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        asked.append((statement, parameters))
+    def remember(connection: Any, *_: Any) -> None:
+        """All that reaches SQLite, with the parameters in their places."""
+        connection.set_trace_callback(asked.append)
 
-    event.listen(engine, "before_cursor_execute", remember)
+    event.listen(engine, "checkout", remember)
     stocked.search(query)
-    event.remove(engine, "before_cursor_execute", remember)
-    selects = [(statement, parameters) for statement, parameters in asked if statement.startswith("SELECT")]
-    assert len(selects) > 5
+    event.remove(engine, "checkout", remember)
+    selects = [statement for statement in asked if statement.startswith("SELECT")]
+    assert len(selects) > 3
     with engine.connect() as connection:
-        for statement, parameters in selects:
-            plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
-            assert [line for line in plan if re.match(r"SCAN (versions|metrics|tags)", line)] == [], (statement, plan)
+        driver: Any = connection.connection.driver_connection
+        driver.set_trace_callback(None)
+        for statement in selects:
+            plan = [row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {statement}")]
+            assert [line for line in plan if re.match(r"SCAN (versions|finished|metrics|tags|texts)\b", line)] == [], (
+                statement,
+                plan,
+            )

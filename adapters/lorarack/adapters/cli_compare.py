@@ -60,7 +60,7 @@ def compare(
         raise UsageError("--serve is for a server that is started here; with --url leave it out.")
     rows = load_rows(data)
     chosen = find_score(score) if score else fitting_score(row.completion for row in rows)
-    with open_registry(registry) as opened, ExitStack() as stack:
+    with open_registry(registry, create=False) as opened, ExitStack() as stack:
         versions, base = contenders(opened, references)
         asked = subjects(versions, base if base_too else None)
         address = url or _started(stack, base.name, opened.home, serve_flags)

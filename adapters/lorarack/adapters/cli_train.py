@@ -65,7 +65,7 @@ def train(
     from lorarack.adapters.training.progress import ConsoleProgress
     from lorarack.adapters.training.run import train as run
 
-    with open_registry(registry) as opened, ConsoleProgress(talk) as progress:
+    with open_registry(registry, create=False) as opened, ConsoleProgress(talk) as progress:
         published = run(recipe, opened, progress, reuse=reuse)
     for done in published:
         for text in done.notes:

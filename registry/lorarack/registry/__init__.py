@@ -4,45 +4,51 @@
 >>> registry = open_registry("my-registry")
 >>> [adapter.name for adapter in registry.adapters()]
 []
+
+Each name is imported when it is asked for first: a command needs few of them.
 """
 
-from lorarack.registry.collection import Collection, Fate, Retention
-from lorarack.registry.errors import LorarackError
-from lorarack.registry.queries import (
-    Best,
-    Change,
-    Condition,
-    Diff,
-    Lineage,
-    Link,
-    MetricChange,
-    ModuleChange,
-    Page,
-    Query,
-    Rule,
-    parse_condition,
-)
-from lorarack.registry.reference import Reference, parse_reference
-from lorarack.registry.registry import Registry, open_registry
-from lorarack.registry.replay import replay_aliases
-from lorarack.registry.settings import home_folder
-from lorarack.registry.snapshot import Snapshot
-from lorarack.registry.values import (
-    Adapter,
-    Alias,
-    Base,
-    BaseId,
-    Dataset,
-    Event,
-    Metric,
-    Parent,
-    Provenance,
-    Published,
-    State,
-    StoredFile,
-    Version,
-)
-from lorarack.registry.view import AdapterView
+import importlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from lorarack.registry.collection import Collection, Fate, Retention
+    from lorarack.registry.errors import LorarackError
+    from lorarack.registry.queries import (
+        Best,
+        Change,
+        Condition,
+        Diff,
+        Lineage,
+        Link,
+        MetricChange,
+        ModuleChange,
+        Page,
+        Query,
+        Rule,
+        parse_condition,
+    )
+    from lorarack.registry.reference import Reference, parse_reference
+    from lorarack.registry.registry import Registry, open_registry
+    from lorarack.registry.replay import replay_aliases
+    from lorarack.registry.settings import home_folder
+    from lorarack.registry.snapshot import Snapshot
+    from lorarack.registry.values import (
+        Adapter,
+        Alias,
+        Base,
+        BaseId,
+        Dataset,
+        Event,
+        Metric,
+        Parent,
+        Provenance,
+        Published,
+        State,
+        StoredFile,
+        Version,
+    )
+    from lorarack.registry.view import AdapterView
 
 __all__ = [
     "Adapter",
@@ -83,3 +89,28 @@ __all__ = [
     "parse_reference",
     "replay_aliases",
 ]
+
+_MODULES = {
+    "collection": "Collection Fate Retention",
+    "errors": "LorarackError",
+    "queries": "Best Change Condition Diff Lineage Link MetricChange ModuleChange Page Query Rule parse_condition",
+    "reference": "Reference parse_reference",
+    "registry": "Registry open_registry",
+    "replay": "replay_aliases",
+    "settings": "home_folder",
+    "snapshot": "Snapshot",
+    "values": "Adapter Alias Base BaseId Dataset Event Metric Parent Provenance Published State StoredFile Version",
+    "view": "AdapterView",
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

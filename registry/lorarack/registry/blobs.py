@@ -1,6 +1,5 @@
 """Content-addressed files in a local folder: ``blobs/sha256/ab/abcdef…``, each written once, whole or not at all."""
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -14,7 +13,8 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TypeAlias
 
-from lorarack.registry.errors import Damaged, StoreError, UsageError
+from lorarack.registry.disk import disk_errors, sync_folder
+from lorarack.registry.errors import Damaged, UsageError
 
 _COPY_BYTES = 2**20
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
@@ -36,8 +36,19 @@ class FolderBlobs:
         Raises:
             StoreError: the disk is full, read-only or failing; nothing is left behind.
         """
+        with self.staged(source) as keep:
+            return keep()
+
+    @contextmanager
+    def staged(self, source: Path) -> Iterator[Callable[[], str]]:
+        """A synced copy of ``source`` that becomes a blob when the function is called, which gives its digest; else it goes.
+
+        Raises like ``put_file``.
+        """
         with disk_errors(), source.open("rb", buffering=0) as reader:
-            return self._put(lambda write: _pump(reader, write))
+            writing = self._written(lambda write: _pump(reader, write))
+            with writing as keep:
+                yield keep
 
     def put_bytes(self, data: bytes) -> str:
         """Store ``data``; returns its digest. Raises like ``put_file``."""
@@ -137,23 +148,26 @@ class FolderBlobs:
         return self._root / name[:2] / name
 
     def _put(self, fill: Callable[[Callable[[Bytes], object]], object]) -> str:
-        with disk_errors():
-            self._root.mkdir(parents=True, exist_ok=True)
-            handle, temporary = self._begin()
-            try:
-                with os.fdopen(handle, "wb") as writer:  # open, and so locked, until the file has its name
-                    digest = hashlib.sha256()
+        with disk_errors(), self._written(fill) as keep:
+            return keep()
 
-                    def write(chunk: Bytes) -> None:
-                        digest.update(chunk)
-                        writer.write(chunk)
+    @contextmanager
+    def _written(self, fill: Callable[[Callable[[Bytes], object]], object]) -> Iterator[Callable[[], str]]:
+        self._root.mkdir(parents=True, exist_ok=True)
+        handle, temporary = self._begin()
+        try:
+            with os.fdopen(handle, "wb", buffering=0) as writer:  # open, and so locked, until the file has its name
+                digest = hashlib.sha256()
 
-                    fill(write)
-                    writer.flush()
-                    os.fsync(writer.fileno())
-                    return self._settle(temporary, digest.hexdigest())
-            finally:
-                temporary.unlink(missing_ok=True)
+                def write(chunk: Bytes) -> None:
+                    digest.update(chunk)
+                    _write_all(writer, chunk)
+
+                fill(write)
+                os.fsync(writer.fileno())
+                yield lambda: self._settle(temporary, digest.hexdigest())
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _touch(self, digest: str, data: bytes) -> bool:
         """Refresh the blob's time, as putting it again would; whether it is there with these bytes."""
@@ -237,37 +251,16 @@ def _kept_if_whole(target: Path) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Translate what a disk can say into ``StoreError`` with one sentence."""
-    try:
-        yield
-    except OSError as error:
-        where = f" at {error.filename!r}" if error.filename else ""
-        sentences = {
-            errno.ENOSPC: f"There is no space left on the disk{where}; free some and try again.",
-            errno.EDQUOT: f"The disk quota is used up{where}; free some space and try again.",
-            errno.EROFS: f"The disk is read-only{where}; give a folder that can be written.",
-            errno.EACCES: f"The folder may not be written or read{where}; change its permissions or give another.",
-            errno.EPERM: f"The operation is not permitted{where}; change the permissions or give another folder.",
-        }
-        raise StoreError(
-            sentences.get(error.errno or 0, f"The disk failed{where}: {error.strerror or error}.")
-        ) from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def remove_tree(folder: Path) -> None:
     """Remove a temporary folder of ours; one that is gone already is fine."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_all(writer: FileIO, chunk: Bytes) -> None:
+    """Write all of ``chunk``: unbuffered, a write may take a part of it."""
+    left = memoryview(chunk)
+    while left:
+        left = left[writer.write(left) or 0 :]
 
 
 def _pump(reader: BufferedReader | FileIO, write: Callable[[Bytes], object]) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.artifact.peft_config import config_for_base
-from lorarack.registry.blobs import FolderBlobs, disk_errors, remove_tree, sync_folder
+from lorarack.registry.blobs import FolderBlobs, remove_tree
+from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import Conflict
 from lorarack.registry.values import Base, Version
 

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from lorarack.registry.blobs import disk_errors, sync_folder
+from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import InvalidArtifact, NotFound, UsageError
 from lorarack.registry.reference import check_adapter_name, check_alias_name
 from lorarack.registry.values import Metric, Provenance, State, StoredFile, Value

@@ -1,17 +1,23 @@
 """From a checked artifact to stored files and a digest."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
-from lorarack.registry.artifact.validate import Artifact, read_artifact
-from lorarack.registry.blobs import FolderBlobs, disk_errors
-from lorarack.registry.catalog.writing import NewVersion
-from lorarack.registry.errors import Conflict
+from lorarack.registry.artifact.validate import Artifact, look_at
+from lorarack.registry.blobs import FolderBlobs
+from lorarack.registry.catalog.inserting import NewVersion
+from lorarack.registry.disk import disk_errors
+from lorarack.registry.errors import Conflict, InvalidArtifact
 from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
+
+#: Fewer bytes are looked at in less time than a thread takes to begin on a busy machine.
+_WORTH_A_THREAD = 2 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +49,32 @@ def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlo
     A crash after this leaves only files that nothing refers to.
 
     Raises:
-        NotFound, InvalidArtifact: as ``read_artifact``.
+        NotFound, InvalidArtifact: as ``read_artifact``; nothing is stored then.
         Conflict: the folder was written to meanwhile.
         StoreError: the disk.
     """
     weights = folder / WEIGHTS
     before = _stamp(weights)
     with disk_errors():
-        artifact = read_artifact(folder, base)
-    files = [
-        StoredFile(name=CONFIG, digest=blobs.put_bytes(artifact.config), bytes=len(artifact.config)),
-        StoredFile(name=WEIGHTS, digest=blobs.put_file(weights), bytes=artifact.weights_bytes),
-    ]
+        artifact, check_numbers = look_at(folder, base)
+    beside = artifact.weights_bytes >= _WORTH_A_THREAD
+    with (
+        _running_beside(check_numbers) if beside else nullcontext(check_numbers) as checked,
+        blobs.staged(weights) as keep,
+    ):
+        try:
+            checked()
+        except InvalidArtifact:
+            _refuse_changed(weights, before)  # what was looked at was then neither the old file nor the new
+            raise
+        files = [
+            StoredFile(name=CONFIG, digest=blobs.put_bytes(artifact.config), bytes=len(artifact.config)),
+            StoredFile(name=WEIGHTS, digest=keep(), bytes=artifact.weights_bytes),
+        ]
     if artifact.chat_template is not None:
         template = artifact.chat_template
         files.append(StoredFile(name=CHAT_TEMPLATE, digest=blobs.put_bytes(template), bytes=len(template)))
-    if _stamp(weights) != before:
-        raise Conflict(
-            f"{str(weights)!r} was written to while it was published; try again when it rests.", code="changed"
-        )
+    _refuse_changed(weights, before)
     new = NewVersion(
         adapter=adapter,
         base=base.name,
@@ -83,9 +96,27 @@ def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlo
     return new, artifact
 
 
+def _refuse_changed(weights: Path, before: tuple[int, int] | None) -> None:
+    if _stamp(weights) != before:
+        raise Conflict(
+            f"{str(weights)!r} was written to while it was published; try again when it rests.", code="changed"
+        )
+
+
 def _stamp(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except OSError:
         return None  # read_artifact says what is missing
     return found.st_size, found.st_mtime_ns
+
+
+@contextmanager
+def _running_beside(work: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """``work`` runs in a thread of its own; the function waits for it and raises what it raised. Nobody leaves before its end.
+
+    Looking at numbers, hashing and copying all let other threads run.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(work)
+        yield running.result

@@ -1,13 +1,16 @@
 """What can be asked of a registry and what it answers: frozen values, like those that they are about."""
 
 import re
-from datetime import datetime
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import AfterValidator, Field, JsonValue, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from lorarack.registry.errors import UsageError
 from lorarack.registry.values import LOSS_LABELS, Metric, State, Value, Version
+
+#: A point in time; one without a zone is in UTC.
+Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
 
 Operator = Literal["<", "<=", ">", ">=", "="]
 
@@ -15,7 +18,19 @@ _CONDITION = re.compile(r"\s*([A-Za-z][A-Za-z0-9_./-]{0,96}?)\s*(<=|>=|<|>|=)\s*
 _LABEL = re.compile(r"([a-z][a-z0-9_-]{0,31})/([A-Za-z][A-Za-z0-9_./-]{0,63})", re.ASCII)
 
 
-class Condition(Value):
+class Asked(Value):
+    """Part of a question; one that cannot be asked raises ``UsageError``, like everything else that is wrong in a call."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _in_one_sentence(cls, data: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return build(data)
+        except ValidationError as error:
+            raise UsageError(_sentence(cls.__name__, error), code="bad_query") from error
+
+
+class Condition(Asked):
     """The finished version's newest metric of that label must be so."""
 
     label: str
@@ -23,7 +38,7 @@ class Condition(Value):
     value: float = Field(allow_inf_nan=False)
 
 
-class Query(Value):
+class Query(Asked):
     """Which versions to find; every part that is given must hold."""
 
     base: str | None = Field(default=None, description="a base's name, Hub id, folder or fingerprint")
@@ -36,8 +51,8 @@ class Query(Value):
     text: str | None = Field(
         default=None, description="in the name, the description or a tag's value; case is no matter"
     )
-    since: datetime | None = Field(default=None, description="published then or later")
-    until: datetime | None = Field(default=None, description="published before that")
+    since: Moment | None = Field(default=None, description="published then or later; in UTC unless it says otherwise")
+    until: Moment | None = Field(default=None, description="published before that")
     order: str = Field(
         default="newest", description="newest, oldest, or a metric's label: best first, versions with it only"
     )
@@ -64,7 +79,7 @@ class Best(Value):
     datasets: int
 
 
-class Rule(Value):
+class Rule(Asked):
     """A gate: the metric must be better than the present version's by ``min_gain`` or more (0: not worse)."""
 
     label: str
@@ -162,7 +177,7 @@ def parse_condition(text: str) -> Condition:
         condition = (
             Condition.model_validate({"label": found[1], "operator": found[2], "value": found[3]}) if found else None
         )
-    except ValueError:
+    except UsageError:
         condition = None
     if condition is None:
         raise UsageError(
@@ -171,3 +186,12 @@ def parse_condition(text: str) -> Condition:
         )
     parse_label(condition.label)
     return condition
+
+
+def _sentence(what: str, error: ValidationError) -> str:
+    found = [
+        f"{'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+    return f"This {what} cannot be asked; mend {'; '.join(found[:3])}{more}."

@@ -3,16 +3,18 @@
 from pathlib import Path
 from typing import Self
 
-from lorarack.registry.errors import UsageError
+from lorarack.registry.disk import disk_errors
+from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.operations.collecting import CollectingOperations
 from lorarack.registry.operations.diffing import DiffOperations
 from lorarack.registry.operations.following import FollowingOperations
 from lorarack.registry.operations.keeping import KeepingOperations
 from lorarack.registry.operations.lineage import LineageOperations
+from lorarack.registry.operations.parts import CATALOG
 from lorarack.registry.operations.portability import PortabilityOperations
 from lorarack.registry.operations.promoting import PromotionOperations
 from lorarack.registry.operations.searching import SearchOperations
-from lorarack.registry.settings import default_registry
+from lorarack.registry.settings import default_registry, home_folder
 
 
 class Registry(
@@ -38,13 +40,34 @@ class Registry(
         self._database.close()
 
 
-def open_registry(where: str | Path | None = None) -> Registry:
+def open_registry(where: str | Path | None = None, *, create: bool = True) -> Registry:
     """Open the registry in folder ``where`` (default: ``LORARACK_REGISTRY``, else the home folder), made when it is new.
+
+    Args:
+        where: the folder.
+        create: make a new registry there if there is none; one in the home folder is made in any case.
 
     Raises:
         UsageError: a URL, which this version cannot open. StoreError: the folder cannot be used.
+        NotFound: no registry is there, and none is to be made.
     """
     place = str(where or default_registry())
     if "://" in place:
         raise UsageError(f"{place!r} is a URL; this version of lorarack opens folders only.", code="bad_registry")
-    return Registry(Path(place).expanduser().absolute())
+    folder = Path(place).expanduser().absolute()
+    if not create and folder != home_folder():
+        _check_there(folder)
+    return Registry(folder)
+
+
+def _check_there(folder: Path) -> None:
+    """So that a mistyped name is found out, and not a new registry without anything in it."""
+    with disk_errors():
+        try:
+            (folder / CATALOG).stat()  # `exists` would say no to a file in the folder's place as well
+        except FileNotFoundError as error:
+            raise NotFound(
+                f"There is no registry in {str(folder)!r}; give the folder of one, or begin one there with "
+                "'lorarack base add FOLDER-OR-ID --registry FOLDER'.",
+                code="no_registry",
+            ) from error

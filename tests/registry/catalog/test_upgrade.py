@@ -2,16 +2,18 @@
 
 ``schema_NNNN.sql`` is the dump of a registry that the release with that schema filled: two bases; ``support`` with versions 1
 and 2, two tags, metrics, a curve point, provenance and four moves of aliases, the last one under a clock set back by an hour;
-version 3 of it and version 2 of ``acme/orders`` were published and deleted.
+version 3 of it and version 2 of ``acme/orders`` were published and deleted. From 0002 on it is the registry of the release
+before, upgraded, to which more has been said: metrics of version 2 that supersede each other, texts of ``acme/orders@1``.
 """
 
 import sqlite3
 from pathlib import Path
 
 import pytest
+from tests.registry.search_tables import check_search_tables
 from tests.tiny import tiny_adapter, tiny_base
 
-from lorarack.registry import Registry, State, open_registry
+from lorarack.registry import Query, Registry, State, open_registry
 from lorarack.registry.catalog.database import SCHEMA
 
 DUMPS = sorted(Path(__file__).parent.glob("schema_*.sql"))
@@ -50,6 +52,18 @@ def test_versions_tags_metrics_and_provenance_are_there(old: Path) -> None:
         assert [file.name for file in first.files] == ["adapter_config.json", "adapter_model.safetensors"]
         assert (second.number, second.rank, second.tags, second.provenance) == (2, 16, {"team": "red"}, None)
         assert [base.path for base in registry.bases()] == ["/home/ann/base", "/home/ann/other"]
+
+
+def test_what_was_there_is_found(old: Path) -> None:
+    """By the number that counts, and by every text."""
+    with open_registry(old) as registry:
+        check_search_tables(registry)
+        by_loss = [version.reference for version in registry.search(Query(order="eval_loss")).versions]
+        newest = registry.resolve("support@2").metric("loss", "validation")
+        assert newest is not None
+        assert by_loss == (["support@2", "support@1"] if newest.value < 0.5 else ["support@1", "support@2"])
+        for text in ("ÜNÏ", "Support", "FIRST"):
+            assert "support@1" in [version.reference for version in registry.search(Query(text=text)).versions]
 
 
 def test_aliases_and_their_history_are_there_in_the_order_of_the_moves(old: Path) -> None:

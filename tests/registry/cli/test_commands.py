@@ -8,7 +8,7 @@ import pytest
 from tests.command_line import Answer, lorarack
 from tests.tiny import change_config, tiny_adapter, tiny_base
 
-from lorarack.registry import Metric, Registry
+from lorarack.registry import Metric, Registry, open_registry
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_base_list(home: Path, base_folder: Path) -> None:
 
 def test_an_empty_registry_says_what_to_do_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LORARACK_REGISTRY", str(tmp_path))
+    open_registry(tmp_path).close()
     assert "lorarack publish" in one_line(lorarack("list"))
     assert "lorarack base add" in one_line(lorarack("base", "list"))
     assert "No aliases yet" in one_line(lorarack("alias", "list"))

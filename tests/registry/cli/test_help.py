@@ -12,7 +12,7 @@ import typer
 from tests.command_line import lorarack
 from typer.main import get_command
 
-from lorarack.registry.cli.main import build_app
+from lorarack.registry.cli.app import build_app
 
 
 def commands(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

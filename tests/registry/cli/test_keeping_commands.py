@@ -7,7 +7,7 @@ import pytest
 from tests.command_line import lorarack
 from tests.tiny import tiny_adapter
 
-from lorarack.registry import Registry
+from lorarack.registry import Registry, open_registry
 
 
 @pytest.fixture
@@ -69,6 +69,7 @@ def test_verify(home: Path) -> None:
 
 def test_verify_of_an_empty_registry(tmp_path: Path) -> None:
     where = ["--registry", tmp_path / "new"]
+    open_registry(tmp_path / "new").close()
     assert lorarack("verify", "--all", *where).out == "There are no versions yet.\n"
     assert lorarack("verify", "--all", "--json", *where).json() == []
 

@@ -1,7 +1,7 @@
 """Whether an adapter is whole, fits its base and can be served as trained. Every problem at once, each with its remedy."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,16 @@ def read_artifact(path: Path, base: Base) -> Artifact:
         NotFound: no such folder.
         InvalidArtifact: it cannot be kept or served whole; lists every problem.
     """
+    artifact, check_numbers = look_at(path, base)
+    check_numbers()
+    return artifact
+
+
+def look_at(path: Path, base: Base) -> tuple[Artifact, Callable[[], None]]:
+    """Everything of ``read_artifact`` but the look at all numbers, which takes longest; and that look, which may run elsewhere.
+
+    Both raise like ``read_artifact``; where something else is wrong, the numbers are looked at at once.
+    """
     folder = look_into(path)
     raw_config = folder.read(CONFIG) or b""
     config, data, problems = parse_config(raw_config)
@@ -57,17 +67,17 @@ def read_artifact(path: Path, base: Base) -> Artifact:
         problems.extend(_pair_problems(pairs, base.modules, base.name))
         if config is not None:
             problems.extend(_config_problems(config, pairs))
-        problems.extend(_number_problems(path / WEIGHTS, tensors))
     elif not problems:
         problems.append(f"{WEIGHTS} holds no tensors")
-    problems.extend(tokenizer_problems(folder, base))
-    if problems or config is None:
-        raise InvalidArtifact(problems, subject=f"The folder {str(path)!r}")
+    of_tokens = tokenizer_problems(folder, base)
+    if problems or of_tokens or config is None:
+        problems.extend(_number_problems(path / WEIGHTS, tensors))
+        raise InvalidArtifact([*problems, *of_tokens], subject=f"The folder {str(path)!r}")
     try:
         canonical = canonical_config(data)
     except RecursionError as error:
         raise InvalidArtifact([f"{CONFIG} is nested too deeply"], subject=f"The folder {str(path)!r}") from error
-    return Artifact(
+    artifact = Artifact(
         weights=path / WEIGHTS,
         weights_bytes=folder.weights_bytes,
         config=canonical,
@@ -81,6 +91,13 @@ def read_artifact(path: Path, base: Base) -> Artifact:
         curves=read_curves(folder),
         notes=_notes(folder),
     )
+
+    def check_numbers() -> None:
+        found = _number_problems(path / WEIGHTS, tensors)
+        if found:
+            raise InvalidArtifact(found, subject=f"The folder {str(path)!r}")
+
+    return artifact, check_numbers
 
 
 def _header(path: Path) -> tuple[Tensor, ...]:

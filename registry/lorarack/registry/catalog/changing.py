@@ -2,25 +2,31 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import cache
+from typing import Any
 
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.holding import holds
+from lorarack.registry.catalog.inserting import set_version
+from lorarack.registry.catalog.mapping import alias_value
 from lorarack.registry.catalog.recording import find_version, move_alias, now, record
+from lorarack.registry.catalog.rows import put
 from lorarack.registry.catalog.tables import (
-    AdapterRow,
-    AliasRow,
-    EventRow,
-    LeaseRow,
-    MetricRow,
-    ParentRow,
-    TagRow,
-    VersionRow,
+    ADAPTERS,
+    ALIASES,
+    EVENTS,
+    FINISHED,
+    LEASES,
+    METRICS,
+    PARENTS,
+    TAGS,
+    TEXTS,
+    VERSIONS,
 )
 from lorarack.registry.errors import Conflict, NotFound
-from lorarack.registry.values import State
+from lorarack.registry.values import Alias, State
 
 
 class CatalogChanger:
@@ -40,34 +46,35 @@ class CatalogChanger:
         *,
         forced: bool = False,
         rollback: bool = False,
-    ) -> None:
+    ) -> Alias:
         """Point an alias at a version and keep the move; where it points there already, a new reason is kept.
 
-        ``expect=0``: there must be no such alias yet.
+        Returns the alias as it is then. ``expect=0``: there must be no such alias yet.
 
         Raises:
             NotFound: no such version.
             Conflict: the version is not ready, or the alias does not name ``expect`` now.
         """
 
-        def work(session: Session) -> None:
-            owner, row = find_version(session, adapter, number)
+        def work(connection: Connection) -> Alias:
+            owner, row = find_version(connection, adapter, number)
             if row.state != State.READY:
                 raise Conflict(
                     f"{adapter}@{number} is {row.state}; an alias can only name a ready version.", code="not_ready"
                 )
-            now_at = session.get(AliasRow, (owner.id, alias))
-            current = session.get(VersionRow, now_at.version_id) if now_at else None
-            there = current.number if current else None
+            now_at = connection.execute(_pointing(), {"adapter_id": owner.id, "name": alias}).first()
+            there: int | None = now_at.there if now_at else None
             if expect is not None and there != (expect or None):
                 stands = f"names version {there}" if there else "does not exist"
                 wanted = f", not version {expect}" if expect else " already"
                 raise Conflict(f"{adapter}@{alias} {stands}{wanted}; look again and decide.", code="stale_expect")
-            why = session.get_one(EventRow, now_at.event_id).detail["reason"] if now_at else None
-            if there != number or reason not in (None, why):  # pointing there again for another reason confirms it
-                move_alias(session, self._actor, owner, alias, row, there, reason, forced=forced, rollback=rollback)
+            if now_at and there == number and reason in (None, now_at.detail["reason"]):
+                return alias_value(now_at)  # pointing there again for another reason would confirm it
+            return move_alias(
+                connection, self._actor, owner, alias, row, there, reason, forced=forced, rollback=rollback
+            )
 
-        self._database.write(work)
+        return self._database.write(work)
 
     def set_state(self, adapter: str, number: int, state: State, reason: str | None) -> None:
         """Archive, quarantine or restore a version.
@@ -76,17 +83,17 @@ class CatalogChanger:
             NotFound: no such version. Conflict: an alias names what would be archived.
         """
 
-        def work(session: Session) -> None:
-            owner, row = find_version(session, adapter, number)
+        def work(connection: Connection) -> None:
+            owner, row = find_version(connection, adapter, number)
             if row.state == state:
                 return
-            held = [hold for hold in holds(session, owner, row, now()) if hold.kind == "alias"]
+            held = [hold for hold in holds(connection, owner, row, now()) if hold.kind == "alias"]
             # Quarantine is for what must not be used any more, whoever names it: it asks nobody. A lease forbids neither:
             # a server sees the new state, drops the version and ends its lease.
             if state is State.ARCHIVED and held:
                 raise Conflict(f"{adapter}@{number} is {held[0].sentence}.", code="in_use")
-            row.state, row.state_reason = state.value, reason
-            record(session, self._actor, str(state.value), adapter, number, reason=reason)
+            set_version(connection, row.id, state=state.value, state_reason=reason)
+            record(connection, self._actor, str(state.value), adapter, number, reason=reason)
 
         self._database.write(work)
 
@@ -96,18 +103,18 @@ class CatalogChanger:
         Raises:
             NotFound: no such version. Conflict: something holds it; the sentence says what.
         """
-        self._database.write(lambda session: self._delete(session, adapter, number))
+        self._database.write(lambda connection: self._delete(connection, adapter, number))
 
     def prune(self, candidates: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
         """Forget those of ``candidates`` that are archived and that nothing holds, in one transaction; which they were."""
 
-        def work(session: Session) -> list[tuple[str, int]]:
+        def work(connection: Connection) -> list[tuple[str, int]]:
             gone = []
             for adapter, number in candidates:
                 try:
-                    _, row = find_version(session, adapter, number)
+                    _, row = find_version(connection, adapter, number)
                     if row.state == State.ARCHIVED:
-                        self._delete(session, adapter, number)
+                        self._delete(connection, adapter, number)
                         gone.append((adapter, number))
                 except (Conflict, NotFound):  # held or gone since the plan was made
                     continue
@@ -122,35 +129,37 @@ class CatalogChanger:
             NotFound: none of them is there.
         """
 
-        def work(session: Session) -> None:
+        def work(connection: Connection) -> None:
             moment = now()
-            session.execute(delete(LeaseRow).where(LeaseRow.until < moment))
-            ids = [row for name, number in versions if (row := _id(session, name, number)) is not None]
+            connection.execute(delete(LEASES).where(LEASES.c.until < moment))
+            ids = [row for name, number in versions if (row := _id(connection, name, number)) is not None]
             if not ids:
                 raise NotFound("None of the versions to be held is there any more.", code="unknown_reference")
             for version_id in ids:
-                session.merge(LeaseRow(version_id=version_id, holder=holder, until=moment + timedelta(seconds=seconds)))
+                until = moment + timedelta(seconds=seconds)
+                put(connection, LEASES, {"version_id": version_id, "holder": holder, "until": until})
 
         self._database.write(work)
 
     def release(self, holder: str, version: tuple[str, int] | None) -> None:
         """End all leases of ``holder``, or that on one version."""
 
-        def work(session: Session) -> None:
-            query = delete(LeaseRow).where(LeaseRow.holder == holder)
-            session.execute(query if version is None else query.where(LeaseRow.version_id == _id(session, *version)))
+        def work(connection: Connection) -> None:
+            query = delete(LEASES).where(LEASES.c.holder == holder)
+            connection.execute(
+                query if version is None else query.where(LEASES.c.version_id == _id(connection, *version))
+            )
 
         self._database.write(work)
 
     def set_retention(self, adapter: str, keep_last: int | None, keep_days: int | None) -> None:
         """Set the adapter's retention rule; None: no rule of that kind. Raises ``NotFound``."""
 
-        def work(session: Session) -> None:
-            row = session.scalar(select(AdapterRow).where(AdapterRow.name == adapter))
-            if row is None:
+        def work(connection: Connection) -> None:
+            rule = update(ADAPTERS).where(ADAPTERS.c.name == adapter).values(keep_last=keep_last, keep_days=keep_days)
+            if connection.execute(rule).rowcount == 0:
                 raise NotFound(f"There is no adapter {adapter!r}.", code="unknown_reference")
-            row.keep_last, row.keep_days = keep_last, keep_days
-            record(session, self._actor, "retention_set", adapter, keep_last=keep_last, keep_days=keep_days)
+            record(connection, self._actor, "retention_set", adapter, keep_last=keep_last, keep_days=keep_days)
 
         self._database.write(work)
 
@@ -161,30 +170,37 @@ class CatalogChanger:
     def record_collection(self, versions: int, blobs: int, leftovers: int, freed: int) -> None:
         """Keep in the log what ``gc`` has removed."""
 
-        def work(session: Session) -> None:
+        def work(connection: Connection) -> None:
             record(
-                session, self._actor, "collected",
+                connection, self._actor, "collected",
                 versions=versions, blobs=blobs, leftovers=leftovers, freed=freed,
             )  # fmt: skip
 
         self._database.write(work)
 
-    def _delete(self, session: Session, adapter: str, number: int) -> None:
-        owner, row = find_version(session, adapter, number)
-        held = holds(session, owner, row, now())
+    def _delete(self, connection: Connection, adapter: str, number: int) -> None:
+        owner, row = find_version(connection, adapter, number)
+        held = holds(connection, owner, row, now())
         if held:
             reasons = "; it is also ".join(hold.sentence for hold in held)
             raise Conflict(f"{adapter}@{number} is {reasons}.", code="in_use")
         for table, column in (
-            (MetricRow, MetricRow.version_id), (TagRow, TagRow.version_id), (LeaseRow, LeaseRow.version_id),
-            (ParentRow, ParentRow.child_id),
+            (METRICS, METRICS.c.version_id), (TAGS, TAGS.c.version_id), (LEASES, LEASES.c.version_id),
+            (PARENTS, PARENTS.c.child_id), (FINISHED, FINISHED.c.version_id), (TEXTS, TEXTS.c.version_id),
         ):  # fmt: skip
-            session.execute(delete(table).where(column == row.id))
-        digest = row.digest
-        session.delete(row)
-        record(session, self._actor, "deleted", adapter, number, digest=digest)
+            connection.execute(delete(table).where(column == row.id))
+        connection.execute(delete(VERSIONS).where(VERSIONS.c.id == row.id))
+        record(connection, self._actor, "deleted", adapter, number, digest=row.digest)
 
 
-def _id(session: Session, adapter: str, number: int) -> int | None:
-    query = select(VersionRow.id).join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-    return session.scalar(query.where(AdapterRow.name == adapter, VersionRow.number == number))
+def _id(connection: Connection, adapter: str, number: int) -> int | None:
+    query = select(VERSIONS.c.id).join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
+    return connection.scalar(query.where(ADAPTERS.c.name == adapter, VERSIONS.c.number == number))
+
+
+@cache
+def _pointing() -> Select[Any]:
+    query = select(EVENTS, VERSIONS.c.number.label("there"))
+    query = query.join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
+    query = query.join(EVENTS, EVENTS.c.id == ALIASES.c.event_id)
+    return query.where(ALIASES.c.adapter_id == bindparam("adapter_id"), ALIASES.c.name == bindparam("name"))

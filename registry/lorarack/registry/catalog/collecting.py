@@ -5,14 +5,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select, type_coerce
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, func, select, type_coerce
 from sqlalchemy.types import String
 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.holding import holds
 from lorarack.registry.catalog.recording import now
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, LeaseRow, ParentRow, VersionRow
+from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow
+from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
 from lorarack.registry.collection import Fate, Retention
 from lorarack.registry.values import State
 
@@ -41,14 +41,16 @@ class CatalogCollector:
 
     def plan(self) -> tuple[Fate, ...]:
         """What becomes of each version, newest first: where a child goes its parent may follow."""
-        with self._database.reading() as session:
-            held = _maybe_held(session)
-            columns = select(VersionRow.id, AdapterRow.name, VersionRow.number, VersionRow.state)
-            query = columns.join(AdapterRow, AdapterRow.id == VersionRow.adapter_id).order_by(VersionRow.id.desc())
+        with self._database.reading() as connection:
+            held = _maybe_held(connection)
+            columns = select(VERSIONS.c.id, ADAPTERS.c.name, VERSIONS.c.number, VERSIONS.c.state)
+            query = columns.join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id).order_by(
+                VERSIONS.c.id.desc()
+            )
             fates: list[Fate] = []
             gone: set[int] = set()
-            for version_id, name, number, state in session.execute(query).all():
-                why = _STAYS.get(State(state)) or (_held(session, version_id, gone) if version_id in held else None)
+            for version_id, name, number, state in connection.execute(query).all():
+                why = _STAYS.get(State(state)) or (_held(connection, version_id, gone) if version_id in held else None)
                 if why is None:
                     gone.add(version_id)
                 fates.append(
@@ -63,40 +65,41 @@ class CatalogCollector:
 
     def retention(self, adapter: str) -> Retention | None:
         """The adapter's retention rule; None: no such adapter."""
-        query = select(AdapterRow.keep_last, AdapterRow.keep_days).where(AdapterRow.name == adapter)
-        with self._database.reading() as session:
-            row = session.execute(query).first()
+        query = select(ADAPTERS.c.keep_last, ADAPTERS.c.keep_days).where(ADAPTERS.c.name == adapter)
+        with self._database.reading() as connection:
+            row = connection.execute(query).first()
         return Retention(keep_last=row[0], keep_days=row[1]) if row else None
 
     def references(self, without: Names = ()) -> References:
         """What all versions ``without`` some refer to."""
         left_out = set(without)
-        query: Any = select(VersionRow.id, AdapterRow.name, VersionRow.number, type_coerce(VersionRow.files, String))
-        query = query.join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-        with self._database.reading() as session:
-            newest = session.scalar(select(func.max(VersionRow.id))) or 0
+        query: Any = select(VERSIONS.c.id, ADAPTERS.c.name, VERSIONS.c.number, type_coerce(VERSIONS.c.files, String))
+        query = query.join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
+        with self._database.reading() as connection:
+            newest = connection.scalar(select(func.max(VERSIONS.c.id))) or 0
             found: set[str] = set()
-            for _, name, number, files in session.execute(query):
+            for _, name, number, files in connection.execute(query):
                 if (name, number) not in left_out:
                     found.update(file["digest"] for file in json.loads(files))
         return References(frozenset(found), newest)
 
     def referenced_since(self, newest: int) -> set[str]:
         """What versions newer than id ``newest`` refer to. Versions do not change, so only new ones can refer to more."""
-        with self._database.reading() as session:
-            rows = session.scalars(select(VersionRow.files).where(VersionRow.id > newest))
+        with self._database.reading() as connection:
+            rows = connection.scalars(select(VERSIONS.c.files).where(VERSIONS.c.id > newest))
             return {file["digest"] for files in rows for file in files}
 
 
-def _maybe_held(session: Session) -> set[int]:
+def _maybe_held(connection: Connection) -> set[int]:
     """Ids of the versions for which the rules must be asked: few, as a rule."""
-    ruled = select(VersionRow.id).join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-    ruled = ruled.where(AdapterRow.keep_last.is_not(None) | AdapterRow.keep_days.is_not(None))
-    queries = (select(AliasRow.version_id), select(LeaseRow.version_id), select(ParentRow.parent_id), ruled)
-    return {found for query in queries for found in session.scalars(query)}
+    ruled = select(VERSIONS.c.id).join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
+    ruled = ruled.where(ADAPTERS.c.keep_last.is_not(None) | ADAPTERS.c.keep_days.is_not(None))
+    queries = (select(ALIASES.c.version_id), select(LEASES.c.version_id), select(PARENTS.c.parent_id), ruled)
+    return {found for query in queries for found in connection.scalars(query)}
 
 
-def _held(session: Session, version_id: int, gone: set[int]) -> str | None:
-    row = session.get_one(VersionRow, version_id)
-    found = holds(session, session.get_one(AdapterRow, row.adapter_id), row, now(), without=gone)
+def _held(connection: Connection, version_id: int, gone: set[int]) -> str | None:
+    row = VersionRow(*connection.execute(select(*VERSION).where(VERSIONS.c.id == version_id)).one())
+    owner = AdapterRow(*connection.execute(select(*ADAPTER).where(ADAPTERS.c.id == row.adapter_id)).one())
+    found = holds(connection, owner, row, now(), without=gone)
     return f"it is {'; it is also '.join(hold.sentence for hold in found)}" if found else None

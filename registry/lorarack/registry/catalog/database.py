@@ -8,16 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Engine, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.orm import Session
 
-from lorarack.registry.blobs import disk_errors
 from lorarack.registry.catalog.mounts import refuse_network
+from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
-SCHEMA = "0002"
+SCHEMA = "0003"
 
 _BUSY_MILLISECONDS = 5000
 _TRIES = 3
@@ -41,25 +40,25 @@ class Database:
         self._migrate_if_needed()
 
     @contextmanager
-    def reading(self) -> Iterator[Session]:
-        """A session for reading."""
-        with database_errors(self.path), Session(self.engine) as session:
-            yield session
+    def reading(self) -> Iterator[Connection]:
+        """A connection for reading: all that it reads is of one moment."""
+        with database_errors(self.path), self.engine.connect() as connection:
+            yield connection
 
-    def write(self, work: Callable[[Session], T]) -> T:
-        """Run ``work`` in one write transaction; it may run again when the lock was taken, so it must only use its session.
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one write transaction; it may run again when the lock was taken, so it must only use its connection.
 
         Raises:
             StoreError: the database stays locked, is damaged, full or read-only.
         """
         for attempt in range(_TRIES):
             try:
-                with Session(self.writer) as session:
+                with self.writer.connect() as connection:
                     asked = time.monotonic()
-                    session.connection()  # begins now: a session begins with its first statement, which may come late
+                    transaction = connection.begin()
                     waited = time.monotonic() - asked
-                    result = work(session)
-                    session.commit()
+                    result = work(connection)
+                    transaction.commit()
                 if waited > _CONTENDED_SECONDS:
                     time.sleep(random.uniform(0.002, 0.008))  # noqa: S311  (jitter, not a secret)
                 return result
@@ -93,10 +92,10 @@ class Database:
 
     def _schema(self) -> str | None:
         with database_errors(self.path), self.engine.connect() as connection:
-            known = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first()
+            known = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").first()
             if known is None:
                 return None
-            row = connection.execute(text("SELECT version_num FROM alembic_version")).first()
+            row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
             return str(row[0]) if row else None
 
 
@@ -107,7 +106,6 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
-        connection.create_function("casefold", 1, lambda text: text and text.casefold(), deterministic=True)
         connection.isolation_level = None  # transactions are ours: sqlite3 would begin them late and deferred
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -122,7 +120,7 @@ def _engine(path: Path) -> Engine:
         # lock and one would fail without waiting (https://sqlite.org/lang_transaction.html).
         writes = connection.get_execution_options().get("lorarack_write", False)
         if not writes:
-            connection.exec_driver_sql("BEGIN")
+            connection.connection.driver_connection.execute("BEGIN")
         elif not _begin_in_turn(connection.connection.driver_connection):
             connection.exec_driver_sql("BEGIN IMMEDIATE")  # now SQLite may wait, or say what is wrong
 
@@ -161,8 +159,8 @@ def database_errors(path: Path) -> Iterator[None]:
     """Translate the database's errors into ``StoreError`` with one sentence."""
     try:
         yield
-    except DatabaseError as error:
-        said = str(error.orig)
+    except (DatabaseError, sqlite3.Error) as error:
+        said = str(error.orig if isinstance(error, DatabaseError) else error)
         if "locked" in said:
             sentence = f"The registry {str(path)!r} is busy with other writers; try again."
         elif "full" in said:
@@ -175,6 +173,11 @@ def database_errors(path: Path) -> Iterator[None]:
             sentence = f"The registry {str(path)!r} cannot be written or opened; change its permissions or give another folder."
         elif "malformed" in said or "not a database" in said:
             sentence = f"The registry {str(path)!r} is damaged; restore it from a copy."
+        elif "tokenizer" in said or "fts5" in said:
+            sentence = (
+                "A registry needs SQLite 3.34 or newer with full-text search (FTS5), "
+                f"and this Python comes with {sqlite3.sqlite_version}; use another Python."
+            )
         else:
             sentence = f"The registry {str(path)!r} failed: {said}."
         raise StoreError(sentence) from error

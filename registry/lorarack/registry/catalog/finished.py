@@ -1,17 +1,19 @@
 """Finished metrics: of each label a version's newest number counts that is of no training step, as for ``Version.metric``."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, UnaryExpression, exists, select
-from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
-from sqlalchemy.sql.operators import custom_op
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_
 
-from lorarack.registry.catalog.tables import MetricRow
+from lorarack.registry.catalog.hints import unindexed
+from lorarack.registry.catalog.mapping import metric_row
+from lorarack.registry.catalog.tables import FINISHED
 from lorarack.registry.queries import Condition, Operator, parse_label
+from lorarack.registry.values import Metric
 
 _ASKED = 101
-_PLUS: Any = custom_op("+")
+_NEW = insert(FINISHED)
+_COLUMNS = [column.name for column in FINISHED.c]
 _COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
     "<": lambda column, value: column < value,
     "<=": lambda column, value: column <= value,
@@ -21,45 +23,35 @@ _COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
 }
 
 
-def labelled(label: str, *, under_version: bool = False) -> list[ColumnElement[bool]]:
-    """Conditions that leave, of ``MetricRow``, the finished numbers of that label.
+def keep_finished(connection: Connection, version_id: int, metrics: Sequence[Metric], *, first: bool = False) -> None:
+    """Keep what of ``metrics``, which are new to the version, counts from now on; ``first``: it has no others."""
+    newest = {(metric.name, metric.split): metric for metric in metrics if metric.step is None}
+    if not newest:
+        return
+    if not first:
+        label = tuple_(FINISHED.c.name, FINISHED.c.split)
+        connection.execute(delete(FINISHED).where(FINISHED.c.version_id == version_id, label.in_(list(newest))))
+    rows = [metric_row(metric, version_id) for metric in newest.values()]
+    connection.execute(_NEW, [{name: row[name] for name in _COLUMNS} for row in rows])
 
-    With ``under_version`` SQLite looks for them under their versions, of which there must be few, not among all of that name.
-    """
+
+def labelled(label: str, rows: Any = FINISHED, *, of_few: bool = False) -> list[ColumnElement[bool]]:
+    """Conditions that leave the numbers of that label; ``of_few``: under versions that are listed, not among all of the label."""
     name, split = parse_label(label)
-    its_name = unindexed(MetricRow.name) if under_version else MetricRow.name
-    return [its_name == name, MetricRow.split == split, MetricRow.step.is_(None)]
+    return [(unindexed(rows.c.name) if of_few else rows.c.name) == name, rows.c.split == split]
 
 
-def not_superseded(label: str, version_id: Any, id: Any) -> ColumnElement[bool]:  # noqa: A002  (the column's name)
-    """That the version has no later finished number of that label."""
-    name, split = parse_label(label)
-    later = aliased(MetricRow)
-    return ~exists().where(
-        later.version_id == version_id,
-        later.name == name,
-        later.split == split,
-        later.step.is_(None),
-        later.id > id,
-    )
+def compared(condition: Condition, rows: Any = FINISHED) -> ColumnElement[bool]:
+    """That the number is so."""
+    return _COMPARE[condition.operator](rows.c.value, condition.value)
 
 
-def newest(label: str) -> list[ColumnElement[bool]]:
-    """Conditions that leave, of ``MetricRow``, the newest finished number of that label of versions of which there are few."""
-    return [*labelled(label, under_version=True), not_superseded(label, MetricRow.version_id, MetricRow.id)]
+def is_of(condition: Condition, label: str) -> bool:
+    """Whether it is about that label, in whichever of its spellings."""
+    return parse_label(condition.label) == parse_label(label)
 
 
-def compared(condition: Condition) -> ColumnElement[bool]:
-    """That the number in ``MetricRow`` is so."""
-    return _COMPARE[condition.operator](MetricRow.value, condition.value)
-
-
-def higher_is_better(session: Session, label: str) -> bool:
+def higher_is_better(connection: Connection, label: str) -> bool:
     """The metric's direction: what most say of it, among those that an index finds first."""
-    said = session.scalars(select(MetricRow.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
-    return 2 * sum(said) > len(said)
-
-
-def unindexed(column: InstrumentedAttribute[Any]) -> Any:
-    """The column behind a unary plus: SQLite uses no index for a condition on it."""
-    return UnaryExpression(column.expression, operator=_PLUS, type_=column.type)
+    said = connection.scalars(select(FINISHED.c.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
+    return 2 * sum(map(bool, said)) > len(said)

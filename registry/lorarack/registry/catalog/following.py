@@ -1,14 +1,16 @@
 """From one snapshot to the next by what the events between them name, so that the work grows with the changes alone."""
 
+import gc
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, select
 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.loading import load_versions
 from lorarack.registry.catalog.reading import read_bases, read_changes, read_views
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, BaseRow, EventRow, VersionRow
+from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, EVENTS, VERSIONS
 from lorarack.registry.snapshot import Snapshot
 from lorarack.registry.values import Version
 from lorarack.registry.view import AdapterView
@@ -21,45 +23,62 @@ _AT_ONCE = 500
 
 def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot:
     """Everything, of one moment; made from ``since`` where that is given."""
-    with database.reading() as session:
-        changes = read_changes(session)
+    with database.reading() as connection:
+        changes = read_changes(connection)
         if since is not None and since.changes == changes:
             return since
         if since is None or not 0 < changes - since.changes <= _MANY:
-            bases = {base.name: base for base in read_bases(session)}
-            return Snapshot(changes, bases, read_views(session, brief=True))
-        return _after(session, since, changes)
+            bases = {base.name: base for base in read_bases(connection, {})}
+            with _uncollected():
+                return Snapshot(changes, bases, read_views(connection, brief=True))
+        return _after(connection, since, changes)
 
 
-def _after(session: Session, since: Snapshot, changes: int) -> Snapshot:
-    query = select(EventRow.adapter, EventRow.version).where(EventRow.id > since.changes, EventRow.id <= changes)
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles: it would look through all that was loaded so far again and again, and none of it goes."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
+    query = select(EVENTS.c.adapter, EVENTS.c.version).where(EVENTS.c.id > since.changes, EVENTS.c.id <= changes)
     touched: dict[str, set[int]] = defaultdict(set)
     of_bases = False
-    for adapter, version in session.execute(query):
+    for adapter, version in connection.execute(query):
         if adapter is None:
             of_bases = True
         else:
             touched[adapter].update([] if version is None else [version])
-    bases = {base.name: base for base in read_bases(session)} if of_bases else since.bases
+    shapes = {base.fingerprint: base.modules for base in since.bases.values()}
+    bases = {base.name: base for base in read_bases(connection, shapes)} if of_bases else since.bases
     adapters = dict(since.adapters)
     for name, numbers in touched.items():
-        adapters[name] = _view_after(session, name, numbers, adapters.get(name))
+        adapters[name] = _view_after(connection, name, numbers, adapters.get(name))
     return Snapshot(changes, bases, dict(sorted(adapters.items())) if len(adapters) > len(since.adapters) else adapters)
 
 
-def _view_after(session: Session, name: str, numbers: set[int], before: AdapterView | None) -> AdapterView:
-    row, base = session.execute(
-        select(AdapterRow, BaseRow.name).join(BaseRow, BaseRow.id == AdapterRow.base_id).where(AdapterRow.name == name)
-    ).one()
-    view = before or AdapterView.of(name, base, (), {}, row.created_at)
-    pointing = select(AliasRow.name, VersionRow.number).join(VersionRow, VersionRow.id == AliasRow.version_id)
-    aliases: dict[str, int] = dict(session.execute(pointing.where(AliasRow.adapter_id == row.id)).all())
+def _view_after(connection: Connection, name: str, numbers: set[int], before: AdapterView | None) -> AdapterView:
+    its = select(ADAPTERS.c.id, ADAPTERS.c.created_at, BASES.c.name)
+    its = its.join_from(ADAPTERS, BASES, BASES.c.id == ADAPTERS.c.base_id).where(ADAPTERS.c.name == name)
+    adapter_id, created_at, base = connection.execute(its).one()
+    view = before or AdapterView.of(name, base, (), {}, created_at)
+    pointing = select(ALIASES.c.name, VERSIONS.c.number)
+    pointing = pointing.join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
+    aliases = {
+        row.name: int(row.number) for row in connection.execute(pointing.where(ALIASES.c.adapter_id == adapter_id))
+    }
     # The versions that an alias has left or reached carry its name.
     moved = {alias for alias in {*aliases, *view.aliases} if aliases.get(alias) != view.aliases.get(alias)}
     numbers = numbers | {n for alias in moved for n in (aliases.get(alias), view.aliases.get(alias)) if n is not None}
     found: dict[int, Version] = {}
     listed = sorted(numbers)
     for start in range(0, len(listed), _AT_ONCE):
-        conditions = [AdapterRow.name == name, VersionRow.number.in_(listed[start : start + _AT_ONCE])]
-        found.update((version.number, version) for version in load_versions(session, conditions, brief=True))
+        conditions = [ADAPTERS.c.name == name, VERSIONS.c.number.in_(listed[start : start + _AT_ONCE])]
+        found.update((version.number, version) for version in load_versions(connection, conditions, brief=True))
     return view.changed({number: found.get(number) for number in numbers}, aliases)

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, select
 
 from lorarack.registry.catalog.database import Database
+from lorarack.registry.catalog.inserting import NewVersion, adapter_for, add_metrics, insert_version, set_tags
 from lorarack.registry.catalog.recording import move_alias, record
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, ParentRow, VersionRow
-from lorarack.registry.catalog.writing import BlobGone, NewVersion, adapter_for, add_metrics, insert_version, set_tags
+from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
+from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, PARENTS, VERSIONS
+from lorarack.registry.catalog.writing import BlobGone
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import State
 
@@ -66,74 +67,90 @@ class CatalogImporter:
             BlobGone: a file of a version is not stored.
         """
 
-        def work(session: Session) -> tuple[list[Landed], list[str]]:
-            landed = [self._land(session, arrival, is_stored) for arrival in arrivals]
+        def work(connection: Connection) -> tuple[list[Landed], list[str]]:
+            landed = [self._land(connection, arrival, is_stored) for arrival in arrivals]
             left = [
                 f"{adapter}@{alias}"
                 for adapter, names in aliases.items()
                 for alias, known in names.items()
-                if not self._point(session, adapter, alias, known)
+                if not self._point(connection, adapter, alias, known)
             ]
             for adapter in dict.fromkeys(arrival.new.adapter for arrival in arrivals):
-                self._point_default(session, adapter)
+                self._point_default(connection, adapter)
             return landed, left
 
         return self._database.write(work)
 
-    def _land(self, session: Session, arrival: Arrival, is_stored: Callable[[str], bool]) -> Landed:
+    def _land(self, connection: Connection, arrival: Arrival, is_stored: Callable[[str], bool]) -> Landed:
         new = arrival.new
-        row = _artifact(session, (new.adapter, new.digest))
+        row = _artifact(connection, (new.adapter, new.digest))
         if row is not None:
             return Landed(row.number, created=False)
         if not all(is_stored(file.digest) for file in new.files):
             raise BlobGone
-        adapter = adapter_for(session, new.adapter, new.base)
-        if adapter.id is None:
-            session.add(adapter)
-        adapter.next_number = max(adapter.next_number, arrival.number)
-        row = insert_version(session, self._actor, adapter, new)
-        row.state, row.state_reason = arrival.state.value, arrival.state_reason
-        row.created_at, row.created_by = arrival.created_at, arrival.created_by
-        add_metrics(session, row.id, new.metrics)
-        set_tags(session, row.id, new.tags)
+        adapter = adapter_for(connection, new.adapter, new.base)
+        _, row = insert_version(
+            connection,
+            self._actor,
+            adapter,
+            new,
+            number=arrival.number,
+            state=arrival.state.value,
+            state_reason=arrival.state_reason,
+            created_at=arrival.created_at,
+            created_by=arrival.created_by,
+        )
+        add_metrics(connection, row.id, new.metrics, has_none=True)
+        set_tags(connection, row.id, new.tags)
         lost = 0
         for known, relation in arrival.parents:
-            parent = _artifact(session, known)
+            parent = _artifact(connection, known)
             if parent is None:
                 lost += 1
             else:
-                session.merge(ParentRow(child_id=row.id, parent_id=parent.id, relation=relation))
+                put(connection, PARENTS, {"child_id": row.id, "parent_id": parent.id, "relation": relation})
         was = f"{new.adapter}@{arrival.number}"
-        record(session, self._actor, "imported", new.adapter, row.number, digest=new.digest, rank=new.rank, was=was)
+        record(connection, self._actor, "imported", new.adapter, row.number, digest=new.digest, rank=new.rank, was=was)
         return Landed(row.number, created=True, lost_parents=lost)
 
-    def _point(self, session: Session, adapter: str, alias: str, known: Known) -> bool:
+    def _point(self, connection: Connection, adapter: str, alias: str, known: Known) -> bool:
         """Point a new alias at an artifact; whether it names that afterwards."""
-        owner, row = _owner(session, adapter), _artifact(session, known)
+        owner, row = _owner(connection, adapter), _artifact(connection, known)
         if owner is None or row is None:
             return False
-        now_at = session.get(AliasRow, (owner.id, alias))
+        now_at = _named_by(connection, owner, alias)
         if now_at is None and row.state == State.READY:
-            move_alias(session, self._actor, owner, alias, row, None, "imported")
+            move_alias(connection, self._actor, owner, alias, row, None, "imported")
             return True
-        return now_at is not None and now_at.version_id == row.id
+        return now_at == row.id
 
-    def _point_default(self, session: Session, adapter: str) -> None:
+    def _point_default(self, connection: Connection, adapter: str) -> None:
         """As with publishing, an adapter's first version is its default until somebody says otherwise."""
-        owner = _owner(session, adapter)
-        if owner is None or session.get(AliasRow, (owner.id, DEFAULT_ALIAS)) is not None:
+        owner = _owner(connection, adapter)
+        if owner is None or _named_by(connection, owner, DEFAULT_ALIAS) is not None:
             return
-        ready = (VersionRow.adapter_id == owner.id, VersionRow.state == State.READY.value)
-        first = session.scalar(select(VersionRow).where(*ready).order_by(VersionRow.number).limit(1))
+        ready = (VERSIONS.c.adapter_id == owner.id, VERSIONS.c.state == State.READY.value)
+        query = select(*VERSION).where(*ready).order_by(VERSIONS.c.number).limit(1)
+        first = connection.execute(query).first()
         if first is not None:
-            move_alias(session, self._actor, owner, DEFAULT_ALIAS, first, None, "first imported version")
+            move_alias(
+                connection, self._actor, owner, DEFAULT_ALIAS, VersionRow(*first), None, "first imported version"
+            )
 
 
-def _owner(session: Session, name: str) -> AdapterRow | None:
-    return session.scalar(select(AdapterRow).where(AdapterRow.name == name))
+def _owner(connection: Connection, name: str) -> AdapterRow | None:
+    found = connection.execute(select(*ADAPTER).where(ADAPTERS.c.name == name)).first()
+    return AdapterRow(*found) if found else None
 
 
-def _artifact(session: Session, known: Known) -> VersionRow | None:
+def _artifact(connection: Connection, known: Known) -> VersionRow | None:
     name, digest = known
-    query = select(VersionRow).join(AdapterRow, AdapterRow.id == VersionRow.adapter_id)
-    return session.scalar(query.where(AdapterRow.name == name, VersionRow.digest == digest))
+    query = select(*VERSION).join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
+    found = connection.execute(query.where(ADAPTERS.c.name == name, VERSIONS.c.digest == digest)).first()
+    return VersionRow(*found) if found else None
+
+
+def _named_by(connection: Connection, owner: AdapterRow, alias: str) -> int | None:
+    """The id of the version that an alias names."""
+    its = (ALIASES.c.adapter_id == owner.id, ALIASES.c.name == alias)
+    return connection.scalar(select(ALIASES.c.version_id).where(*its))

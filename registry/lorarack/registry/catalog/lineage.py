@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import Connection, Row, select
 
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.tables import AdapterRow, ParentRow, VersionRow
+from lorarack.registry.catalog.tables import ADAPTERS, PARENTS, VERSIONS
 from lorarack.registry.queries import Link
 
 #: SQLite takes a limited number of variables in one statement.
@@ -16,30 +15,32 @@ _AT_ONCE = 500
 
 def read_lineage(database: Database, version_id: int) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
     """The links to all ancestors and to all descendants of a version, each once, the nearest first."""
-    with database.reading() as session:
+    with database.reading() as connection:
         return (
-            tuple(_links(session, version_id, ParentRow.child_id, "parent_id")),
-            tuple(_links(session, version_id, ParentRow.parent_id, "child_id")),
+            tuple(_links(connection, version_id, PARENTS.c.child_id, "parent_id")),
+            tuple(_links(connection, version_id, PARENTS.c.parent_id, "child_id")),
         )
 
 
-def _links(session: Session, start: int, near: Any, far: str) -> Iterator[Link]:
+def _links(connection: Connection, start: int, near: Any, far: str) -> Iterator[Link]:
     seen, generation = {start}, [start]
     while generation:
-        found = list(_next(session, near, generation))
+        found = list(_next(connection, near, generation))
         yield from (link for _, link in found)
         # A version that two of a generation lead to is asked once; links are never a circle: parents are older.
         generation = sorted({getattr(row, far) for row, _ in found} - seen)
         seen.update(generation)
 
 
-def _next(session: Session, near: Any, generation: Sequence[int]) -> Iterator[tuple[ParentRow, Link]]:
-    child, parent = aliased(VersionRow), aliased(VersionRow)
-    of_child, of_parent = aliased(AdapterRow), aliased(AdapterRow)
-    query = select(ParentRow, of_child.name, child.number, of_parent.name, parent.number)
-    query = query.join(child, child.id == ParentRow.child_id).join(of_child, of_child.id == child.adapter_id)
-    query = query.join(parent, parent.id == ParentRow.parent_id).join(of_parent, of_parent.id == parent.adapter_id)
-    query = query.order_by(ParentRow.child_id, ParentRow.parent_id)
+def _next(connection: Connection, near: Any, generation: Sequence[int]) -> Iterator[tuple[Row[Any], Link]]:
+    child, parent = VERSIONS.alias("child"), VERSIONS.alias("parent")
+    of_child, of_parent = ADAPTERS.alias("of_child"), ADAPTERS.alias("of_parent")
+    joined = PARENTS.join(child, child.c.id == PARENTS.c.child_id).join(of_child, of_child.c.id == child.c.adapter_id)
+    joined = joined.join(parent, parent.c.id == PARENTS.c.parent_id)
+    joined = joined.join(of_parent, of_parent.c.id == parent.c.adapter_id)
+    query = select(PARENTS, of_child.c.name, child.c.number, of_parent.c.name, parent.c.number).select_from(joined)
+    query = query.order_by(PARENTS.c.child_id, PARENTS.c.parent_id)
     for start in range(0, len(generation), _AT_ONCE):
-        for row, *names in session.execute(query.where(near.in_(generation[start : start + _AT_ONCE]))):
+        for row in connection.execute(query.where(near.in_(generation[start : start + _AT_ONCE]))):
+            names = row[-4:]
             yield row, Link(child=f"{names[0]}@{names[1]}", parent=f"{names[2]}@{names[3]}", relation=row.relation)

@@ -5,44 +5,44 @@ version is looked up for every command.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, literal, null, select, union_all
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, null, select, union_all
 
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, BaseRow, MetricRow, ParentRow, TagRow, VersionRow
+from lorarack.registry.catalog.prepared import Prepared
+from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, METRICS, PARENTS, TAGS, VERSIONS
 from lorarack.registry.values import Version
 
 Conditions = Sequence[ColumnElement[bool]]
 
-#: SQLite takes a limited number of variables in one statement; the compound below has each of them four times.
-_AT_ONCE = 500
-
-_VERSIONS: Any = VersionRow.__table__
-_ADAPTERS: Any = AdapterRow.__table__
-_BASES: Any = BaseRow.__table__
-_OWN = [column for column in _VERSIONS.c if column.name not in ("id", "adapter_id", "provenance")]
-_NAMES = (
-    _VERSIONS.c.id.label("engine_id"),
-    _ADAPTERS.c.name.label("adapter"),
-    _BASES.c.name.label("base"),
-    _BASES.c.fingerprint.label("base_fingerprint"),
-)
-_OWNED = _VERSIONS.join(_ADAPTERS, _ADAPTERS.c.id == _VERSIONS.c.adapter_id)
-#: Versions without their provenance; with it. To be narrowed by conditions on versions and adapters.
-_BRIEF = select(*_NAMES, *_OWN).select_from(_OWNED.join(_BASES, _BASES.c.id == _ADAPTERS.c.base_id))
-WHOLE = _BRIEF.add_columns(_VERSIONS.c.provenance)
-
 _METRIC = ("name", "split", "value", "step", "dataset", "higher_is_better")
 
 
+@cache
+def whole(*, brief: bool = False) -> Select[Any]:
+    """Versions under the names of their value's fields, to be narrowed by conditions on versions and adapters; ``brief``: without
+    their provenance."""
+    own = [column for column in VERSIONS.c if column.name not in ("id", "adapter_id", "provenance")]
+    names = (
+        VERSIONS.c.id.label("engine_id"),
+        ADAPTERS.c.name.label("adapter"),
+        BASES.c.name.label("base"),
+        BASES.c.fingerprint.label("base_fingerprint"),
+    )
+    owned = VERSIONS.join(ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
+    query = select(*names, *own, *([] if brief else [VERSIONS.c.provenance]))
+    return query.select_from(owned.join(BASES, BASES.c.id == ADAPTERS.c.base_id))
+
+
+@cache
 def _belongings(*, of_all: bool, metrics: bool, curves: bool = True) -> Any:
     """One statement for what other tables hold of versions (of all, or of those with the given ids): a line for each thing,
     with the kind of thing, the version's id, the thing's place among its like, and up to six values."""
-    owners, older = _ADAPTERS.alias("owners"), _VERSIONS.alias("older")
-    tags, aliases, parents, finals = (row.__table__.c for row in (TagRow, AliasRow, ParentRow, MetricRow))
+    owners, older = ADAPTERS.alias("owners"), VERSIONS.alias("older")
+    tags, aliases, parents, finals = (table.c for table in (TAGS, ALIASES, PARENTS, METRICS))
     none = (null(), null(), null(), null())
     metric = select(literal("metric").label("kind"), finals.version_id, finals.id, *(finals[name] for name in _METRIC))
     if not metrics:
@@ -58,57 +58,62 @@ def _belongings(*, of_all: bool, metrics: bool, curves: bool = True) -> Any:
         (metric, finals.version_id),  # the first one gives the columns their types
         (select(literal("tag"), tags.version_id, literal(0), tags.key, tags.value, *none), tags.version_id),
         (select(literal("alias"), aliases.version_id, literal(0), aliases.name, null(), *none), aliases.version_id),
-        (child.select_from(ParentRow.__table__.join(above, older.c.id == parents.parent_id)), parents.child_id),
+        (child.select_from(PARENTS.join(above, older.c.id == parents.parent_id)), parents.child_id),
     )
-    ids: Any = bindparam("ids", expanding=True)
-    return union_all(*(part if of_all else part.where(owner.in_(ids)) for part, owner in parts))
+    return union_all(*(part if of_all else part.where(owner.in_(given_ids())) for part, owner in parts))
 
 
-_OF_ALL = {brief: _belongings(of_all=True, metrics=not brief) for brief in (False, True)}
-_OF_SOME = {
-    (brief, curves): _belongings(of_all=False, metrics=not brief, curves=curves)
-    for brief in (False, True)
-    for curves in (False, True)
-}
+def given_ids() -> Select[Any]:
+    """The numbers in parameter ``ids``, as many as there may be: a JSON array (``ids_parameter``)."""
+    return select(func.json_each(bindparam("ids")).table_valued("value").c.value)
+
+
+def ids_parameter(ids: Iterable[int]) -> str:
+    """The parameter for ``given_ids``."""
+    return f"[{','.join(map(str, ids))}]"
 
 
 def load_versions(
-    session: Session, conditions: Conditions = (), *, brief: bool = False, curves: bool = True
+    connection: Connection, conditions: Conditions = (), *, brief: bool = False, curves: bool = True
 ) -> Iterator[Version]:
     """The versions that meet all ``conditions`` (on columns of versions and adapters), in the order of their ids.
 
     ``brief``: without their metrics and provenance, which are most of what there is to load. ``curves``: with the points of
     their metrics' curves.
     """
-    query = (_BRIEF if brief else WHOLE).where(*conditions).order_by(_VERSIONS.c.id)
-    rows = session.connection().execute(query).mappings()
+    query = whole(brief=brief).where(*conditions).order_by(VERSIONS.c.id)
+    rows = connection.execute(query).mappings()
     if conditions:
-        yield from with_belongings(session, rows.all(), brief=brief, curves=curves)
+        yield from with_belongings(connection, rows.all(), brief=brief, curves=curves)
         return
-    has = _collect(session.connection().execute(_OF_ALL[brief]))
+    has = _collect(connection.execute(_belongings(of_all=True, metrics=not brief)))
     for row in rows:
         yield Version.model_validate({**row, **has[row["engine_id"]]})
 
 
-def load_by_ids(session: Session, ids: Sequence[int], *, curves: bool = True) -> list[Version]:
+_CHOSEN = Prepared(lambda: whole().where(VERSIONS.c.id.in_(given_ids())))
+_OF_SOME = {
+    (brief, curves): Prepared(partial(_belongings, of_all=False, metrics=not brief, curves=curves))
+    for brief in (False, True)
+    for curves in (False, True)
+}
+
+
+def load_by_ids(connection: Connection, ids: Sequence[int], *, curves: bool = True) -> list[Version]:
     """These versions, in the order of ``ids``; ids that are gone are left out."""
-    found: dict[int, Version] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        chosen = VersionRow.id.in_(ids[start : start + _AT_ONCE])
-        found.update((version.engine_id, version) for version in load_versions(session, [chosen], curves=curves))
+    rows = _CHOSEN.mappings(connection, ids=ids_parameter(ids))
+    found = {version.engine_id: version for version in with_belongings(connection, rows, curves=curves)}
     return [found[number] for number in ids if number in found]
 
 
 def with_belongings(
-    session: Session, rows: Sequence[Any], *, brief: bool = False, curves: bool = True
+    connection: Connection, rows: Sequence[Mapping[Any, Any]], *, brief: bool = False, curves: bool = True
 ) -> Iterator[Version]:
-    """The versions of ``rows``, which are those of a query made of ``WHOLE``."""
-    for start in range(0, len(rows), _AT_ONCE):
-        some = rows[start : start + _AT_ONCE]
-        ids = {"ids": [row["engine_id"] for row in some]}
-        has = _collect(session.connection().execute(_OF_SOME[brief, curves], ids))
-        for row in some:
-            yield Version.model_validate({**row, **has[row["engine_id"]]})
+    """The versions of ``rows``, which are those of a query made of ``whole``."""
+    ids = ids_parameter(row["engine_id"] for row in rows)
+    has = _collect(_OF_SOME[brief, curves].rows(connection, ids=ids))
+    for row in rows:
+        yield Version.model_validate({**row, **has[row["engine_id"]]})
 
 
 def _collect(lines: Any) -> defaultdict[int, dict[str, Any]]:

@@ -1,21 +1,26 @@
 """Rows to values and back."""
 
 from collections.abc import Iterable
+from typing import Any
 
-from lorarack.registry.catalog.tables import BaseIdRow, BaseRow, EventRow, MetricRow
-from lorarack.registry.values import Alias, Base, BaseId, Event, Metric
+from sqlalchemy import Row
+
+from lorarack.registry.values import Alias, Base, BaseId, Event, Metric, ModuleTable
 
 
-def base_value(row: BaseRow, ids: Iterable[BaseIdRow], original: str | None) -> Base:
-    """A base model with its ids in the order in which they became known, and the name of its original."""
-    return Base(
+def base_value(row: Row[Any], modules: ModuleTable, ids: Iterable[Row[Any]], original: str | None) -> Base:
+    """A base model (a row of ``BASES``); ``ids`` in the order in which they became known, ``original`` by its name.
+
+    Not validated again: every reading of a base would pass all its modules.
+    """
+    return Base.model_construct(
         name=row.name,
         fingerprint=row.fingerprint,
         architecture=row.architecture,
         vocabulary=row.vocabulary,
         vocab_size=row.vocab_size,
         parameters=row.parameters,
-        modules={name: (shape[0], shape[1]) for name, shape in row.modules.items()},
+        modules=modules,
         ids=tuple(BaseId(kind=known.kind, value=known.value, revision=known.revision) for known in ids),
         original=original,
         relation=row.relation,
@@ -23,8 +28,8 @@ def base_value(row: BaseRow, ids: Iterable[BaseIdRow], original: str | None) -> 
     )
 
 
-def metric_value(row: MetricRow) -> Metric:
-    """A metric."""
+def metric_value(row: Row[Any]) -> Metric:
+    """A metric (a row of ``METRICS``)."""
     return Metric(
         name=row.name,
         split=row.split,
@@ -35,13 +40,21 @@ def metric_value(row: MetricRow) -> Metric:
     )
 
 
-def metric_row(metric: Metric, version_id: int) -> MetricRow:
+def metric_row(metric: Metric, version_id: int) -> dict[str, Any]:
     """The row of a metric."""
-    return MetricRow(version_id=version_id, **metric.model_dump())
+    return {
+        "version_id": version_id,
+        "name": metric.name,
+        "split": metric.split,
+        "value": metric.value,
+        "step": metric.step,
+        "dataset": metric.dataset,
+        "higher_is_better": metric.higher_is_better,
+    }
 
 
-def event_value(row: EventRow) -> Event:
-    """An event; the row's id is its cursor."""
+def event_value(row: Row[Any]) -> Event:
+    """An event (a row of ``EVENTS``); the row's id is its cursor."""
     return Event(
         cursor=row.id,
         at=row.at,
@@ -53,8 +66,8 @@ def event_value(row: EventRow) -> Event:
     )
 
 
-def alias_value(row: EventRow) -> Alias:
-    """An alias as the event of one move left it."""
+def alias_value(row: Row[Any]) -> Alias:
+    """An alias as the event of one move (a row of ``EVENTS``) left it."""
     return Alias(
         adapter=row.adapter or "",
         name=row.detail["alias"],

@@ -3,21 +3,27 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select
 
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.loading import WHOLE, load_versions, with_belongings
+from lorarack.registry.catalog.loading import load_versions, whole, with_belongings
 from lorarack.registry.catalog.mapping import alias_value, base_value, event_value
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, BaseIdRow, BaseRow, EventRow, VersionRow
+from lorarack.registry.catalog.prepared import Prepared
+from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
-from lorarack.registry.values import Adapter, Alias, Base, Event, State, Version
+from lorarack.registry.values import Adapter, Alias, Base, Event, ModuleTable, State, Version
 from lorarack.registry.view import AdapterView
 
 #: Numbers beyond this are no row's: SQLite would refuse to compare them.
 LARGEST = 2**63 - 1
+#: SQLite takes a limited number of variables in one statement.
+_AT_ONCE = 500
+
+#: The modules of base models by fingerprint, of which they are a part: they never change, and there may be a thousand.
+Shapes = dict[str, ModuleTable]
 
 
 class CatalogReader:
@@ -25,21 +31,27 @@ class CatalogReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._shapes: Shapes = {}
 
     def changes(self) -> int:
         """A number that grows with every committed write: the cursor of the newest event."""
-        with self._database.reading() as session:
-            return read_changes(session)
+        with self._database.reading() as connection:
+            return read_changes(connection)
 
     def bases(self) -> tuple[Base, ...]:
         """All base models, by name."""
-        with self._database.reading() as session:
-            return read_bases(session)
+        with self._database.reading() as connection:
+            return read_bases(connection, self._shapes)
 
     def names(self) -> tuple[str, ...]:
         """Names of all adapters."""
-        with self._database.reading() as session:
-            return tuple(session.scalars(select(AdapterRow.name).order_by(AdapterRow.name)))
+        with self._database.reading() as connection:
+            return tuple(connection.scalars(select(ADAPTERS.c.name).order_by(ADAPTERS.c.name)))
+
+    def has_adapter(self, name: str) -> bool:
+        """Whether there is an adapter of that name."""
+        with self._database.reading() as connection:
+            return connection.scalar(_adapter_id(), {"name": name}) is not None
 
     def near(self, name: str) -> list[str]:
         """Names of adapters that may have been meant by ``name``."""
@@ -47,72 +59,94 @@ class CatalogReader:
 
     def adapters(self) -> tuple[Adapter, ...]:
         """All adapters, by name, without their versions."""
-        with self._database.reading() as session:
-            return read_summaries(session)
+        with self._database.reading() as connection:
+            return read_summaries(connection)
 
     def adapter(self, name: str) -> AdapterView | None:
         """One adapter with everything about its versions, or None."""
-        with self._database.reading() as session:
-            return read_views(session, name).get(name)
+        with self._database.reading() as connection:
+            return read_views(connection, name).get(name)
 
     def pick(self, reference: Reference) -> Version | None:
         """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
-        with self._database.reading() as session:
-            rows = session.connection().execute(*_query(reference)).mappings().all()
-            return next(with_belongings(session, rows)) if len(rows) == 1 else None
+        with self._database.reading() as connection:
+            by, given = _selected(reference)
+            rows = _picking(by).mappings(connection, name=reference.name, **given)
+            return next(with_belongings(connection, rows)) if len(rows) == 1 else None
 
     def alias_moves(self, adapter: str, alias: str | None) -> tuple[Alias, ...]:
         """Every move of the adapter's aliases (or of one), oldest first."""
-        query = (
-            select(EventRow).where(EventRow.adapter == adapter, EventRow.kind == "alias_moved").order_by(EventRow.id)
-        )
-        with self._database.reading() as session:
-            moves = (alias_value(row) for row in session.scalars(query))
+        query = select(EVENTS).where(EVENTS.c.adapter == adapter, EVENTS.c.kind == "alias_moved").order_by(EVENTS.c.id)
+        with self._database.reading() as connection:
+            moves = (alias_value(row) for row in connection.execute(query))
             return tuple(move for move in moves if alias is None or move.name == alias)
 
     def aliases(self, adapter: str | None) -> tuple[Alias, ...]:
         """Where the aliases (of one adapter) point now, by adapter and name."""
-        query = select(EventRow).join(AliasRow, AliasRow.event_id == EventRow.id)
+        query = select(EVENTS).join_from(ALIASES, EVENTS, ALIASES.c.event_id == EVENTS.c.id)
         if adapter is not None:
-            query = query.where(EventRow.adapter == adapter)
-        with self._database.reading() as session:
-            found = (alias_value(row) for row in session.scalars(query))
+            query = query.where(EVENTS.c.adapter == adapter)
+        with self._database.reading() as connection:
+            found = (alias_value(row) for row in connection.execute(query))
             return tuple(sorted(found, key=lambda alias: (alias.adapter, alias.name)))
 
     def events(self, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
         """The first ``limit`` events (of one adapter) behind cursor ``after``."""
-        query = select(EventRow).where(EventRow.id > after).order_by(EventRow.id).limit(limit)
+        query = select(EVENTS).where(EVENTS.c.id > after).order_by(EVENTS.c.id).limit(limit)
         if adapter is not None:
-            query = query.where(EventRow.adapter == adapter)
-        with self._database.reading() as session:
-            return tuple(event_value(row) for row in session.scalars(query))
+            query = query.where(EVENTS.c.adapter == adapter)
+        with self._database.reading() as connection:
+            return tuple(event_value(row) for row in connection.execute(query))
 
 
-def read_changes(session: Session) -> int:
-    """The cursor of the newest event, as ``session`` sees it."""
-    return int(session.scalar(select(func.max(EventRow.id))) or 0)
+def read_changes(connection: Connection) -> int:
+    """The cursor of the newest event, as ``connection`` sees it."""
+    return int(connection.scalar(select(func.max(EVENTS.c.id))) or 0)
 
 
-def read_bases(session: Session) -> tuple[Base, ...]:
-    """All base models as ``session`` sees them."""
-    ids: dict[int, list[BaseIdRow]] = defaultdict(list)
-    for known in session.scalars(select(BaseIdRow).order_by(BaseIdRow.id)):
-        ids[known.base_id].append(known)
-    rows = session.scalars(select(BaseRow).order_by(BaseRow.name)).all()
-    names = {row.id: row.name for row in rows}
-    return tuple(base_value(row, ids[row.id], names.get(row.original_id or 0)) for row in rows)
+def read_bases(connection: Connection, shapes: Shapes) -> tuple[Base, ...]:
+    """All base models as ``connection`` sees them; ``shapes`` has those read before, and gets those that it lacks."""
+    ids: dict[int, list[Row[Any]]] = defaultdict(list)
+    rows: dict[int, Row[Any]] = {}
+    for row in connection.execute(_bases_and_ids()):
+        rows.setdefault(row.id, row)
+        if row.kind is not None:
+            ids[row.id].append(row)
+    lacking = [row.fingerprint for row in rows.values() if row.fingerprint not in shapes]
+    for start in range(0, len(lacking), _AT_ONCE):
+        some = BASES.c.fingerprint.in_(lacking[start : start + _AT_ONCE])
+        for fingerprint, modules in connection.execute(select(BASES.c.fingerprint, BASES.c.modules).where(some)):
+            shapes[fingerprint] = {name: (shape[0], shape[1]) for name, shape in modules.items()}
+    names = {row.id: row.name for row in rows.values()}
+    return tuple(
+        base_value(row, shapes[row.fingerprint], ids[row.id], names.get(row.original_id or 0)) for row in rows.values()
+    )
 
 
-def read_views(session: Session, name: str | None = None, *, brief: bool = False) -> dict[str, AdapterView]:
-    """All adapters (or the one called ``name``) as ``session`` sees them, by name."""
-    conditions: list[ColumnElement[bool]] = [AdapterRow.name == name] if name is not None else []
-    query = select(AdapterRow, BaseRow.name).join(BaseRow, BaseRow.id == AdapterRow.base_id).where(*conditions)
+@cache
+def _bases_and_ids() -> Select[Any]:
+    """Each base, by name, as often as it has ids, which come in the order in which they became known; without its modules."""
+    own = [column for column in BASES.c if column.name != "modules"]
+    query = select(*own, BASE_IDS.c.kind, BASE_IDS.c.value, BASE_IDS.c.revision)
+    joined = BASES.outerjoin(BASE_IDS, BASE_IDS.c.base_id == BASES.c.id)
+    return query.select_from(joined).order_by(BASES.c.name, BASE_IDS.c.id)
+
+
+@cache
+def _adapter_id() -> Select[Any]:
+    return select(ADAPTERS.c.id).where(ADAPTERS.c.name == bindparam("name"))
+
+
+def read_views(connection: Connection, name: str | None = None, *, brief: bool = False) -> dict[str, AdapterView]:
+    """All adapters (or the one called ``name``) as ``connection`` sees them, by name."""
+    conditions: list[ColumnElement[bool]] = [ADAPTERS.c.name == name] if name is not None else []
+    query = _adapters_with_base().where(*conditions)
     versions: dict[str, list[Version]] = defaultdict(list)
-    for version in load_versions(session, conditions, brief=brief):
+    for version in load_versions(connection, conditions, brief=brief):
         versions[version.adapter].append(version)
     return {
-        row.name: AdapterView.of(row.name, base, versions[row.name], aliases_of(versions[row.name]), row.created_at)
-        for row, base in session.execute(query.order_by(AdapterRow.name))
+        row.name: AdapterView.of(row.name, row.base, versions[row.name], aliases_of(versions[row.name]), row.created_at)
+        for row in connection.execute(query)
     }
 
 
@@ -121,64 +155,81 @@ def aliases_of(versions: list[Version]) -> Mapping[str, int]:
     return {alias: version.number for version in versions for alias in version.aliases}
 
 
-def read_summaries(session: Session) -> tuple[Adapter, ...]:
+def read_summaries(connection: Connection) -> tuple[Adapter, ...]:
     """All adapters with counts in place of their versions."""
-    ready = VersionRow.state == State.READY.value
+    ready = VERSIONS.c.state == State.READY.value
     counts: dict[int, tuple[int, int | None]] = {}
-    grouped = select(VersionRow.adapter_id, func.count(), func.max(VersionRow.number).filter(ready)).group_by(
-        VersionRow.adapter_id
+    grouped = select(VERSIONS.c.adapter_id, func.count(), func.max(VERSIONS.c.number).filter(ready)).group_by(
+        VERSIONS.c.adapter_id
     )
-    for adapter_id, count, latest in session.execute(grouped):
+    for adapter_id, count, latest in connection.execute(grouped):
         counts[adapter_id] = count, latest
     ranks: dict[int, list[int]] = defaultdict(list)
-    distinct = select(VersionRow.adapter_id, VersionRow.rank).where(ready).distinct().order_by(VersionRow.rank)
-    for adapter_id, rank in session.execute(distinct):
+    distinct = select(VERSIONS.c.adapter_id, VERSIONS.c.rank).where(ready).distinct().order_by(VERSIONS.c.rank)
+    for adapter_id, rank in connection.execute(distinct):
         ranks[adapter_id].append(rank)
     aliases: dict[int, dict[str, int]] = defaultdict(dict)
-    pointing = select(AliasRow.adapter_id, AliasRow.name, VersionRow.number).join(
-        VersionRow, VersionRow.id == AliasRow.version_id
-    )
-    for adapter_id, alias, number in session.execute(pointing.order_by(AliasRow.name)):
+    pointing = select(ALIASES.c.adapter_id, ALIASES.c.name, VERSIONS.c.number)
+    pointing = pointing.join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
+    for adapter_id, alias, number in connection.execute(pointing.order_by(ALIASES.c.name)):
         aliases[adapter_id][alias] = number
-    query = select(AdapterRow, BaseRow.name).join(BaseRow, BaseRow.id == AdapterRow.base_id).order_by(AdapterRow.name)
     return tuple(
-        Adapter(
+        # Not validated: the catalog's own rows, and a list need not wait for pydantic to build its validators.
+        Adapter.model_construct(
             name=row.name,
-            base=base,
+            base=row.base,
             versions=counts.get(row.id, (0, None))[0],
             latest=counts.get(row.id, (0, None))[1],
             ranks=tuple(ranks[row.id]),
             aliases=aliases[row.id],
             created_at=row.created_at,
         )
-        for row, base in session.execute(query)
+        for row in connection.execute(_adapters_with_base())
     )
 
 
-_OF_ADAPTER: Any = WHOLE.where(AdapterRow.name == bindparam("name"))
-_NEWEST = _OF_ADAPTER.where(VersionRow.state == State.READY.value).order_by(VersionRow.number.desc()).limit(1)
-_BY_NUMBER = _OF_ADAPTER.where(VersionRow.number == bindparam("number"))
-_BY_RANK = _NEWEST.where(VersionRow.rank == bindparam("rank"))
-_BY_ALIAS = _OF_ADAPTER.where(
-    VersionRow.id == select(AliasRow.version_id).where(
-        AliasRow.adapter_id == AdapterRow.id, AliasRow.name == bindparam("alias")
-    ).correlate(AdapterRow.__table__).scalar_subquery()
-)  # fmt: skip
-#: A range, not LIKE: it uses the index. Two are enough to know that it is not one.
-_BY_DIGEST = _OF_ADAPTER.where(VersionRow.digest >= bindparam("start"), VersionRow.digest < bindparam("end")).limit(2)
+@cache
+def _adapters_with_base() -> Select[Any]:
+    query = select(ADAPTERS.c.id, ADAPTERS.c.name, ADAPTERS.c.created_at, BASES.c.name.label("base"))
+    return query.join_from(ADAPTERS, BASES, BASES.c.id == ADAPTERS.c.base_id).order_by(ADAPTERS.c.name)
 
 
-def _query(reference: Reference) -> tuple[Any, dict[str, Any]]:
-    """The statement for the versions that the reference may name (one where it is clear), and its parameters."""
-    name = {"name": reference.name}
+@cache
+def _picking(by: str) -> Prepared:
+    return Prepared(partial(_picked, by))
+
+
+def _picked(by: str) -> Select[Any]:
+    """The statement for what a selector of that kind may name (one where it is clear)."""
+    of_adapter = whole().where(ADAPTERS.c.name == bindparam("name"))
+    newest = of_adapter.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)
+    match by:
+        case "number":
+            return of_adapter.where(VERSIONS.c.number == bindparam("number"))
+        case "alias":
+            its = (ALIASES.c.adapter_id == ADAPTERS.c.id, ALIASES.c.name == bindparam("alias"))
+            named = select(ALIASES.c.version_id).where(*its).correlate(ADAPTERS).scalar_subquery()
+            return of_adapter.where(VERSIONS.c.id == named)
+        case "digest":
+            # A range, not LIKE: it uses the index. Two are enough to know that it is not one.
+            its = (VERSIONS.c.digest >= bindparam("start"), VERSIONS.c.digest < bindparam("end"))
+            return of_adapter.where(*its).limit(2)
+        case "rank":
+            return newest.where(VERSIONS.c.rank == bindparam("rank"))
+        case _:
+            return newest
+
+
+def _selected(reference: Reference) -> tuple[str, dict[str, Any]]:
+    """The kind of the reference's selector and its parameters."""
     match reference.selector:
         case ByNumber(number):
-            return _BY_NUMBER, name | {"number": min(number, LARGEST)}
+            return "number", {"number": min(number, LARGEST)}
         case ByAlias(alias):
-            return _BY_ALIAS, name | {"alias": alias}
+            return "alias", {"alias": alias}
         case Latest():
-            return _NEWEST, name
+            return "latest", {}
         case ByRank(rank):
-            return _BY_RANK, name | {"rank": rank}
+            return "rank", {"rank": rank}
         case ByDigest(prefix):
-            return _BY_DIGEST, name | {"start": f"sha256:{prefix}", "end": f"sha256:{prefix}g"}
+            return "digest", {"start": f"sha256:{prefix}", "end": f"sha256:{prefix}g"}

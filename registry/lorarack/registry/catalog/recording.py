@@ -1,27 +1,37 @@
 """The log of events: every write leaves at least one, in its own transaction."""
 
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
 
-from lorarack.registry.catalog.tables import AdapterRow, AliasRow, EventRow, VersionRow
+from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
+from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, EVENTS, VERSIONS
 from lorarack.registry.errors import NotFound
+from lorarack.registry.values import Alias
+
+
+@cache
+def _new_event() -> Insert:
+    return insert(EVENTS)
+
+
+@cache
+def _by_name_and_number() -> Select[Any]:
+    query = select(*ADAPTER, *VERSION).join_from(ADAPTERS, VERSIONS, VERSIONS.c.adapter_id == ADAPTERS.c.id)
+    return query.where(ADAPTERS.c.name == bindparam("name"), VERSIONS.c.number == bindparam("number"))
 
 
 def record(
-    session: Session, actor: str, kind: str, adapter: str | None = None, version: int | None = None, **detail: Any
+    connection: Connection, actor: str, kind: str, adapter: str | None = None, version: int | None = None, **detail: Any
 ) -> int:
     """Add an event; its cursor."""
-    row = EventRow(at=now(), actor=actor, kind=kind, adapter=adapter, version=version, detail=detail)
-    session.add(row)
-    session.flush()
-    return row.id
+    return _record(connection, now(), actor, kind, adapter, version, detail)
 
 
 def move_alias(
-    session: Session,
+    connection: Connection,
     actor: str,
     adapter: AdapterRow,
     alias: str,
@@ -31,31 +41,49 @@ def move_alias(
     *,
     forced: bool = False,
     rollback: bool = False,
-) -> None:
-    """Point ``alias`` at a version of ``adapter``."""
-    event = record(
-        session, actor, "alias_moved", adapter.name, to.number,
-        alias=alias, previous=previous, reason=reason, forced=forced, rollback=rollback,
-    )  # fmt: skip
-    session.merge(AliasRow(adapter_id=adapter.id, name=alias, version_id=to.id, event_id=event))
+) -> Alias:
+    """Point ``alias`` at a version of ``adapter``; the alias as it is then."""
+    moment = now()
+    detail = {"alias": alias, "previous": previous, "reason": reason, "forced": forced, "rollback": rollback}
+    event = _record(connection, moment, actor, "alias_moved", adapter.name, to.number, detail)
+    put(connection, ALIASES, {"adapter_id": adapter.id, "name": alias, "version_id": to.id, "event_id": event})
+    return Alias(
+        adapter=adapter.name,
+        name=alias,
+        version=to.number,
+        previous=previous,
+        moved_at=moment,
+        actor=actor,
+        reason=reason,
+        forced=forced,
+        rollback=rollback,
+    )
 
 
-def find_version(session: Session, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
+def find_version(connection: Connection, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
     """The rows of one version.
 
     Raises:
         NotFound: no such version.
     """
-    query = (
-        select(AdapterRow, VersionRow)
-        .join(VersionRow, VersionRow.adapter_id == AdapterRow.id)
-        .where(AdapterRow.name == adapter, VersionRow.number == number)
-    )
-    found = session.execute(query).first() if 0 < number < 2**63 else None
+    wanted = {"name": adapter, "number": number}
+    found = connection.execute(_by_name_and_number(), wanted).first() if 0 < number < 2**63 else None
     if found is None:
         raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
-    owner, row = found
-    return owner, row
+    return AdapterRow(*found[: len(ADAPTER)]), VersionRow(*found[len(ADAPTER) :])
+
+
+def _record(
+    connection: Connection,
+    at: datetime,
+    actor: str,
+    kind: str,
+    adapter: str | None,
+    version: int | None,
+    detail: dict[str, Any],
+) -> int:
+    row = {"at": at, "actor": actor, "kind": kind, "adapter": adapter, "version": version, "detail": detail}
+    return int(connection.execute(_new_event(), row).lastrowid)
 
 
 def now() -> datetime:

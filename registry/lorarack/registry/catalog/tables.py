@@ -1,26 +1,42 @@
-"""The tables. Change one and add a migration: a test compares the two."""
+"""The tables. Change one and add a migration: a test compares the two.
+
+SQLAlchemy's Core and not its object mapper, which takes longer to import than ``lorarack list`` takes for everything else.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
+    Boolean,
+    Column,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     Integer,
     MetaData,
     String,
+    Table,
     TypeDecorator,
     UniqueConstraint,
-    text,
+    event,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 _NAME = String(127)
 _DIGEST = String(71)
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
 
 
 class Moment(TypeDecorator[datetime]):
@@ -38,165 +54,190 @@ class Moment(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
 
 
-class Row(DeclarativeBase):
-    """Base of all rows."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = {dict[str, Any]: JSON, list[Any]: JSON, datetime: Moment}  # noqa: RUF012  (SQLAlchemy's own way)
+def _id() -> "Column[int]":
+    return Column("id", Integer, primary_key=True, autoincrement=True)
 
 
-class BaseRow(Row):
-    """A base model."""
-
-    __tablename__ = "bases"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    name: Mapped[str] = mapped_column(_NAME, unique=True)
-    fingerprint: Mapped[str] = mapped_column(_DIGEST, unique=True)
-    architecture: Mapped[str] = mapped_column(String(255))
-    vocabulary: Mapped[str | None] = mapped_column(_DIGEST)
-    vocab_size: Mapped[int]
-    parameters: Mapped[int] = mapped_column(BigInteger)
-    modules: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime]
-    original_id: Mapped[int | None]  # of another row here; SQLite cannot add a named foreign key to a table
-    relation: Mapped[str | None] = mapped_column(String(32))
-    __table_args__ = ({"sqlite_autoincrement": True},)
+def _must(name: str, type_: Any, *more: Any, **options: Any) -> "Column[Any]":
+    """A column that is never NULL."""
+    return Column(name, type_, *more, nullable=False, **options)
 
 
-class BaseIdRow(Row):
-    """A name by which the world knows a base model."""
+#: Base models.
+BASES = Table(
+    "bases",
+    METADATA,
+    _id(),
+    _must("name", _NAME, unique=True),
+    _must("fingerprint", _DIGEST, unique=True),
+    _must("architecture", String(255)),
+    Column("vocabulary", _DIGEST),
+    _must("vocab_size", Integer),
+    _must("parameters", BigInteger),
+    _must("modules", JSON),
+    _must("created_at", Moment),
+    Column("original_id", Integer),  # of another row here; SQLite cannot add a named foreign key to a table
+    Column("relation", String(32)),
+    sqlite_autoincrement=True,
+)
 
-    __tablename__ = "base_ids"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    base_id: Mapped[int] = mapped_column(ForeignKey("bases.id"), index=True)
-    kind: Mapped[str] = mapped_column(String(8))
-    value: Mapped[str] = mapped_column(String(4096))
-    revision: Mapped[str | None] = mapped_column(String(255))
+#: Names by which the world knows a base model.
+BASE_IDS = Table(
+    "base_ids",
+    METADATA,
+    _id(),
+    _must("base_id", Integer, ForeignKey("bases.id"), index=True),
+    _must("kind", String(8)),
+    _must("value", String(4096)),
+    Column("revision", String(255)),
+)
 
+#: Named lines of work; ``next_number`` only grows, so numbers are never used again. ``keep_…`` is the retention rule.
+ADAPTERS = Table(
+    "adapters",
+    METADATA,
+    _id(),
+    _must("name", _NAME, unique=True),
+    _must("base_id", Integer, ForeignKey("bases.id"), index=True),
+    _must("next_number", Integer, default=1),
+    _must("created_at", Moment),
+    Column("keep_last", Integer),
+    Column("keep_days", Integer),
+    sqlite_autoincrement=True,
+)
 
-class AdapterRow(Row):
-    """A named line of work; ``next_number`` only grows, so numbers are never used again. ``keep_…`` is its retention rule."""
+#: Immutable artifacts. ``id`` is the engine id: AUTOINCREMENT, so a deleted version's id never comes again.
+VERSIONS = Table(
+    "versions",
+    METADATA,
+    _id(),
+    _must("adapter_id", Integer, ForeignKey("adapters.id")),
+    _must("number", Integer),
+    _must("digest", _DIGEST),
+    _must("rank", Integer),
+    _must("alpha", Double),
+    _must("rslora", Boolean),
+    _must("target_modules", JSON),
+    _must("dtype", String(32)),
+    _must("parameters", BigInteger),
+    _must("bytes", BigInteger),
+    _must("state", String(16)),
+    Column("state_reason", String),
+    Column("description", String),
+    Column("provenance", JSON(none_as_null=True)),
+    _must("files", JSON),
+    _must("created_at", Moment),
+    _must("created_by", String(255)),
+    UniqueConstraint("adapter_id", "number"),
+    UniqueConstraint("adapter_id", "digest"),
+    Index("ix_versions_rank", "rank", "id"),
+    Index("ix_versions_state", "state", "id"),
+    Index("ix_versions_created_at", "created_at", "id"),
+    sqlite_autoincrement=True,
+)
 
-    __tablename__ = "adapters"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    name: Mapped[str] = mapped_column(_NAME, unique=True)
-    base_id: Mapped[int] = mapped_column(ForeignKey("bases.id"), index=True)
-    next_number: Mapped[int] = mapped_column(default=1)
-    created_at: Mapped[datetime]
-    keep_last: Mapped[int | None]
-    keep_days: Mapped[int | None]
-    __table_args__ = ({"sqlite_autoincrement": True},)
+#: Tags of versions.
+TAGS = Table(
+    "tags",
+    METADATA,
+    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
+    _must("key", String(255), primary_key=True),
+    _must("value", String),
+    Index("ix_tags_key", "key", "value", "version_id"),
+)
 
+#: What versions were derived from.
+PARENTS = Table(
+    "parents",
+    METADATA,
+    _must("child_id", Integer, ForeignKey("versions.id"), primary_key=True),
+    _must("parent_id", Integer, ForeignKey("versions.id"), primary_key=True, index=True),
+    _must("relation", String(32)),
+)
 
-class VersionRow(Row):
-    """One immutable artifact. ``id`` is the engine id: AUTOINCREMENT, so a deleted version's id never comes again."""
+#: A running server holds a version until a moment, and says so again before it comes.
+LEASES = Table(
+    "leases",
+    METADATA,
+    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
+    _must("holder", String(255), primary_key=True),
+    _must("until", Moment),
+)
 
-    __tablename__ = "versions"
-    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
-    adapter_id: Mapped[int] = mapped_column(ForeignKey("adapters.id"))
-    number: Mapped[int]
-    digest: Mapped[str] = mapped_column(_DIGEST)
-    rank: Mapped[int]
-    alpha: Mapped[float]
-    rslora: Mapped[bool]
-    target_modules: Mapped[list[Any]]
-    dtype: Mapped[str] = mapped_column(String(32))
-    parameters: Mapped[int] = mapped_column(BigInteger)
-    bytes: Mapped[int] = mapped_column(BigInteger)
-    state: Mapped[str] = mapped_column(String(16))
-    state_reason: Mapped[str | None]
-    description: Mapped[str | None]
-    provenance: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    files: Mapped[list[Any]]
-    created_at: Mapped[datetime]
-    created_by: Mapped[str] = mapped_column(String(255))
-    __table_args__ = (
-        UniqueConstraint("adapter_id", "number"),
-        UniqueConstraint("adapter_id", "digest"),
-        Index("ix_versions_rank", "rank", "id"),
-        Index("ix_versions_state", "state", "id"),
-        Index("ix_versions_created_at", "created_at", "id"),
-        {"sqlite_autoincrement": True},
-    )
+#: Measured numbers of versions.
+METRICS = Table(
+    "metrics",
+    METADATA,
+    _id(),
+    _must("version_id", Integer, ForeignKey("versions.id")),
+    _must("name", String(64)),
+    _must("split", String(32)),
+    Column("step", Integer),
+    _must("value", Double),
+    Column("dataset", _DIGEST),
+    _must("higher_is_better", Boolean),
+    Index("ix_metrics_version", "version_id"),
+)
 
+#: Of each label the number of a version that counts: of its metrics of no training step the newest. Kept for searching, beside
+#: ``METRICS``, most of which are points of curves, by which nobody looks for a version.
+FINISHED = Table(
+    "finished",
+    METADATA,
+    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
+    _must("name", String(64), primary_key=True),
+    _must("split", String(32), primary_key=True),
+    _must("value", Double),
+    Column("dataset", _DIGEST),
+    _must("higher_is_better", Boolean),
+    Index("ix_finished_value", "name", "split", "value", "version_id"),
+    sqlite_with_rowid=False,  # one look by the key has the number
+)
 
-class TagRow(Row):
-    """One tag of a version."""
+#: What a search for text looks into, of each version (see ``wording``). Kept for searching.
+TEXTS = Table(
+    "texts",
+    METADATA,
+    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True, autoincrement=False),
+    _must("words", String),
+)
 
-    __tablename__ = "tags"
-    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True)
-    key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    value: Mapped[str]
-    __table_args__ = (Index("ix_tags_key", "key", "value", "version_id"),)
+#: The full-text index of those words, which SQLite alone knows, and the triggers that keep it in step.
+TEXT_INDEX = (
+    "CREATE VIRTUAL TABLE text_index USING fts5(words, content='texts', content_rowid='version_id', columnsize=0, "
+    "tokenize='trigram case_sensitive 1')",
+    "CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN "
+    "INSERT INTO text_index (rowid, words) VALUES (new.version_id, new.words); END",
+    "CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN "
+    "INSERT INTO text_index (text_index, rowid, words) VALUES ('delete', old.version_id, old.words); END",
+    "CREATE VIRTUAL TABLE text_trigrams USING fts5vocab('text_index', 'instance')",
+)
+for _statement in TEXT_INDEX:
+    _ddl: Any = DDL(_statement)  # type: ignore[no-untyped-call]
+    event.listen(TEXTS, "after_create", _ddl.execute_if(dialect="sqlite"))
 
+#: What happened. Rows are only ever added; ``id`` is the cursor for those who follow. Names and numbers, not row ids, so that
+#: what is gone stays readable here.
+EVENTS = Table(
+    "events",
+    METADATA,
+    _id(),
+    _must("at", Moment),
+    _must("actor", String(255)),
+    _must("kind", String(32)),
+    Column("adapter", _NAME),
+    Column("version", Integer),
+    _must("detail", JSON),
+    Index("ix_events_adapter", "adapter", "kind", "id"),
+    sqlite_autoincrement=True,
+)
 
-class ParentRow(Row):
-    """What a version was derived from."""
-
-    __tablename__ = "parents"
-    child_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True)
-    parent_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True, index=True)
-    relation: Mapped[str] = mapped_column(String(32))
-
-
-class LeaseRow(Row):
-    """A running server holds a version until a moment, and says so again before it comes."""
-
-    __tablename__ = "leases"
-    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(255), primary_key=True)
-    until: Mapped[datetime]
-
-
-class MetricRow(Row):
-    """One measured number of a version."""
-
-    __tablename__ = "metrics"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"))
-    name: Mapped[str] = mapped_column(String(64))
-    split: Mapped[str] = mapped_column(String(32))
-    step: Mapped[int | None]
-    value: Mapped[float]
-    dataset: Mapped[str | None] = mapped_column(_DIGEST)
-    higher_is_better: Mapped[bool]
-    __table_args__ = (
-        Index("ix_metrics_version", "version_id"),
-        # Of finished versions only: curves have most of the rows and nobody looks for a version by a point of one.
-        Index("ix_metrics_final", "name", "split", "value", "version_id", sqlite_where=text("step IS NULL")),
-        Index("ix_metrics_newest", "version_id", "name", "split", "id", sqlite_where=text("step IS NULL")),
-    )
-
-
-class EventRow(Row):
-    """Something that happened. Rows are only ever added; ``id`` is the cursor for those who follow.
-
-    Names and numbers, not row ids, so that what is gone stays readable here.
-    """
-
-    __tablename__ = "events"
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    at: Mapped[datetime]
-    actor: Mapped[str] = mapped_column(String(255))
-    kind: Mapped[str] = mapped_column(String(32))
-    adapter: Mapped[str | None] = mapped_column(_NAME)
-    version: Mapped[int | None]
-    detail: Mapped[dict[str, Any]]
-    __table_args__ = (Index("ix_events_adapter", "adapter", "kind", "id"), {"sqlite_autoincrement": True})
-
-
-class AliasRow(Row):
-    """Where an alias points now, and the event that moved it there."""
-
-    __tablename__ = "aliases"
-    adapter_id: Mapped[int] = mapped_column(ForeignKey("adapters.id"), primary_key=True)
-    name: Mapped[str] = mapped_column(String(63), primary_key=True)
-    version_id: Mapped[int] = mapped_column(ForeignKey("versions.id"), index=True)
-    event_id: Mapped[int] = mapped_column(ForeignKey("events.id"))
+#: Where each alias points now, and the event that moved it there.
+ALIASES = Table(
+    "aliases",
+    METADATA,
+    _must("adapter_id", Integer, ForeignKey("adapters.id"), primary_key=True),
+    _must("name", String(63), primary_key=True),
+    _must("version_id", Integer, ForeignKey("versions.id"), index=True),
+    _must("event_id", Integer, ForeignKey("events.id")),
+)

@@ -1,45 +1,35 @@
 """Bases, versions and what is said about them. Each call is one transaction: whole, or as if it had never been."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, delete, insert, select, update
 
-from lorarack.registry.base_model.difference import difference
-from lorarack.registry.base_model.fingerprint import Reading
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.mapping import metric_row, metric_value
+from lorarack.registry.catalog.inserting import (
+    NewVersion,
+    adapter_for,
+    add_metrics,
+    base_id,
+    insert_version,
+    refuse_taken_name,
+    set_tags,
+    set_version,
+    with_digest,
+)
 from lorarack.registry.catalog.recording import find_version, move_alias, now, record
-from lorarack.registry.catalog.tables import AdapterRow, BaseIdRow, BaseRow, MetricRow, ParentRow, TagRow, VersionRow
-from lorarack.registry.errors import Conflict, NotFound, UsageError
+from lorarack.registry.catalog.rows import VersionRow, put
+from lorarack.registry.catalog.tables import BASE_IDS, BASES, PARENTS, TAGS
+from lorarack.registry.catalog.wording import keep_words
+from lorarack.registry.errors import UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS
-from lorarack.registry.values import BaseId, Metric, Parent, Provenance, State, StoredFile
+from lorarack.registry.values import BaseId, Metric, Parent, State
+
+if TYPE_CHECKING:
+    from lorarack.registry.base_model.fingerprint import Reading
 
 #: How the reason begins when a version is quarantined because its stored bytes have changed.
 DAMAGE = "damaged: "
-
-
-@dataclass(frozen=True, slots=True)
-class NewVersion:
-    """Everything that publishing knows about a version before it has a number."""
-
-    adapter: str
-    base: str
-    digest: str
-    rank: int
-    alpha: float
-    rslora: bool
-    target_modules: tuple[str, ...]
-    dtype: str
-    parameters: int
-    bytes: int
-    files: tuple[StoredFile, ...]
-    metrics: tuple[Metric, ...]
-    tags: Mapping[str, str]
-    description: str | None
-    provenance: Provenance | None
-    parents: tuple[Parent, ...] = ()
 
 
 class BlobGone(Exception):
@@ -53,28 +43,28 @@ class CatalogWriter:
         self._database = database
         self._actor = actor
 
-    def add_base(self, reading: Reading, name: str, known_as: BaseId) -> str:
+    def add_base(self, reading: "Reading", name: str, known_as: BaseId) -> str:
         """Add a base model, or one more id for a base model of that fingerprint; returns its name.
 
         Raises:
             Conflict: the name belongs to another base or to an adapter.
         """
 
-        def work(session: Session) -> str:
-            row = session.scalar(select(BaseRow).where(BaseRow.fingerprint == reading.fingerprint))
+        def work(connection: Connection) -> str:
+            query = select(BASES.c.id, BASES.c.name).where(BASES.c.fingerprint == reading.fingerprint)
+            row = connection.execute(query).first()
             if row is None:
-                refuse_taken_name(session, name)
-                row = _new_base(reading, name)
-                session.add(row)
-                session.flush()
-            session.execute(
-                delete(BaseIdRow).where(
-                    BaseIdRow.base_id == row.id, BaseIdRow.kind == known_as.kind, BaseIdRow.value == known_as.value
+                refuse_taken_name(connection, name)
+            own_id, called = (row.id, str(row.name)) if row else (_insert_base(connection, reading, name), name)
+            connection.execute(
+                delete(BASE_IDS).where(
+                    BASE_IDS.c.base_id == own_id, BASE_IDS.c.kind == known_as.kind, BASE_IDS.c.value == known_as.value
                 )
             )
-            session.add(BaseIdRow(base_id=row.id, **known_as.model_dump()))
-            record(session, self._actor, "base_added", base=row.name, fingerprint=row.fingerprint, id=known_as.value)
-            return row.name
+            connection.execute(insert(BASE_IDS), {"base_id": own_id, **known_as.model_dump()})
+            about: dict[str, Any] = {"base": called, "fingerprint": reading.fingerprint, "id": known_as.value}
+            record(connection, self._actor, "base_added", **about)
+            return called
 
         return self._database.write(work)
 
@@ -85,15 +75,15 @@ class CatalogWriter:
             NotFound: no such base. UsageError: a base would descend from itself.
         """
 
-        def work(session: Session) -> None:
-            child, parent = _base(session, name), _base(session, original)
-            ancestor: BaseRow | None = parent
+        def work(connection: Connection) -> None:
+            child, parent = base_id(connection, name), base_id(connection, original)
+            ancestor: int | None = parent
             while ancestor is not None:
-                if ancestor.id == child.id:
+                if ancestor == child:
                     raise UsageError(f"Base {name!r} cannot descend from itself.", code="cycle")
-                ancestor = session.get(BaseRow, ancestor.original_id) if ancestor.original_id else None
-            child.original_id, child.relation = parent.id, relation
-            record(session, self._actor, "base_linked", base=name, original=original, relation=relation)
+                ancestor = connection.scalar(select(BASES.c.original_id).where(BASES.c.id == ancestor))
+            connection.execute(update(BASES).where(BASES.c.id == child).values(original_id=parent, relation=relation))
+            record(connection, self._actor, "base_linked", base=name, original=original, relation=relation)
 
         self._database.write(work)
 
@@ -103,8 +93,8 @@ class CatalogWriter:
         Raises:
             Conflict: the adapter stands on another base, or its name belongs to a base.
         """
-        with self._database.reading() as session:
-            adapter_for(session, name, base)
+        with self._database.reading() as connection:
+            adapter_for(connection, name, base)
 
     def add_version(self, new: NewVersion, is_stored: Callable[[str], bool]) -> tuple[int, bool]:
         """Allocate a number and write the version; the first one also becomes ``default``.
@@ -121,28 +111,28 @@ class CatalogWriter:
             BlobGone: a file of the version is not stored.
         """
 
-        def work(session: Session) -> tuple[int, bool]:
+        def work(connection: Connection) -> tuple[int, bool]:
             if not all(is_stored(file.digest) for file in new.files):
                 raise BlobGone
-            adapter = adapter_for(session, new.adapter, new.base)
-            if adapter.id is None:
-                session.add(adapter)
-                session.flush()
-            query = select(VersionRow).where(VersionRow.adapter_id == adapter.id, VersionRow.digest == new.digest)
-            row = session.scalar(query)
-            created = row is None
-            if row is None:
-                row = insert_version(session, self._actor, adapter, new)
+            adapter = adapter_for(connection, new.adapter, new.base)
+            found = with_digest(connection, adapter.id, new.digest)
+            if found is None:
+                adapter, row = insert_version(connection, self._actor, adapter, new)
             else:
-                row.description = new.description or row.description
-                self._mend(session, new, row)
-            add_metrics(session, row.id, new.metrics)
-            set_tags(session, row.id, new.tags)
-            _add_parents(session, row, new.parents)
+                row = found
+                if new.description:
+                    set_version(connection, row.id, description=new.description)
+                self._mend(connection, new, row)
+            created = found is None
+            add_metrics(connection, row.id, new.metrics, has_none=created)
+            set_tags(connection, row.id, new.tags)
+            if not created:
+                keep_words(connection, row.id)
+            _add_parents(connection, row, new.parents)
             kind = "published" if created else "published_again"
-            record(session, self._actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
+            record(connection, self._actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
             if created and row.number == 1:
-                move_alias(session, self._actor, adapter, DEFAULT_ALIAS, row, None, "first published version")
+                move_alias(connection, self._actor, adapter, DEFAULT_ALIAS, row, None, "first published version")
             return row.number, created
 
         return self._database.write(work)
@@ -150,11 +140,11 @@ class CatalogWriter:
     def add_metrics(self, adapter: str, number: int, metrics: Sequence[Metric]) -> None:
         """Add metrics to a version; ones that are there already are left alone. Raises ``NotFound``."""
 
-        def work(session: Session) -> None:
-            _, row = find_version(session, adapter, number)
-            add_metrics(session, row.id, metrics)
+        def work(connection: Connection) -> None:
+            _, row = find_version(connection, adapter, number)
+            add_metrics(connection, row.id, metrics)
             names = sorted({metric.label for metric in metrics})
-            record(session, self._actor, "metrics_added", adapter, number, metrics=names)
+            record(connection, self._actor, "metrics_added", adapter, number, metrics=names)
 
         self._database.write(work)
 
@@ -163,118 +153,45 @@ class CatalogWriter:
     ) -> None:
         """Set ``tags``, remove the keys ``without``, and set the description unless it is None. Raises ``NotFound``."""
 
-        def work(session: Session) -> None:
-            _, row = find_version(session, adapter, number)
-            session.execute(delete(TagRow).where(TagRow.version_id == row.id, TagRow.key.in_(without)))
-            set_tags(session, row.id, tags)
+        def work(connection: Connection) -> None:
+            _, row = find_version(connection, adapter, number)
+            connection.execute(delete(TAGS).where(TAGS.c.version_id == row.id, TAGS.c.key.in_(without)))
+            set_tags(connection, row.id, tags)
             if description is not None:
-                row.description = description or None
+                set_version(connection, row.id, description=description or None)
+            keep_words(connection, row.id)
             detail = {"tags": dict(tags), "without": list(without), "description": description}
-            record(session, self._actor, "described", adapter, number, **detail)
+            record(connection, self._actor, "described", adapter, number, **detail)
 
         self._database.write(work)
 
-    def _mend(self, session: Session, new: NewVersion, row: VersionRow) -> None:
+    def _mend(self, connection: Connection, new: NewVersion, row: VersionRow) -> None:
         """Its bytes are whole again: what was quarantined for their damage is ready."""
         if row.state == State.QUARANTINED and (row.state_reason or "").startswith(DAMAGE):
-            row.state, row.state_reason = State.READY.value, None
-            record(session, self._actor, str(State.READY), new.adapter, row.number, reason="published again, whole")
+            set_version(connection, row.id, state=State.READY.value, state_reason=None)
+            record(connection, self._actor, str(State.READY), new.adapter, row.number, reason="published again, whole")
 
 
-def refuse_taken_name(session: Session, name: str) -> None:
-    """Bases and adapters share one name space.
-
-    Raises:
-        Conflict: one of them has the name.
-    """
-    for rows, kind in ((BaseRow, "a base model"), (AdapterRow, "an adapter")):
-        if session.scalar(select(rows.id).where(rows.name == name)):
-            raise Conflict(f"The name {name!r} already belongs to {kind}; choose another.", code="name_taken")
-
-
-def insert_version(session: Session, actor: str, adapter: AdapterRow, new: NewVersion) -> VersionRow:
-    """Add the row of a new version under the adapter's next number."""
-    if adapter.id is None:
-        session.flush()
-    row = VersionRow(
-        adapter_id=adapter.id,
-        number=adapter.next_number,
-        digest=new.digest,
-        rank=new.rank,
-        alpha=new.alpha,
-        rslora=new.rslora,
-        target_modules=list(new.target_modules),
-        dtype=new.dtype,
-        parameters=new.parameters,
-        bytes=new.bytes,
-        state=State.READY.value,
-        description=new.description,
-        provenance=new.provenance.to_json() if new.provenance else None,
-        files=[file.to_json() for file in new.files],
-        created_at=now(),
-        created_by=actor,
-    )
-    adapter.next_number += 1
-    session.add(row)
-    session.flush()
-    return row
+def _insert_base(connection: Connection, reading: "Reading", name: str) -> int:
+    row = {
+        "name": name,
+        "fingerprint": reading.fingerprint,
+        "architecture": reading.architecture,
+        "vocabulary": reading.vocabulary,
+        "vocab_size": reading.vocab_size,
+        "parameters": reading.parameters,
+        "modules": {module: list(shape) for module, shape in reading.modules.items()},
+        "created_at": now(),
+    }
+    return int(connection.execute(insert(BASES), row).lastrowid)
 
 
-def _new_base(reading: Reading, name: str) -> BaseRow:
-    return BaseRow(
-        name=name,
-        fingerprint=reading.fingerprint,
-        architecture=reading.architecture,
-        vocabulary=reading.vocabulary,
-        vocab_size=reading.vocab_size,
-        parameters=reading.parameters,
-        modules={module: list(shape) for module, shape in reading.modules.items()},
-        created_at=now(),
-    )
-
-
-def _base(session: Session, name: str) -> BaseRow:
-    row = session.scalar(select(BaseRow).where(BaseRow.name == name))
-    if row is None:
-        raise NotFound(f"There is no base model {name!r}.", code="unknown_base")
-    return row
-
-
-def adapter_for(session: Session, name: str, base_name: str) -> AdapterRow:
-    """The adapter's row, or a new one that is not in the session yet."""
-    base = _base(session, base_name)
-    adapter = session.scalar(select(AdapterRow).where(AdapterRow.name == name))
-    if adapter is None:
-        refuse_taken_name(session, name)
-        return AdapterRow(name=name, base_id=base.id, next_number=1, created_at=now())
-    if adapter.base_id != base.id:
-        other = session.get_one(BaseRow, adapter.base_id)
-        raise Conflict(
-            f"Adapter {name!r} stands on base {other.name!r}, not on {base_name!r}: {difference(other, base)}; "
-            "publish under another name.",
-            code="other_base",
-        )
-    return adapter
-
-
-def add_metrics(session: Session, version_id: int, metrics: Sequence[Metric]) -> None:
-    """Add the metrics that the version lacks."""
-    there = {metric_value(row) for row in session.scalars(select(MetricRow).where(MetricRow.version_id == version_id))}
-    session.add_all(metric_row(metric, version_id) for metric in dict.fromkeys(metrics) if metric not in there)
-
-
-def set_tags(session: Session, version_id: int, tags: Mapping[str, str]) -> None:
-    """Set tags of a version."""
-    for key, value in tags.items():
-        session.merge(TagRow(version_id=version_id, key=key, value=value))
-
-
-def _add_parents(session: Session, row: VersionRow, parents: Sequence[Parent]) -> None:
+def _add_parents(connection: Connection, row: VersionRow, parents: Sequence[Parent]) -> None:
     for parent in parents:
         adapter, _, number = parent.version.partition("@")
-        _, found = find_version(session, adapter, int(number))
+        _, found = find_version(connection, adapter, int(number))
         if found.id >= row.id:
             raise UsageError(
                 f"{parent.version} is not older than its child; a version descends from older ones.", code="cycle"
             )
-        session.merge(ParentRow(child_id=row.id, parent_id=found.id, relation=parent.relation))
+        put(connection, PARENTS, {"child_id": row.id, "parent_id": found.id, "relation": parent.relation})

@@ -36,7 +36,7 @@ def set_(
     Example: lorarack alias set support@prod 3 --expect 2 --reason "lower loss"
     """
     adapter, name = split_alias(alias)
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         moved = opened.set_alias(adapter, name, version, expect=expect, reason=reason)
     before = f" (was {moved.previous})" if moved.previous else ""
     emit(moved, json, lambda: f"[bold]{adapter}@{name}[/bold] now names version {moved.version}{before}")
@@ -51,7 +51,7 @@ def list_(
 
     Example: lorarack alias list support
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         aliases = opened.aliases(name)
     if not aliases and not json:
         out.print("No aliases yet; the first version that is published becomes 'default'.")
@@ -69,7 +69,7 @@ def history(
     Example: lorarack alias history support@prod
     """
     adapter, alias = split_alias(name) if "@" in name else (name, None)
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         moves = opened.alias_history(adapter, alias)
     emit(moves, json, lambda: _table(moves))
 

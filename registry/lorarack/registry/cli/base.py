@@ -29,7 +29,7 @@ def add(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fingerprint a base model and add it. Nothing is downloaded but headers and a sample.
+    """Fingerprint a base model and add it. Nothing is downloaded but headers and a sample. A new registry begins so.
 
     Example: lorarack base add ./SmolLM2-135M-Instruct --name smollm2
     """
@@ -48,7 +48,7 @@ def list_bases(registry: RegistryOption = None, json: JsonOption = False) -> Non
 
     Example: lorarack base list
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         bases = opened.bases()
     if not bases and not json:
         out.print(
@@ -69,7 +69,7 @@ def link(
 
     Example: lorarack base link smollm2-awq --original smollm2 --relation quantized
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         base = opened.link_base(name, original, relation)
     emit(_record(base), json, lambda: f"Base [bold]{base.name}[/bold] is {base.original}, {base.relation}")
 

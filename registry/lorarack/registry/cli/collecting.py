@@ -32,7 +32,7 @@ def gc(
 
     Example: lorarack gc --dry-run
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         done = opened.gc(dry_run=dry_run, grace_seconds=grace)
     record = done.to_json() | {"freed": done.freed}
     emit(record, json, lambda: _shown(done))
@@ -53,7 +53,7 @@ def retention(
     given = keep_last is not None or keep_days is not None
     if none and given:
         raise UsageError("--none means no rule; give it alone.", code="bad_retention")
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         if none or given:
             opened.set_retention(name, keep_last=keep_last, keep_days=keep_days)
         rule = opened.retention(name)

@@ -34,7 +34,7 @@ def diff(
 
     Example: lorarack diff support@prod support@latest
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         found = opened.diff(a, b)
     emit(found, json, lambda: _tables(found, len(found.modules) if all_ else _SHOWN))
 

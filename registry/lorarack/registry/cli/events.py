@@ -36,7 +36,7 @@ def events(
 
     Example: lorarack events support --after 120
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         found = opened.events(after, limit, name)
         if not follow:
             emit(found, json, lambda: "\n".join(map(_line, found)) or "Nothing happened.")

@@ -43,7 +43,7 @@ def push(
     """
     from lorarack.registry.hub import push as hub
 
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         if folder is not None:
             _write(opened, reference, repository, folder, license_, example, json)
             return
@@ -79,7 +79,7 @@ def pull(
     from lorarack.registry.hub_access.names import parse_repository
 
     asked = parse_repository(repository)
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         done = hub.pull(opened, asked.repo_id, asked.revision, name, base)
     for text in done.notes:
         note(text)

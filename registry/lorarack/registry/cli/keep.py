@@ -27,7 +27,7 @@ def fetch(
 
     Example: lorarack fetch support@prod ./support
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         version = opened.resolve(reference)
         opened.fetch(version, folder)
     record = {"name": version.adapter, "version": version.number, "digest": version.digest, "folder": str(folder)}
@@ -45,7 +45,7 @@ def delete(
 
     Example: lorarack delete support@3
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         version = opened.delete(reference)
     record = {"name": version.adapter, "version": version.number, "digest": version.digest}
     emit(record, json, lambda: f"Deleted [bold]{version.reference}[/bold]")

@@ -32,7 +32,7 @@ def lineage(
 
     Example: lorarack lineage support@prod
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         found = opened.lineage(reference)
     emit(found, json, lambda: _trees(found))
 

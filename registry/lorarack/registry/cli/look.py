@@ -29,7 +29,7 @@ def list_(
 
     Example: lorarack list support
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         if name is not None:
             versions = opened.versions(name)
             emit(versions, json, lambda: family_table(versions))
@@ -46,7 +46,7 @@ def show(
 
     Example: lorarack show support@prod
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         version = opened.resolve(reference)
     emit(version, json, lambda: _card(version))
 

@@ -36,7 +36,7 @@ def export(
     Example: lorarack export support ./support-export
     """
     target = Path(folder if folder is not None else what)
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         done = opened.export_to(target, what if folder is not None else None)
     for reference in done.left_out:
         note(f"Left out: {reference}, which is quarantined.")
@@ -55,7 +55,7 @@ def import_(
 
     Example: lorarack import ./support-export
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         done = opened.import_from(folder)
     for text in done.notes:
         note(text)

@@ -40,7 +40,7 @@ def promote(
         raise UsageError(f"A gain of {min_gain} cannot be asked for; give 0 or more.", code="bad_gain")
     if require is None and (min_gain or force):
         raise UsageError("--min-gain and --force belong to a rule; name its metric with --require.", code="no_rule")
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         version = opened.resolve(reference)
         rule = Rule(label=require, min_gain=min_gain) if require is not None else None
         moved = opened.promote(version.adapter, alias, version.number, rule=rule, force=force, reason=reason)
@@ -58,7 +58,7 @@ def rollback(
     Example: lorarack rollback support@prod --reason "wrong answers about refunds"
     """
     adapter, name = split_alias(alias)
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         moved = opened.rollback(adapter, name, reason=reason)
     emit(moved, json, lambda: _sentence(moved))
 

@@ -39,7 +39,7 @@ def publish(
 
     Example: lorarack publish ./out support --base smollm2 --metric eval_loss=0.41
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         done = opened.publish(
             folder,
             name,

@@ -61,7 +61,7 @@ def search(
         limit=limit,
         cursor=cursor,
     )
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         page = opened.search(query)
     emit(page, json, lambda: _show(page))
     if page.next and not json:
@@ -78,7 +78,7 @@ def best(
 
     Example: lorarack best support --metric eval_loss
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         found = opened.best(name, metric)
     version = found.version
     record = {"name": version.adapter, "version": version.number, **version.to_json()}

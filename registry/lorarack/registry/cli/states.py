@@ -33,7 +33,7 @@ def archive(
 
     Example: lorarack archive support@3 --reason "support@4 is better"
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         _say(opened.archive(reference, reason), json)
 
 
@@ -47,7 +47,7 @@ def restore(
 
     Example: lorarack restore support@3
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         _say(opened.restore(reference, reason), json)
 
 
@@ -61,7 +61,7 @@ def quarantine(
 
     Example: lorarack quarantine support@3 --reason "trained on test data"
     """
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         _say(opened.quarantine(reference, reason), json)
 
 

@@ -33,7 +33,7 @@ def tag(
     new = dict(parse_tag(text) for text in tags or ())
     if not new and not remove and description is None:
         raise UsageError("Nothing to do; give KEY=VALUE, --remove KEY or --description TEXT.", code="nothing_to_do")
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         version = opened.describe(reference, tags=new, without=remove or (), description=description)
     emit(version, json, lambda: _sentence(version))
 

@@ -33,7 +33,7 @@ def verify(
     """
     if (reference is None) is not everything:
         raise UsageError("Name one version, or give --all.", code="bad_verify")
-    with open_registry(registry) as opened:
+    with open_registry(registry, create=False) as opened:
         if reference is not None:
             found = _checked(opened.verify(reference))
             emit(found, json, lambda: f"[bold]{found['version']}[/bold] is whole ({size(found['bytes'])})")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lorarack.registry.artifact.manifest import CONFIG
-from lorarack.registry.blobs import disk_errors
+from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import InvalidArtifact, Unavailable
 from lorarack.registry.hub.choose import CARD, choose_files
 from lorarack.registry.hub.origin import find_base, folder_digest

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorarack.registry.blobs import disk_errors
+from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, NotAllowed, NotFound, UsageError
 from lorarack.registry.hub.folder import write_folder
 from lorarack.registry.hub_access.client import hub_api

@@ -2,7 +2,7 @@
 
 from lorarack.registry.errors import NotFound
 from lorarack.registry.operations.parts import Parts
-from lorarack.registry.reference import check_alias_name
+from lorarack.registry.reference import check_adapter_name, check_alias_name
 from lorarack.registry.texts import check_text
 from lorarack.registry.values import Alias
 
@@ -27,9 +27,12 @@ class AliasOperations(Parts):
         """
         check_alias_name(alias)
         check_text(reason, "reason")
-        self._check_known(adapter)
-        self._changer.set_alias(adapter, alias, version, expect, reason)
-        return self._alias(adapter, alias)
+        check_adapter_name(adapter)
+        try:
+            return self._changer.set_alias(adapter, alias, version, expect, reason)
+        except NotFound:
+            self._check_known(adapter)  # says it better where there is no such adapter
+            raise
 
     def aliases(self, adapter: str | None = None) -> tuple[Alias, ...]:
         """Where the aliases (of one adapter) point now. Raises ``NotFound``."""

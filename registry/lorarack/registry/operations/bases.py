@@ -2,8 +2,6 @@
 
 import os
 
-from lorarack.registry.base_model.files import find_files
-from lorarack.registry.base_model.fingerprint import read_base
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.operations.parts import Parts
 from lorarack.registry.reference import check_adapter_name
@@ -25,6 +23,9 @@ class BaseOperations(Parts):
         Raises:
             NotFound: nothing there. InvalidArtifact: not a base model. Conflict: the name is taken. Unavailable: no Hub.
         """
+        from lorarack.registry.base_model.files import find_files
+        from lorarack.registry.base_model.fingerprint import read_base
+
         files = find_files(source)
         known_as = files.identity()
         chosen = check_adapter_name(name or _plain_name(known_as.value))

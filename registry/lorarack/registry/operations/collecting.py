@@ -1,13 +1,17 @@
 """Garbage collection: what nothing needs any more goes, and whoever asks is told why each thing stays."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from lorarack.registry.collection import Collection, Fate
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
+
+if TYPE_CHECKING:
+    from lorarack.registry.collection import Collection, Fate
 
 #: An hour: publishers put their files first and their version last, and are between the two for less than that.
 GRACE_SECONDS = 3600.0
@@ -33,6 +37,8 @@ class CollectingOperations(Parts):
         Raises:
             UsageError: a negative or endless grace. StoreError: disk or database; what is gone by then is gone.
         """
+        from lorarack.registry.collection import Collection
+
         if not 0 <= grace_seconds < 1e9:
             raise UsageError(f"A grace of {grace_seconds} seconds makes no sense; give 0 or more.", code="bad_grace")
         versions = self._collector.plan()
@@ -85,6 +91,8 @@ class CollectingOperations(Parts):
 
 
 def _file(kind: Literal["blob", "leftover"], name: str, age: float, size: int, grace: float) -> Fate:
+    from lorarack.registry.collection import Fate
+
     goes = age >= grace
     what = "no version has it" if kind == "blob" else "its writer is gone"
     why = what if goes else f"{what}, but it is younger than {grace:g} s: a publisher may be at work with it"

@@ -1,11 +1,14 @@
 """For those who follow a registry: what has changed, and everything of one moment."""
 
-from lorarack.registry.catalog.following import take_snapshot
+from typing import TYPE_CHECKING
+
 from lorarack.registry.catalog.reading import LARGEST
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
-from lorarack.registry.snapshot import Snapshot
 from lorarack.registry.values import Event
+
+if TYPE_CHECKING:
+    from lorarack.registry.snapshot import Snapshot
 
 
 class FollowingOperations(Parts):
@@ -15,8 +18,10 @@ class FollowingOperations(Parts):
         """A number that grows with every committed write; cheap to ask for."""
         return self._reader.changes()
 
-    def snapshot(self, since: Snapshot | None = None) -> Snapshot:
+    def snapshot(self, since: "Snapshot | None" = None) -> "Snapshot":
         """Everything in memory, of one moment; from ``since`` the work grows with what has changed only."""
+        from lorarack.registry.catalog.following import take_snapshot
+
         return take_snapshot(self._database, since)
 
     def events(self, after: int = 0, limit: int = 1000, adapter: str | None = None) -> tuple[Event, ...]:

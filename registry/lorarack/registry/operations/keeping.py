@@ -1,13 +1,16 @@
 """States, leases, retention and deletion."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from lorarack.registry.collection import Retention
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
 from lorarack.registry.reference import check_adapter_name, parse_reference
 from lorarack.registry.texts import check_text
 from lorarack.registry.values import State, Version
+
+if TYPE_CHECKING:
+    from lorarack.registry.collection import Retention
 
 
 class KeepingOperations(Parts):
@@ -74,7 +77,7 @@ class KeepingOperations(Parts):
         self._check_known(adapter)
         self._changer.set_retention(adapter, keep_last, keep_days)
 
-    def retention(self, adapter: str) -> Retention:
+    def retention(self, adapter: str) -> "Retention":
         """The adapter's retention rule. Raises ``NotFound``."""
         rule = self._collector.retention(check_adapter_name(adapter))
         if rule is None:

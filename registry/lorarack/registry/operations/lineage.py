@@ -1,15 +1,21 @@
 """Where versions come from and what came of them."""
 
-from lorarack.registry.catalog.lineage import read_lineage
+from typing import TYPE_CHECKING
+
 from lorarack.registry.operations.bases import BaseOperations
-from lorarack.registry.queries import Lineage
+
+if TYPE_CHECKING:
+    from lorarack.registry.queries import Lineage
 
 
 class LineageOperations(BaseOperations):
     """What can be asked about descent."""
 
-    def lineage(self, reference: str) -> Lineage:
+    def lineage(self, reference: str) -> "Lineage":
         """All ancestors and descendants of a version, and the bases behind it. Raises like ``resolve``, but in any state."""
+        from lorarack.registry.catalog.lineage import read_lineage
+        from lorarack.registry.queries import Lineage
+
         version = self._exact(reference)
         ancestors, descendants = read_lineage(self._database, version.engine_id)
         return Lineage(

@@ -1,21 +1,26 @@
 """What every operation works with."""
 
-import getpass
-import socket
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lorarack.registry.blobs import FolderBlobs
-from lorarack.registry.catalog.changing import CatalogChanger
-from lorarack.registry.catalog.collecting import CatalogCollector
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.reading import CatalogReader
-from lorarack.registry.catalog.searching import CatalogSearcher
-from lorarack.registry.catalog.writing import CatalogWriter
 from lorarack.registry.errors import NotFound
 from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
 from lorarack.registry.resolution import did_you_mean, resolve
 from lorarack.registry.values import State, Version
 from lorarack.registry.view import AdapterView
+
+if TYPE_CHECKING:
+    from lorarack.registry.blobs import FolderBlobs
+    from lorarack.registry.catalog.changing import CatalogChanger
+    from lorarack.registry.catalog.collecting import CatalogCollector
+    from lorarack.registry.catalog.searching import CatalogSearcher
+    from lorarack.registry.catalog.writing import CatalogWriter
+
+#: The file of a registry's catalog.
+CATALOG = "catalog.sqlite"
 
 
 class Parts:
@@ -23,14 +28,46 @@ class Parts:
 
     def __init__(self, home: Path, actor: str | None = None) -> None:
         self.home = home
-        self.actor = actor or local_actor()
-        self._database = Database(home / "catalog.sqlite")
-        self._blobs = FolderBlobs(home)
+        self._given_actor = actor
+        self._database = Database(home / CATALOG)
         self._reader = CatalogReader(self._database)
-        self._searcher = CatalogSearcher(self._database)
-        self._writer = CatalogWriter(self._database, self.actor)
-        self._changer = CatalogChanger(self._database, self.actor)
-        self._collector = CatalogCollector(self._database)
+
+    # Each part is imported when it is first used: a command that looks needs none of those that write.
+
+    @cached_property
+    def actor(self) -> str:
+        """Who does what is done here."""
+        return self._given_actor or local_actor()
+
+    @cached_property
+    def _blobs(self) -> "FolderBlobs":
+        from lorarack.registry.blobs import FolderBlobs
+
+        return FolderBlobs(self.home)
+
+    @cached_property
+    def _searcher(self) -> "CatalogSearcher":
+        from lorarack.registry.catalog.searching import CatalogSearcher
+
+        return CatalogSearcher(self._database)
+
+    @cached_property
+    def _writer(self) -> "CatalogWriter":
+        from lorarack.registry.catalog.writing import CatalogWriter
+
+        return CatalogWriter(self._database, self.actor)
+
+    @cached_property
+    def _changer(self) -> "CatalogChanger":
+        from lorarack.registry.catalog.changing import CatalogChanger
+
+        return CatalogChanger(self._database, self.actor)
+
+    @cached_property
+    def _collector(self) -> "CatalogCollector":
+        from lorarack.registry.catalog.collecting import CatalogCollector
+
+        return CatalogCollector(self._database)
 
     def resolve(self, reference: str) -> Version:
         """The version that ``reference`` names.
@@ -70,12 +107,15 @@ class Parts:
 
     def _check_known(self, adapter: str) -> None:
         """Raises ``NotFound``."""
-        if check_adapter_name(adapter) not in self._reader.names():
+        if not self._reader.has_adapter(check_adapter_name(adapter)):
             raise self._no_adapter(adapter)
 
 
 def local_actor() -> str:
     """``user@host`` of this process."""
+    import getpass
+    import socket
+
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # no such user in the password file, as in some containers

@@ -1,44 +1,18 @@
 """Export to a folder that PEFT can read, and import of such a folder into another registry."""
 
-import hashlib
-import tempfile
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lorarack.registry import fetching, publishing
-from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, sha256
-from lorarack.registry.artifact.validate import read_artifact
-from lorarack.registry.blobs import disk_errors, remove_tree
-from lorarack.registry.catalog.importing import Arrival, CatalogImporter, Known, Landed
-from lorarack.registry.catalog.writing import BlobGone
-from lorarack.registry.errors import InvalidArtifact, NotFound, StoreError
 from lorarack.registry.operations.versions import VersionOperations
-from lorarack.registry.portable import (
-    Exported,
-    Imported,
-    ImportedVersion,
-    Manifest,
-    PortableAdapter,
-    PortableBase,
-    PortableParent,
-    PortableVersion,
-    link_problem,
-    read_manifest,
-    refused,
-    version_folder,
-    write_export,
-)
-from lorarack.registry.values import Base, State, Version
 
-_STORINGS = 10
+if TYPE_CHECKING:
+    from lorarack.registry.portable import Exported, Imported
 
 
 class PortabilityOperations(VersionOperations):
     """What leads out of a registry and into another."""
 
-    def export_to(self, folder: Path, what: str | None = None) -> Exported:
+    def export_to(self, folder: Path, what: str | None = None) -> "Exported":
         """Write a version (a reference with ``@``), an adapter (its name) or everything (None) to ``folder``.
 
         Quarantined versions are left out. Every byte is checked on its way; the folder is there whole or not at all.
@@ -48,23 +22,11 @@ class PortabilityOperations(VersionOperations):
             Damaged: stored bytes changed; that version is quarantined, and the next export leaves it out.
             StoreError: the disk. Else like ``resolve``.
         """
-        versions, left_out = self._chosen(what)
-        bases = {base.name: base for base in self.bases()}
-        manifest = self._describe(versions, bases)
-        place = fetching.free_place(folder)
-        with disk_errors():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}-", dir=place.parent))
-        try:
-            for version, portable in zip(versions, manifest.versions, strict=True):
-                self.fetch(version, version_folder(temporary, portable))
-            write_export(manifest, temporary, place)
-        finally:
-            remove_tree(temporary)
-        references = tuple(version.reference for version in versions)
-        return Exported(folder=str(folder), versions=references, left_out=tuple(left_out))
+        from lorarack.registry.operations.carrying import export_to
 
-    def import_from(self, folder: Path) -> Imported:
+        return export_to(self, folder, what)
+
+    def import_from(self, folder: Path) -> "Imported":
         """Add all versions of the export in ``folder``, or none.
 
         A version keeps its number where that has never been used here, else it gets the next; equal digests of one adapter are
@@ -74,148 +36,6 @@ class PortabilityOperations(VersionOperations):
             NotFound: no export there, or a base that is not known here. InvalidArtifact: every problem of the export at once.
             Conflict: an adapter stands on another base, or its name belongs to a base. StoreError: disk or database.
         """
-        with disk_errors():
-            manifest = read_manifest(folder)
-            bases = self._bases_of(manifest)
-            for adapter in manifest.adapters:
-                self._writer.check_adapter(adapter.name, bases[adapter.name].name)
-            problems = [problem for v in manifest.versions for problem in _problems(folder, v, bases[v.adapter])]
-        if problems:
-            raise refused(problems, folder)
-        importer = CatalogImporter(self._database, self.actor)
-        for _ in range(_STORINGS):
-            arrivals = [self._store(folder, version, bases[version.adapter]) for version in manifest.versions]
-            with suppress(BlobGone):  # `gc` may take a file that no version has yet
-                landed, left = importer.add(arrivals, _aliases(manifest), self._blobs.has)
-                return _report(manifest.versions, landed, left)
-        raise StoreError(
-            "Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.",
-            code="collected",
-        )
+        from lorarack.registry.operations.carrying import import_from
 
-    def _chosen(self, what: str | None) -> tuple[list[Version], list[str]]:
-        if what is None:
-            found: Iterable[Version] = (v for adapter in self.adapters() for v in self.versions(adapter.name))
-        elif "@" in what:
-            found = [self.resolve(what)]
-        else:
-            found = self.versions(what)
-        ordered = sorted(found, key=lambda version: version.engine_id)
-        left_out = [version.reference for version in ordered if version.state is State.QUARANTINED]
-        versions = [version for version in ordered if version.state is not State.QUARANTINED]
-        if not versions:
-            raise NotFound("There is nothing to export here; publish something first.", code="nothing")
-        return versions, left_out
-
-    def _describe(self, versions: list[Version], bases: Mapping[str, Base]) -> Manifest:
-        adapters: dict[str, PortableAdapter] = {}
-        for version in versions:
-            before = adapters.get(version.adapter)
-            aliases = {**(before.aliases if before else {}), **dict.fromkeys(version.aliases, version.number)}
-            adapters[version.adapter] = PortableAdapter(
-                name=version.adapter, base=version.base_fingerprint, aliases=aliases
-            )
-        used = {version.base for version in versions}
-        return Manifest(
-            bases=tuple(_portable_base(base) for name, base in bases.items() if name in used),
-            adapters=tuple(adapters[name] for name in sorted(adapters)),
-            versions=tuple(self._portable(version) for version in versions),
-        )
-
-    def _portable(self, version: Version) -> PortableVersion:
-        kept = PortableVersion.model_fields.keys() - {"parents"}
-        parents = tuple(
-            PortableParent(version=parent.version, relation=parent.relation, digest=self._exact(parent.version).digest)
-            for parent in version.parents
-        )
-        return PortableVersion(**{name: getattr(version, name) for name in kept}, parents=parents)
-
-    def _bases_of(self, manifest: Manifest) -> dict[str, Base]:
-        """By adapter, the base here. Raises ``NotFound``."""
-        here = {base.fingerprint: base for base in self.bases()}
-        for base in manifest.bases:
-            if base.fingerprint not in here:
-                source = base.hub_ids[-1] if base.hub_ids else "FOLDER-OR-ID"
-                raise NotFound(
-                    f"The export's base {base.name!r} ({base.fingerprint[:19]}…) is not known here; "
-                    f"add it with 'lorarack base add {source}' and import again.",
-                    code="unknown_base",
-                )
-        return {adapter.name: here[adapter.base] for adapter in manifest.adapters}
-
-    def _store(self, folder: Path, version: PortableVersion, base: Base) -> Arrival:
-        about = publishing.About(version.metrics, version.tags, version.description, version.provenance)
-        new, _ = publishing.store(version_folder(folder, version), version.adapter, base, about, self._blobs)
-        if new.digest != version.digest:
-            raise refused([f"the files of {version.reference} changed while they were imported"], folder)
-        return Arrival(
-            new=new,
-            number=version.number,
-            state=version.state,
-            state_reason=version.state_reason,
-            created_at=version.created_at,
-            created_by=version.created_by,
-            parents=tuple(
-                ((parent.version.partition("@")[0], parent.digest), parent.relation) for parent in version.parents
-            ),
-        )
-
-
-def _portable_base(base: Base) -> PortableBase:
-    ids = tuple(
-        f"{known.value}@{known.revision}" if known.revision else known.value
-        for known in base.ids
-        if known.kind == "hub"
-    )
-    return PortableBase(
-        name=base.name,
-        fingerprint=base.fingerprint,
-        architecture=base.architecture,
-        parameters=base.parameters,
-        hub_ids=ids,
-    )  # fmt: skip
-
-
-def _aliases(manifest: Manifest) -> dict[str, dict[str, Known]]:
-    digests = {(version.adapter, version.number): version.digest for version in manifest.versions}
-    found: dict[str, dict[str, Known]] = defaultdict(dict)
-    for adapter in manifest.adapters:
-        for alias, number in adapter.aliases.items():
-            found[adapter.name][alias] = (adapter.name, digests[adapter.name, number])
-    return found
-
-
-def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
-    """Why this version cannot be imported: links, files that are no adapter of the base, other bytes than were exported."""
-    wrong = link_problem(root, version)
-    if wrong:
-        return [wrong]
-    folder = version_folder(root, version)
-    try:
-        artifact = read_artifact(folder, base)
-    except InvalidArtifact as error:
-        return [f"{version.reference}: {problem}" for problem in error.problems]
-    with artifact.weights.open("rb") as file:
-        weights = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-    found = {CONFIG: sha256(artifact.config), WEIGHTS: weights}
-    if artifact_digest(found[CONFIG], found[WEIGHTS]) != version.digest:
-        return [f"{version.reference} has other files than were exported: its digest is not {version.digest[:19]}…"]
-    if artifact.chat_template is not None:
-        found[CHAT_TEMPLATE] = sha256(artifact.chat_template)
-    if found != {file.name: file.digest for file in version.files} or version.rank != artifact.rank:
-        return [f"{version.reference}: what the manifest says of its files is not what they are"]
-    return []
-
-
-def _report(versions: tuple[PortableVersion, ...], landed: list[Landed], left: list[str]) -> Imported:
-    done, notes = [], []
-    for version, at in zip(versions, landed, strict=True):
-        here = f"{version.adapter}@{at.number}"
-        done.append(ImportedVersion(was=version.reference, version=here, created=at.created))
-        if here != version.reference:
-            why = "its number was used here already" if at.created else "that has the same files"
-            notes.append(f"{version.reference} is {here} here: {why}.")
-        if at.lost_parents:
-            notes.append(f"{at.lost_parents} of the parents of {version.reference} are not here.")
-    notes += [f"Alias {alias} names another version here and was left." for alias in left]
-    return Imported(versions=tuple(done), notes=tuple(notes))
+        return import_from(self, folder)

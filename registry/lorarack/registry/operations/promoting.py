@@ -1,14 +1,16 @@
 """Moving an alias under a rule, and back."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lorarack.registry.errors import Conflict, GateRefused, NotFound
-from lorarack.registry.gate import judge
 from lorarack.registry.operations.aliases import AliasOperations
-from lorarack.registry.queries import Rule, parse_label
 from lorarack.registry.reference import check_alias_name
 from lorarack.registry.texts import check_text
 from lorarack.registry.values import Alias, State
+
+if TYPE_CHECKING:
+    from lorarack.registry.queries import Rule
 
 
 class PromotionOperations(AliasOperations):
@@ -20,7 +22,7 @@ class PromotionOperations(AliasOperations):
         alias: str,
         version: int,
         *,
-        rule: Rule | None = None,
+        rule: "Rule | None" = None,
         force: bool = False,
         reason: str | None = None,
     ) -> Alias:
@@ -38,6 +40,9 @@ class PromotionOperations(AliasOperations):
         present = self._pointing(adapter, alias)
         forced = False
         if rule is not None:
+            from lorarack.registry.gate import judge
+            from lorarack.registry.queries import parse_label
+
             parse_label(rule.label)
             if present == version:
                 return self._alias(adapter, alias)
@@ -47,8 +52,7 @@ class PromotionOperations(AliasOperations):
             if forced and not force:
                 raise GateRefused(f"{adapter}@{alias} stays: {outcome.sentence}.")
             reason = "; ".join(part for part in (reason, f"{'forced: ' if forced else ''}{outcome.sentence}") if part)
-        self._changer.set_alias(adapter, alias, version, present, reason, forced=forced)
-        return self._alias(adapter, alias)
+        return self._changer.set_alias(adapter, alias, version, present, reason, forced=forced)
 
     def rollback(self, adapter: str, alias: str, *, reason: str | None = None) -> Alias:
         """Point an alias at the version that it named before; again, at the one before that.
@@ -74,8 +78,7 @@ class PromotionOperations(AliasOperations):
                 code="nothing_before",
             )
         reason = reason or f"rolled back from version {present}"
-        self._changer.set_alias(adapter, alias, target, present, reason, rollback=True)
-        return self._alias(adapter, alias)
+        return self._changer.set_alias(adapter, alias, target, present, reason, rollback=True)
 
     def _pointing(self, adapter: str, alias: str) -> int:
         """The number that the alias names, or 0."""

@@ -1,15 +1,20 @@
 """Finding versions."""
 
+from typing import TYPE_CHECKING
+
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.operations.bases import BaseOperations
-from lorarack.registry.queries import Best, Page, Query, parse_label
+from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.texts import check_text
+
+if TYPE_CHECKING:
+    from lorarack.registry.queries import Best, Page, Query
 
 
 class SearchOperations(BaseOperations):
     """What can be found."""
 
-    def search(self, query: Query) -> Page:
+    def search(self, query: "Query") -> "Page":
         """One page of the versions that ``query`` asks for, in a stable order: what is published meanwhile moves nothing.
 
         Metrics are the finished version's (the newest number of a label counts); their curves' points are left out.
@@ -18,24 +23,32 @@ class SearchOperations(BaseOperations):
             NotFound: no such adapter or base.
             UsageError: a metric, order or cursor that cannot be meant.
         """
+        from lorarack.registry.queries import Query, parse_label
+
+        query = Query(**dict(query))  # a copy with changes was not checked when it was made
         for text in (query.text, query.adapter, query.base, *query.tags):
             check_text(text, "query")
         for label in (*(condition.label for condition in query.metrics), *self._metric_order(query)):
             parse_label(label)
         if query.adapter is not None and not query.adapter.endswith("*"):
-            self._check_known(query.adapter)
+            check_adapter_name(query.adapter)
         base = None
         if query.base is not None:
             found = self._searcher.base_named(query.base)
             base = found if found is not None else self._searcher.base_named(self.base(query.base).name)
-        return self._searcher.search(query, base)
+        page = self._searcher.search(query, base)
+        if query.adapter is not None and not query.adapter.endswith("*") and not page.versions:
+            self._check_known(query.adapter)
+        return page
 
-    def best(self, adapter: str, metric: str) -> Best:
+    def best(self, adapter: str, metric: str) -> "Best":
         """The best ready version of ``adapter`` by a finished metric's label; of equals the smaller rank, then the older.
 
         Raises:
             NotFound: no such adapter, or none of its ready versions has that metric. UsageError: not a label.
         """
+        from lorarack.registry.queries import parse_label
+
         parse_label(metric)
         self._check_known(adapter)
         found = self._searcher.best(adapter, metric)
@@ -48,7 +61,7 @@ class SearchOperations(BaseOperations):
         return found
 
     @staticmethod
-    def _metric_order(query: Query) -> list[str]:
+    def _metric_order(query: "Query") -> list[str]:
         if query.order in ("newest", "oldest"):
             return []
         if not query.order:

@@ -4,9 +4,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from lorarack.registry import fetching, publishing
-from lorarack.registry.base_model.difference import difference
-from lorarack.registry.catalog.writing import DAMAGE, BlobGone
 from lorarack.registry.errors import Conflict, Damaged, StoreError
 from lorarack.registry.operations.bases import BaseOperations, is_called
 from lorarack.registry.reference import check_adapter_name
@@ -40,6 +37,9 @@ class VersionOperations(BaseOperations):
             UsageError: a bad name. NotFound: no such folder, base or parent. InvalidArtifact: every problem of the folder at once.
             Conflict: the adapter stands on another base, or says that it was trained on one. StoreError: disk or database.
         """
+        from lorarack.registry import publishing
+        from lorarack.registry.catalog.writing import BlobGone
+
         found = self.check_adapter(adapter, base)
         check_text(description, "description")
         check_tags(tags)
@@ -113,6 +113,8 @@ class VersionOperations(BaseOperations):
         Raises:
             Conflict: the folder is not empty. Damaged: stored bytes changed. StoreError: the disk. Else like ``resolve``.
         """
+        from lorarack.registry import fetching
+
         found = self.resolve(version) if isinstance(version, str) else version
         try:
             return fetching.fetch(found, self.base(found.base), folder, self._blobs)
@@ -135,6 +137,9 @@ class VersionOperations(BaseOperations):
 
     def _check_base(self, folder: Path, base: Base) -> None:
         """Refuse an adapter that names another base that is known here, unless one of the two is a copy of the other."""
+        from lorarack.registry import publishing
+        from lorarack.registry.base_model.difference import difference
+
         named = publishing.named_base(folder)
         other = self._known_base(named) if named and not is_called(base, named) else None
         if other is None or self._copied_from(other) == self._copied_from(base):
@@ -146,5 +151,7 @@ class VersionOperations(BaseOperations):
         )
 
     def _damaged(self, version: Version, error: Damaged) -> Damaged:
+        from lorarack.registry.catalog.writing import DAMAGE
+
         self._changer.set_state(version.adapter, version.number, State.QUARANTINED, DAMAGE + error.message)
         return Damaged(f"{version.reference} is damaged and now quarantined. {error.message}")

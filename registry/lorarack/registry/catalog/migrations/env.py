@@ -2,11 +2,11 @@
 
 from alembic import context
 
-from lorarack.registry.catalog.tables import Row
+from lorarack.registry.catalog.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Row.metadata,
+    target_metadata=METADATA,
     render_as_batch=True,  # SQLite cannot alter columns in place
 )
 with context.begin_transaction():

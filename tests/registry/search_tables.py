@@ -1,0 +1,32 @@
+"""What is kept for searching says what the versions say."""
+
+import sqlite3
+
+from lorarack.registry import Registry
+from lorarack.registry.catalog.wording import joined
+
+
+def check_search_tables(registry: Registry) -> None:
+    """The numbers that count and the words are those of the versions, and the text index is that of the words."""
+    versions = [version for adapter in registry.adapters() for version in registry.versions(adapter.name)]
+    finished = {
+        (v.engine_id, m.name, m.split): (m.value, m.dataset, m.higher_is_better)
+        for v in versions
+        for m in v.metrics
+        if m.step is None
+    }
+    words = {
+        v.engine_id: joined([v.adapter, v.description or "", *(v.tags[key] for key in sorted(v.tags))])
+        for v in versions
+    }
+    database = sqlite3.connect(registry.home / "catalog.sqlite")
+    found = database.execute(
+        "SELECT version_id, name, split, value, dataset, higher_is_better FROM finished"
+    ).fetchall()
+    assert {tuple(row[:3]): tuple(row[3:]) for row in found} == finished
+    assert dict(database.execute("SELECT version_id, words FROM texts").fetchall()) == words
+    database.execute(
+        "INSERT INTO text_index (text_index, rank) VALUES ('integrity-check', 1)"
+    )  # fails where it differs
+    database.rollback()
+    database.close()
