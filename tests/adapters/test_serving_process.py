@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from lorarack.adapters.serving_process import serving, stopped_by_sigterm
+from lorarack.registry import open_registry
 from lorarack.registry.errors import EngineError, StoreError
 
 #: Answers on the port that it is given, after a moment, and has a child of its own that ignores SIGTERM.
@@ -100,6 +101,7 @@ def test_one_that_ends_early_is_quoted_and_its_log_named(tmp_path: Path, program
 
 def test_lorarack_serve_itself_says_why_it_cannot_start(tmp_path: Path) -> None:
     """The real command, without an engine: there is no such base."""
+    open_registry(tmp_path / "home").close()
     with (
         pytest.raises(EngineError, match=r"There is no base model 'nobody'"),
         serving("nobody", tmp_path / "home", tmp_path / "serve.log"),
