@@ -23,7 +23,7 @@ test-fast: setup ## the tests that start no server and import no torch
 	@$(RUN)/python -m pytest -m "not system and not torch" -q -n 2 --dist loadfile
 
 lint: setup ## ruff, mypy --strict, import-linter
-	@$(RUN)/ruff check .
+	@$(RUN)/ruff check --no-cache .
 	@$(RUN)/ruff format --check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
