@@ -19,6 +19,9 @@ from lorarack.registry.errors import StoreError
 SCHEMA = "0003"
 
 _BUSY_MILLISECONDS = 5000
+#: Pages that each connection keeps, at most. A search looks at a thousand versions, each on a page of its own; SQLite's 2 MB hold
+#: half of them, and the others would be read anew for each search.
+_CACHE_KIB = 32 * 1024
 _TRIES = 3
 #: How long one try waits for its turn.
 _PATIENCE_SECONDS = 20
@@ -112,6 +115,7 @@ def _engine(path: Path) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged version survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+        cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

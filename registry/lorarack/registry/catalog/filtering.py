@@ -1,27 +1,41 @@
 """The parts of a query as filters, each in two shapes: an index that finds the versions, and a question that is put to one.
 
 A question is asked in the course of a walk past versions, so it is written such that SQLite does not leave the walk for an
-index.
+index. Statements are written once for all queries of one shape, so filters have parameters in the places of values.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, select
 
 from lorarack.registry.catalog import wording
 from lorarack.registry.catalog.finished import compared, is_of, labelled
 from lorarack.registry.catalog.hints import unindexed
+from lorarack.registry.catalog.prepared import prepared
 from lorarack.registry.catalog.tables import ADAPTERS, FINISHED, TAGS, TEXTS, VERSIONS
-from lorarack.registry.queries import Condition, Query
+from lorarack.registry.queries import Condition, Operator, Query, parse_label
 
 Wanted = ColumnElement[bool]
+#: A parameter of that name.
+Given = Callable[[str], Any]
+#: What writes a filter, and what it must be told for that. All that may be asked for in a statement.
+Shape = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a query: its shape and its values, by the names of the parameters."""
+
+    shape: Shape
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One part of a query.
+    """A part as it is written in a statement.
 
     ``ids`` where ``found`` are the versions that fulfil it; ``counted`` are no fewer, where those take less time to count.
     ``asked`` asks one version, given the column with its id; it is about the columns of ``VERSIONS`` where the part is ``own``.
@@ -44,26 +58,31 @@ class Filter:
         wanted: Wanted = column.in_(select(self.ids).where(*self.found).correlate(None))
         return wanted
 
-    def is_small(self, connection: Connection, most: int) -> int | None:
-        """How many versions fulfil it, if no more than ``most`` do."""
-        them = self.counted if self.counted is not None else select(self.ids).where(*self.found)
-        some = them.limit(most + 1).subquery()
-        count = connection.scalar(select(func.count()).select_from(some)) or 0
-        return count if count <= most else None
 
-
-def filters(query: Query, base: int | None, without: str | None = None) -> list[Filter]:
+def parts_of(query: Query, base: int | None, without: str | None = None) -> list[Part]:
     """The query's parts, those first that few versions fulfil as a rule.
 
     ``base`` is the id of the query's base; conditions on the metric ``without`` are left out.
     """
-    found = [_tag(tag) for tag in query.tags]
-    found += _adapters(query, base)
-    found += [_metric(each) for each in query.metrics if without is None or not is_of(each, without)]
-    found += _columns(query)
+    found = [_tag_part(tag) for tag in query.tags]
+    found += _adapter_part(query, base)
+    found += [_metric_part(each) for each in query.metrics if without is None or not is_of(each, without)]
+    found += _column_parts(query)
     if query.text:
-        found.insert(0 if wording.is_long(query.text) else len(found), _text(query.text))
+        is_long = wording.is_long(query.text)
+        text = Part((_text, is_long, wording.is_longest(query.text)), wording.parameters(query.text))
+        found.insert(0 if is_long else len(found), text)
     return found
+
+
+def filters(shapes: Sequence[Shape]) -> list[Filter]:
+    """The parts of those shapes, to be written into one statement."""
+    return [write(partial(_given, place), *form) for place, (write, *form) in enumerate(shapes)]
+
+
+def parameters(parts: Sequence[Part]) -> dict[str, Any]:
+    """What a statement with ``filters`` of these parts must be given."""
+    return {_name(place, name): value for place, part in enumerate(parts) for name, value in part.values.items()}
 
 
 def ask(parts: Sequence[Filter], version_id: Any) -> list[Wanted]:
@@ -75,12 +94,29 @@ def ask(parts: Sequence[Filter], version_id: Any) -> list[Wanted]:
     return its_row + [part.asked(version_id) for part in parts if not part.own]
 
 
-def smallest(connection: Connection, parts: Sequence[Filter], most: int) -> Filter | None:
-    """The part that the fewest versions fulfil, if those are no more than ``most``."""
-    counted = [
-        (count, place) for place, part in enumerate(parts) if (count := part.is_small(connection, most)) is not None
-    ]
-    return parts[min(counted)[1]] if counted else None
+def smallest(connection: Connection, parts: Sequence[Part], most: int) -> int | None:
+    """The place of the part that the fewest versions fulfil, if those are no more than ``most``."""
+    found = None
+    for place, part in enumerate(parts):
+        counting = prepared(_counting, part.shape)
+        (count,) = counting.scalars(connection, most=most + 1, **parameters([part]))
+        if count <= most:
+            found, most = place, count - 1  # the next ones are counted no further than this
+    return found
+
+
+def _counting(shape: Shape) -> Select[Any]:
+    (part,) = filters([shape])
+    them = part.counted if part.counted is not None else select(part.ids).where(*part.found)
+    return select(func.count()).select_from(them.limit(bindparam("most")).subquery())
+
+
+def _name(place: int, name: str) -> str:
+    return f"part{place}_{name}"
+
+
+def _given(place: int, name: str) -> Any:
+    return bindparam(_name(place, name))
 
 
 def _own(column: Any, *compare: Callable[[Any], Wanted]) -> Filter:
@@ -88,45 +124,68 @@ def _own(column: Any, *compare: Callable[[Any], Wanted]) -> Filter:
     return Filter(VERSIONS.c.id, [so(column) for so in compare], lambda _: held, own=True)
 
 
-def _columns(query: Query) -> Iterator[Filter]:
+def _column_parts(query: Query) -> Iterator[Part]:
     low, high, since, until, state = query.rank_min, query.rank_max, query.since, query.until, query.state
     if state is not None:
-        yield _own(VERSIONS.c.state, lambda column: column == state.value)
+        yield Part((_equal, "state"), {"value": state.value})
     if low is not None and low == high:
-        yield _own(VERSIONS.c.rank, lambda column: column == low)
+        yield Part((_equal, "rank"), {"value": low})
     elif low is not None or high is not None:
-        ends = [
-            *([lambda c: c >= low] if low is not None else []),
-            *([lambda c: c <= high] if high is not None else []),
-        ]
-        yield _own(VERSIONS.c.rank, *ends)
+        yield Part((_ranks, low is not None, high is not None), {"low": low, "high": high})
     if since is not None or until is not None:
-        ends = [*([lambda c: c >= since] if since else []), *([lambda c: c < until] if until else [])]
-        yield _own(VERSIONS.c.created_at, *ends)
+        yield Part((_times, since is not None, until is not None), {"since": since, "until": until})
 
 
-def _adapters(query: Query, base: int | None) -> Iterator[Filter]:
-    wanted: list[Wanted] = [] if base is None else [ADAPTERS.c.base_id == base]
-    if query.adapter is not None and query.adapter.endswith("*"):
-        start = query.adapter.removesuffix("*")
-        # A range, not LIKE: it uses the index. Names are ASCII, so nothing that begins so lies behind the last character.
-        wanted += [ADAPTERS.c.name >= start, ADAPTERS.c.name < start + "\x7f"] if start else []
-    elif query.adapter is not None:
-        wanted.append(ADAPTERS.c.name == query.adapter)
-    if wanted:
-        chosen = select(ADAPTERS.c.id).where(*wanted)
-        yield _own(VERSIONS.c.adapter_id, lambda column: column.in_(chosen))
+def _equal(given: Given, name: str) -> Filter:
+    return _own(VERSIONS.c[name], lambda column: column == given("value"))
 
 
-def _tag(tag: str) -> Filter:
+def _ranks(given: Given, has_low: bool, has_high: bool) -> Filter:
+    low, high = (lambda column: column >= given("low")), (lambda column: column <= given("high"))
+    return _own(VERSIONS.c.rank, *([low] if has_low else []), *([high] if has_high else []))
+
+
+def _times(given: Given, has_since: bool, has_until: bool) -> Filter:
+    since, until = (lambda column: column >= given("since")), (lambda column: column < given("until"))
+    return _own(VERSIONS.c.created_at, *([since] if has_since else []), *([until] if has_until else []))
+
+
+def _adapter_part(query: Query, base: int | None) -> list[Part]:
+    start = (query.adapter or "*").removesuffix("*")
+    how = "all" if not start else "begin" if (query.adapter or "").endswith("*") else "one"
+    # Names are ASCII, so nothing that begins so lies behind the last character.
+    values = {"base": base, "name": start, "end": f"{start}\x7f"}
+    return [Part((_adapters, base is not None, how), values)] if base is not None or start else []
+
+
+def _adapters(given: Given, has_base: bool, how: str) -> Filter:
+    wanted: list[Wanted] = [ADAPTERS.c.base_id == given("base")] if has_base else []
+    if how == "begin":  # a range, not LIKE: it uses the index
+        wanted += [ADAPTERS.c.name >= given("name"), ADAPTERS.c.name < given("end")]
+    elif how == "one":
+        wanted.append(ADAPTERS.c.name == given("name"))
+    chosen = select(ADAPTERS.c.id).where(*wanted)
+    return _own(VERSIONS.c.adapter_id, lambda column: column.in_(chosen))
+
+
+def _tag_part(tag: str) -> Part:
     key, equals, value = tag.partition("=")
-    wanted = [TAGS.c.key == key, *([TAGS.c.value == value] if equals else [])]
-    return _elsewhere(TAGS, wanted)
+    return Part((_tag, bool(equals)), {"key": key, "value": value})
 
 
-def _metric(condition: Condition) -> Filter:
+def _tag(given: Given, has_value: bool) -> Filter:
+    return _elsewhere(TAGS, [TAGS.c.key == given("key"), *([TAGS.c.value == given("value")] if has_value else [])])
+
+
+def _metric_part(condition: Condition) -> Part:
+    name, split = parse_label(condition.label)
+    return Part((_metric, condition.operator), {"name": name, "split": split, "value": condition.value})
+
+
+def _metric(given: Given, operator: Operator) -> Filter:
     rows = FINISHED.alias()  # the query around it may look at the same table for its order
-    return _elsewhere(rows, [*labelled(condition.label, rows), compared(condition, rows)])
+    wanted = [*labelled(given("name"), given("split"), rows), compared(operator, given("value"), rows)]
+    return _elsewhere(rows, wanted)
 
 
 def _elsewhere(rows: Any, wanted: Sequence[Wanted]) -> Filter:
@@ -136,11 +195,11 @@ def _elsewhere(rows: Any, wanted: Sequence[Wanted]) -> Filter:
     return Filter(rows.c.version_id, wanted, asked)
 
 
-def _text(text: str) -> Filter:
-    found = wording.indexed(text)
+def _text(given: Given, is_long: bool, is_longest: bool) -> Filter:
+    found = wording.indexed(given, is_long=is_long, is_longest=is_longest)
     return Filter(
         ids=TEXTS.c.version_id,
         found=[TEXTS.c.version_id.in_(found)],
-        asked=lambda version_id: exists().where(TEXTS.c.version_id == unindexed(version_id), wording.contains(text)),
+        asked=lambda version_id: exists().where(TEXTS.c.version_id == unindexed(version_id), wording.contains(given)),
         counted=found,
     )
