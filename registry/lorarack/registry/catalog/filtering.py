@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, Connection, Integer, Select, and_, bindparam, column, exists, func, select
 
 from lorarack.registry.catalog import wording
 from lorarack.registry.catalog.finished import compared, is_of, labelled
 from lorarack.registry.catalog.hints import unindexed
+from lorarack.registry.catalog.loading import ids_parameter
 from lorarack.registry.catalog.prepared import prepared
 from lorarack.registry.catalog.tables import ADAPTERS, FINISHED, TAGS, TEXTS, VERSIONS
 from lorarack.registry.queries import Condition, Operator, Query, parse_label
@@ -32,6 +33,11 @@ class Part:
     shape: Shape
     values: Mapping[str, Any]
 
+    @property
+    def own(self) -> bool:
+        """Whether it is about the columns of ``VERSIONS``."""
+        return self.shape[0] in (_equal, _ranks, _times, _adapters)
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -47,15 +53,15 @@ class Filter:
     own: bool = False
     counted: Any = None
 
-    def among(self, column: Any) -> Wanted:
-        """That ``column`` is one of the ids, of which there may be many."""
+    def among(self, version_id: Any) -> Wanted:
+        """That ``version_id`` is one of the ids, of which there may be many."""
         if self.counted is not None:  # each is asked: a list of all that have a short text takes long
-            return self.asked(column)
-        return self.listed(column)
+            return self.asked(version_id)
+        return self.listed(version_id)
 
-    def listed(self, column: Any) -> Wanted:
-        """That ``column`` is one of the ids, which lead."""
-        wanted: Wanted = column.in_(select(self.ids).where(*self.found).correlate(None))
+    def listed(self, version_id: Any) -> Wanted:
+        """That ``version_id`` is one of the ids, which lead."""
+        wanted: Wanted = version_id.in_(select(self.ids).where(*self.found).correlate(None))
         return wanted
 
 
@@ -75,9 +81,14 @@ def parts_of(query: Query, base: int | None, without: str | None = None) -> list
     return found
 
 
-def filters(shapes: Sequence[Shape]) -> list[Filter]:
+def shapes(parts: Sequence[Part]) -> tuple[Shape, ...]:
+    """Their shapes."""
+    return tuple(part.shape for part in parts)
+
+
+def filters(of: Sequence[Shape]) -> list[Filter]:
     """The parts of those shapes, to be written into one statement."""
-    return [write(partial(_given, place), *form) for place, (write, *form) in enumerate(shapes)]
+    return [write(partial(_given, place), *form) for place, (write, *form) in enumerate(of)]
 
 
 def parameters(parts: Sequence[Part]) -> dict[str, Any]:
@@ -94,21 +105,35 @@ def ask(parts: Sequence[Filter], version_id: Any) -> list[Wanted]:
     return its_row + [part.asked(version_id) for part in parts if not part.own]
 
 
-def smallest(connection: Connection, parts: Sequence[Part], most: int) -> int | None:
-    """The place of the part that the fewest versions fulfil, if those are no more than ``most``."""
+def smallest(connection: Connection, parts: Sequence[Part], most: int) -> tuple[int, Part] | None:
+    """The part that the fewest versions fulfil, and its place, if those are no more than ``most``."""
     found = None
     for place, part in enumerate(parts):
-        counting = prepared(_counting, part.shape)
-        (count,) = counting.scalars(connection, most=most + 1, **parameters([part]))
+        counted = prepared(_counting, part.shape).scalars(connection, most=most + 1, **parameters([part]))
+        count = len(counted) if part.shape[0] is _text else counted[0]
         if count <= most:
-            found, most = place, count - 1  # the next ones are counted no further than this
+            found, most = (place, _known(part, counted)), count - 1  # the next ones are counted no further than this
     return found
 
 
+def _known(part: Part, ids: list[int]) -> Part:
+    """A text is not looked for again: it takes as long as all the rest."""
+    return Part((_one_of,), {"ids": ids_parameter(set(ids))}) if part.shape[0] is _text else part
+
+
+def _one_of(given: Given) -> Filter:
+    ids = func.json_each(given("ids")).table_valued(column("value", Integer)).c.value
+    return Filter(ids, [], lambda version_id: version_id.in_(select(ids)))
+
+
 def _counting(shape: Shape) -> Select[Any]:
+    """How many versions fulfil a part, up to ``most``; of a text, which they are."""
     (part,) = filters([shape])
-    them = part.counted if part.counted is not None else select(part.ids).where(*part.found)
-    return select(func.count()).select_from(them.limit(bindparam("most")).subquery())
+    if part.counted is not None:
+        some: Select[Any] = part.counted.limit(bindparam("most"))
+        return some
+    found = select(part.ids).where(*part.found).limit(bindparam("most"))
+    return select(func.count()).select_from(found.subquery())
 
 
 def _name(place: int, name: str) -> str:
@@ -119,9 +144,9 @@ def _given(place: int, name: str) -> Any:
     return bindparam(_name(place, name))
 
 
-def _own(column: Any, *compare: Callable[[Any], Wanted]) -> Filter:
-    held = and_(*(so(unindexed(column)) for so in compare))
-    return Filter(VERSIONS.c.id, [so(column) for so in compare], lambda _: held, own=True)
+def _own(its: Any, *compare: Callable[[Any], Wanted]) -> Filter:
+    held = and_(*(so(unindexed(its)) for so in compare))
+    return Filter(VERSIONS.c.id, [so(its) for so in compare], lambda _: held, own=True)
 
 
 def _column_parts(query: Query) -> Iterator[Part]:
@@ -137,16 +162,16 @@ def _column_parts(query: Query) -> Iterator[Part]:
 
 
 def _equal(given: Given, name: str) -> Filter:
-    return _own(VERSIONS.c[name], lambda column: column == given("value"))
+    return _own(VERSIONS.c[name], lambda its: its == given("value"))
 
 
 def _ranks(given: Given, has_low: bool, has_high: bool) -> Filter:
-    low, high = (lambda column: column >= given("low")), (lambda column: column <= given("high"))
+    low, high = (lambda its: its >= given("low")), (lambda its: its <= given("high"))
     return _own(VERSIONS.c.rank, *([low] if has_low else []), *([high] if has_high else []))
 
 
 def _times(given: Given, has_since: bool, has_until: bool) -> Filter:
-    since, until = (lambda column: column >= given("since")), (lambda column: column < given("until"))
+    since, until = (lambda its: its >= given("since")), (lambda its: its < given("until"))
     return _own(VERSIONS.c.created_at, *([since] if has_since else []), *([until] if has_until else []))
 
 
@@ -165,7 +190,7 @@ def _adapters(given: Given, has_base: bool, how: str) -> Filter:
     elif how == "one":
         wanted.append(ADAPTERS.c.name == given("name"))
     chosen = select(ADAPTERS.c.id).where(*wanted)
-    return _own(VERSIONS.c.adapter_id, lambda column: column.in_(chosen))
+    return _own(VERSIONS.c.adapter_id, lambda its: its.in_(chosen))
 
 
 def _tag_part(tag: str) -> Part:

@@ -25,27 +25,51 @@ def ends() -> Any:
     return select(least.scalar_subquery(), greatest.scalar_subquery())
 
 
-def late() -> Any:
-    """The greatest id before a moment."""
-    return select(func.max(unindexed(VERSIONS.c.id))).where(VERSIONS.c.created_at < bindparam("until"))
+def nearest(newest: bool) -> Any:
+    """The last id before ``moment`` by time, or the first from then on."""
+    order = [column.desc() if newest else column for column in (VERSIONS.c.created_at, VERSIONS.c.id)]
+    return select(VERSIONS.c.id).where(_at(newest)).order_by(*order).limit(1)
 
 
-def early() -> Any:
-    """The least id from a moment on."""
-    return select(func.min(unindexed(VERSIONS.c.id))).where(VERSIONS.c.created_at >= bindparam("since"))
+def beyond(newest: bool) -> Any:
+    """The greatest id before ``moment`` that is greater than ``near``, or the least from then on that is less: there is hardly one,
+    so the ids are compared first. In order, for then SQLite compares no row's time."""
+    id_, time = VERSIONS.c.id, VERSIONS.c.created_at
+    further = unindexed(id_) > bindparam("near") if newest else unindexed(id_) < bindparam("near")
+    # Without a limit SQLite would drop the order.
+    found = select(id_).where(_at(newest), further).order_by(time.desc() if newest else time).limit(-1).subquery()
+    return select(func.max(found.c.id) if newest else func.min(found.c.id))
 
 
-def between(newest: bool, shapes: tuple[Shape, ...], lead: int | None, few: bool) -> Any:
-    """Ids from ``low`` to ``high``: on a walk past versions or, given a lead, along its index."""
+def _at(newest: bool) -> Any:
+    moment: Any = bindparam("moment")
+    return VERSIONS.c.created_at < moment if newest else VERSIONS.c.created_at >= moment
+
+
+def outermost(newest: bool, shape: Shape) -> Any:
+    """The greatest id that fulfils a part, or the least, among those that are left."""
+    (part,) = filters([shape])
+    id_ = unindexed(part.ids)
+    return select(func.max(id_) if newest else func.min(id_)).where(*part.found, _left(newest, id_))
+
+
+def _left(newest: bool, id_: Any) -> Any:
+    return id_ <= bindparam("high") if newest else id_ >= bindparam("low")
+
+
+def walk(newest: bool, shapes: tuple[Shape, ...]) -> Any:
+    """Ids from ``low`` to ``high`` on a walk past versions."""
+    id_ = VERSIONS.c.id
+    chosen = select(id_).where(id_ >= bindparam("low"), id_ <= bindparam("high"), *ask(filters(shapes), id_))
+    return chosen.order_by(id_.desc() if newest else id_).limit(bindparam("limit"))
+
+
+def led(newest: bool, shapes: tuple[Shape, ...], lead: int, few: bool) -> Any:
+    """Ids that are left, along the lead's index."""
     parts = filters(shapes)
-    if lead is None:
-        place = order = VERSIONS.c.id
-        wanted = ask(parts, place)
-    else:
-        place = parts[lead].ids
-        wanted = [*parts[lead].found, *_others(parts, lead, few, place)]
-        order = unindexed(place)  # the range of ids must not look like an index to use: it is nearly all of them
-    chosen = select(place).where(order >= bindparam("low"), order <= bindparam("high"), *wanted)
+    place = parts[lead].ids
+    order = unindexed(place)  # the range of ids must not look like an index to use: it is nearly all of them
+    chosen = select(place).where(_left(newest, order), *parts[lead].found, *_others(parts, lead, few, place))
     return chosen.order_by(order.desc() if newest else order).limit(bindparam("limit"))
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select
 
 from lorarack.registry.catalog import finding
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.filtering import Part, parameters, parts_of, smallest
+from lorarack.registry.catalog.filtering import Part, parameters, parts_of, shapes, smallest
 from lorarack.registry.catalog.finished import higher_is_better, is_of, labelled
 from lorarack.registry.catalog.loading import load_by_ids
 from lorarack.registry.catalog.prepared import prepared
@@ -83,30 +83,59 @@ class CatalogSearcher:
 
 def _by_id(connection: Connection, query: Query, base: int | None, behind: _Place | None) -> list[_Place]:
     newest = query.order == "newest"
-    ((first, last),) = prepared(finding.ends).rows(connection)
-    if first is None or last is None:
+    left = _left(connection, query, behind)
+    if left is None:
         return []
-    # Row ids between which the page lies; the walk takes the end of them where the page begins.
-    low, high = (behind.id + 1 if behind and not newest else first), (behind.id - 1 if behind and newest else last)
-    # A first page from the newest begins at the newest that is old enough, and the other way round.
-    if newest and query.until is not None and not behind:
-        high = prepared(finding.late).scalars(connection, until=query.until)[0] or 0
-    elif not newest and query.since is not None and not behind:
-        low = prepared(finding.early).scalars(connection, since=query.since)[0] or last + 1
     parts = parts_of(query, base)
-    start, end = low, high
-    if parts:
-        start, end = (max(low, high - _NEAR), high) if newest else (low, min(high, low + _NEAR))
-    shapes, values = tuple(part.shape for part in parts), parameters(parts) | {"limit": query.limit + 1}
 
-    def ids(low: int, high: int, lead: int | None = None, few: bool = False) -> list[_Place]:
-        chosen = prepared(finding.between, newest, shapes, lead, few)
-        return [_Place(number) for number in chosen.scalars(connection, low=low, high=high, **values)]
+    def ids(build: Any, between: tuple[int, int], *more: Any) -> list[_Place]:
+        low, high = between
+        chosen = prepared(build, newest, shapes(parts), *more)
+        given = parameters(parts) | {"low": low, "high": high, "limit": query.limit + 1}
+        return [_Place(number) for number in chosen.scalars(connection, **given)]
 
-    found = ids(start, end)
-    if len(found) > query.limit or (start, end) == (low, high):
+    def walk(left: tuple[int, int]) -> list[_Place] | None:
+        """The page, if it is full or all that is left was seen."""
+        low, high = left
+        near = left if not parts else (max(low, high - _NEAR), high) if newest else (low, min(high, low + _NEAR))
+        found = ids(finding.walk, near)
+        return found if len(found) > query.limit or near == left else None
+
+    found = walk(left)
+    if found is not None:
         return found
-    return ids(low, high, *_lead(connection, parts, smallest(connection, parts, _SMALL) if len(parts) > 1 else None))
+    lead, few = _lead(connection, parts, smallest(connection, parts, _SMALL) if len(parts) > 1 else None)
+    if parts[lead].own and not few:  # then the lead's first version may be far from here, and many more beside it
+        given = parameters([parts[lead]]) | {"low": left[0], "high": left[1]}
+        (first,) = prepared(finding.outermost, newest, parts[lead].shape).scalars(connection, **given)
+        if first is None:
+            return []
+        is_far = first < left[1] - _NEAR if newest else first > left[0] + _NEAR
+        left = (left[0], first) if newest else (first, left[1])
+        found = walk(left) if is_far else None
+    return found if found is not None else ids(finding.led, left, lead, few)
+
+
+def _left(connection: Connection, query: Query, behind: _Place | None) -> tuple[int, int] | None:
+    """The ids between which the page and all behind it lie; None: there are none.
+
+    A first page from the newest begins at the newest that is old enough, and the other way round.
+    """
+    newest = query.order == "newest"
+    ((low, high),) = prepared(finding.ends).rows(connection)
+    if low is None:
+        return None
+    if behind is not None:
+        return (low, behind.id - 1) if newest else (behind.id + 1, high)
+    moment = query.until if newest else query.since
+    if moment is not None:
+        near = prepared(finding.nearest, newest).scalars(connection, moment=moment)
+        if not near:
+            return None
+        (beyond,) = prepared(finding.beyond, newest).scalars(connection, moment=moment, near=near[0])
+        edge = near[0] if beyond is None else beyond
+        return (low, edge) if newest else (edge, high)
+    return low, high
 
 
 def _by_metric(connection: Connection, query: Query, base: int | None, behind: _Place | None) -> list[_Place]:
@@ -115,32 +144,33 @@ def _by_metric(connection: Connection, query: Query, base: int | None, behind: _
     # What is asked of this metric itself is a stretch of the way.
     stretch = [each for each in query.metrics if is_of(each, query.order)]
     way = finding.Way(descending, tuple(each.operator for each in stretch), behind is not None)
+    given: dict[str, Any] = {"name": name, "split": split, "limit": query.limit + 1}
+    given |= {f"stretch{place}": each.value for place, each in enumerate(stretch)}
+    given |= {"behind_value": behind.value, "behind_id": behind.id} if behind else {}
     parts = parts_of(query, base, without=query.order)
-    shapes, values = tuple(part.shape for part in parts), parameters(parts)
-    values |= {"name": name, "split": split, "limit": query.limit + 1}
-    values |= {f"stretch{place}": each.value for place, each in enumerate(stretch)}
-    values |= {"behind_value": behind.value, "behind_id": behind.id} if behind else {}
 
-    def page(build: Any, *shape: Any) -> list[_Place]:
-        rows = prepared(build, way, shapes, *shape).rows(connection, **values)
+    def page(build: Any, *more: Any) -> list[_Place]:
+        rows = prepared(build, way, shapes(parts), *more).rows(connection, **parameters(parts), **given)
         return [_Place(version, value, descending) for version, value in rows]
 
     few = smallest(connection, parts, _SMALL)
     if few is None:
-        end = prepared(finding.far_end, way).rows(connection, **values, far=_FAR) if parts else []
+        end = prepared(finding.far_end, way).rows(connection, **given, far=_FAR) if parts else []
         if end:
-            values["end_id"], values["end_value"] = end[0]
+            given["end_id"], given["end_value"] = end[0]
         found = page(finding.along, bool(end))
         if len(found) > query.limit or not end:
             return found
     return page(finding.listed, *_lead(connection, parts, few))
 
 
-def _lead(connection: Connection, parts: list[Part], few: int | None) -> tuple[int, bool]:
-    """The place of the part whose index leads, and whether few versions fulfil it."""
-    if few is not None:
-        return few, True
-    return (smallest(connection, parts, 10 * _SMALL) or 0) if len(parts) > 1 else 0, False
+def _lead(connection: Connection, parts: list[Part], few: tuple[int, Part] | None) -> tuple[int, bool]:
+    """The place of the part whose index leads, which is put there as it is known by now, and whether few versions fulfil it."""
+    found = few or (smallest(connection, parts, 10 * _SMALL) if len(parts) > 1 else None)
+    if found is None:
+        return 0, False
+    place, parts[place] = found
+    return place, few is not None
 
 
 def _cursor(query: Query, place: _Place) -> str:
