@@ -13,9 +13,9 @@ from sqlalchemy import Connection, func, select
 
 from lorarack.registry.catalog import finding
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.filtering import Part, parameters, parts_of, shapes, smallest
 from lorarack.registry.catalog.finished import higher_is_better, is_of, labelled
 from lorarack.registry.catalog.loading import load_by_ids
+from lorarack.registry.catalog.parts import Part, parameters, parts_of, shapes, smallest
 from lorarack.registry.catalog.prepared import prepared
 from lorarack.registry.catalog.tables import ADAPTERS, FINISHED, VERSIONS
 from lorarack.registry.errors import UsageError
