@@ -21,7 +21,7 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def connection(tmp_path: Path) -> Iterator[Connection]:
     """A catalog with one event each hour from noon on, the last two without an adapter."""
     database = Database(tmp_path / "catalog.sqlite")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"at": NOON + timedelta(hours=hour), "actor": "me", "kind": "k", "adapter": None if hour > 2 else f"a{hour}", "detail": {}}
         for hour in range(5)
     ]  # fmt: skip
@@ -41,7 +41,7 @@ def _constant(at: datetime, most: int) -> Any:
 
 
 def _of(adapter_is: str) -> Any:
-    adapter = bindparam("adapter")
+    adapter: Any = bindparam("adapter")
     return select(EVENTS.c.id).where(
         EVENTS.c.adapter.is_(adapter) if adapter_is == "same" else EVENTS.c.adapter.is_not(adapter)
     )
