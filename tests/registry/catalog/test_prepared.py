@@ -1,17 +1,20 @@
 """A statement that is written once gives with each query's values what a statement of its own would."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from sqlalchemy import Connection, bindparam, insert, select
 from tests.registry.shelf import Shelf
 
 from lorarack.registry import Condition, Query
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.prepared import Prepared, prepared
+from lorarack.registry.catalog.prepared import Prepared, prepared, read_json
 from lorarack.registry.catalog.tables import EVENTS
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -134,3 +137,23 @@ def test_many_parts_at_once(shelf: Shelf) -> None:
 
 def _never() -> Condition:
     return Condition(label="eval_loss", operator="<", value=0.5)
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
+)
+
+
+@given(value=ANY_JSON, ascii_only=st.booleans())
+@example(value={"half": "\ud800", "large": 10**400, "small": 5e-324, "zero": -0.0}, ascii_only=True)
+def test_json_is_read_as_python_reads_it(value: Any, ascii_only: bool) -> None:
+    text = json.dumps(value, ensure_ascii=ascii_only)
+    assert repr(read_json(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1,]", "nul"])
+def test_what_is_no_json_is_refused_as_python_refuses_it(text: str) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        read_json(text)

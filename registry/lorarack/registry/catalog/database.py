@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from lorarack.registry.catalog.mounts import refuse_network
+from lorarack.registry.catalog.prepared import read_json
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
@@ -105,7 +106,7 @@ class Database:
 def _engine(path: Path) -> Engine:
     # Built, not written as text, in which a '?' or '%' of the path would mean something else.
     address = URL.create("sqlite", database=str(path))
-    engine = create_engine(address, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
+    engine = create_engine(address, json_deserializer=read_json, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

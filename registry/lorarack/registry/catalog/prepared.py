@@ -4,14 +4,25 @@ SQLAlchemy writes the statement and converts the values; between the two it has 
 of one version is three quarters of the time, and for a search building the statement comes on top.
 """
 
+import json
 from collections.abc import Callable, Hashable
 from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
+from pydantic_core import from_json
 from sqlalchemy import Connection
 from sqlalchemy.dialects.sqlite import dialect
 
-_DIALECT = dialect()
+
+def read_json(text: str) -> Any:
+    """What ``json.loads`` reads, in a third of the time; a version has three columns of it."""
+    try:
+        return from_json(text)
+    except ValueError:  # half a surrogate pair, for one, which Python lets pass
+        return json.loads(text)
+
+
+_DIALECT = dialect(json_deserializer=read_json)
 #: How many statements are kept that are written by their shape.
 _KEPT = 256
 
