@@ -207,6 +207,29 @@ def test_what_is_published_meanwhile_moves_nothing(shelf: Shelf) -> None:
         shelf.registry.delete(late.reference)
 
 
+@pytest.mark.parametrize("near", [0, 2, 1000])
+def test_times_need_not_grow_with_ids(near: int, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after an import, or with a clock that was set back: whatever the moment, all that are so old are found, in order."""
+    monkeypatch.setattr(searching, "_NEAR", near)
+    days = [5, 3, 9, 1, 9, 2, 7, 0]
+    ids = [shelf.put().engine_id for _ in days]
+
+    def move(connection: Connection) -> None:
+        for number, day in zip(ids, days, strict=True):
+            moment = BEGIN + timedelta(days=day)
+            connection.execute(update(VERSIONS).where(VERSIONS.c.id == number).values(created_at=moment))
+
+    shelf.registry._database.write(move)
+    for day in range(-1, 11):
+        moment = BEGIN + timedelta(days=day)
+        early = [f"support@{place}" for place, of in enumerate(days, 1) if of < day]
+        late = [f"support@{place}" for place, of in enumerate(days, 1) if of >= day]
+        assert all_pages(shelf.registry, Query(until=moment, limit=2)) == early[::-1]
+        assert all_pages(shelf.registry, Query(until=moment, order="oldest", limit=2)) == early
+        assert all_pages(shelf.registry, Query(since=moment, limit=2)) == late[::-1]
+        assert all_pages(shelf.registry, Query(since=moment, order="oldest", limit=2)) == late
+
+
 def test_the_newest_number_of_a_label_counts(shelf: Shelf) -> None:
     shelf.put(loss=0.5)
     shelf.registry.add_metrics("support@1", [Metric(name="loss", split="validation", value=0.3)])

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from lorarack.registry.errors import UsageError
-from lorarack.registry.values import LOSS_LABELS, Metric, State, Value, Version
+from lorarack.registry.values import LOSS_LABELS, Metric, State, Value, Version, mend
 
 #: A point in time; one without a zone is in UTC.
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
@@ -27,7 +27,7 @@ class Asked(Value):
         try:
             return build(data)
         except ValidationError as error:
-            raise UsageError(_sentence(cls.__name__, error), code="bad_query") from error
+            raise UsageError(f"This {cls.__name__} cannot be asked; {mend(error)}", code="bad_query") from error
 
 
 class Condition(Asked):
@@ -186,12 +186,3 @@ def parse_condition(text: str) -> Condition:
         )
     parse_label(condition.label)
     return condition
-
-
-def _sentence(what: str, error: ValidationError) -> str:
-    found = [
-        f"{'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-    return f"This {what} cannot be asked; mend {'; '.join(found[:3])}{more}."

@@ -2,9 +2,11 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from lorarack.registry.errors import UsageError
 
 #: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
 #: Of an embedding: (rows of the table, width).
@@ -26,6 +28,35 @@ class Value(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """Plain data for ``json.dumps``."""
         return self.model_dump(mode="json")
+
+
+class Said(Value):
+    """A value that callers write out in Python: one that cannot be raises ``UsageError``, like everything else that is wrong in a
+    call. As part of another value, or of a file that is read, it is that one's ``ValidationError``.
+    """
+
+    code: ClassVar[str]
+
+    if not TYPE_CHECKING:  # checkers know the fields
+
+        def __init__(self, /, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                raise UsageError(f"This {type(self).__name__} cannot be kept; {mend(error)}", code=self.code) from error
+
+        # Pydantic need not come by here for each of the many that it makes of the catalog's rows.
+        __init__.__pydantic_base_init__ = True
+
+
+def mend(error: ValidationError) -> str:
+    """What is to be mended, in one line."""
+    found = [
+        f"{'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+    return f"mend {'; '.join(found[:3])}{more}."
 
 
 class BaseId(Value):
@@ -74,8 +105,10 @@ class Base(Value):
         return self.hub_id.value if self.hub_id else self.name
 
 
-class Metric(Value):
+class Metric(Said):
     """A number measured on one split of one data set, at one training step or (``step=None``) of the finished version."""
+
+    code = "bad_metric"
 
     name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_./-]{0,63}$")
     split: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
@@ -128,8 +161,10 @@ class StoredFile(Value):
     bytes: int
 
 
-class Parent(Value):
+class Parent(Said):
     """What a version was derived from, and how: ``resized``, ``merged``, ``continued``, ``pulled`` or a word of your own."""
+
+    code = "bad_parent"
 
     version: str = Field(pattern=r"^[a-z0-9._/-]+@[1-9][0-9]*$")
     relation: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")

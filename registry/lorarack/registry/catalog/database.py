@@ -12,6 +12,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from lorarack.registry.catalog.mounts import refuse_network
+from lorarack.registry.catalog.prepared import read_json
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
@@ -19,6 +20,9 @@ from lorarack.registry.errors import StoreError
 SCHEMA = "0003"
 
 _BUSY_MILLISECONDS = 5000
+#: Pages that each connection keeps, at most. A search looks at a thousand versions, each on a page of its own; SQLite's 2 MB hold
+#: half of them, and the others would be read anew for each search.
+_CACHE_KIB = 32 * 1024
 _TRIES = 3
 #: How long one try waits for its turn.
 _PATIENCE_SECONDS = 20
@@ -102,7 +106,7 @@ class Database:
 def _engine(path: Path) -> Engine:
     # Built, not written as text, in which a '?' or '%' of the path would mean something else.
     address = URL.create("sqlite", database=str(path))
-    engine = create_engine(address, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
+    engine = create_engine(address, json_deserializer=read_json, connect_args={"timeout": _BUSY_MILLISECONDS / 1000})
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:
@@ -112,6 +116,7 @@ def _engine(path: Path) -> Engine:
         cursor.execute("PRAGMA synchronous=FULL")  # an acknowledged version survives a power cut
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_MILLISECONDS}")
+        cursor.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

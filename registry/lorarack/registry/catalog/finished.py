@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, insert, select, tuple_
 
 from lorarack.registry.catalog.hints import unindexed
 from lorarack.registry.catalog.mapping import metric_row
+from lorarack.registry.catalog.prepared import Prepared
 from lorarack.registry.catalog.tables import FINISHED
 from lorarack.registry.queries import Condition, Operator, parse_label
 from lorarack.registry.values import Metric
@@ -14,7 +15,7 @@ from lorarack.registry.values import Metric
 _ASKED = 101
 _NEW = insert(FINISHED)
 _COLUMNS = [column.name for column in FINISHED.c]
-_COMPARE: dict[Operator, Callable[[Any, float], ColumnElement[bool]]] = {
+_COMPARE: dict[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
     "<": lambda column, value: column < value,
     "<=": lambda column, value: column <= value,
     ">": lambda column, value: column > value,
@@ -35,15 +36,14 @@ def keep_finished(connection: Connection, version_id: int, metrics: Sequence[Met
     connection.execute(_NEW, [{name: row[name] for name in _COLUMNS} for row in rows])
 
 
-def labelled(label: str, rows: Any = FINISHED, *, of_few: bool = False) -> list[ColumnElement[bool]]:
+def labelled(name: Any, split: Any, rows: Any = FINISHED, *, of_few: bool = False) -> list[ColumnElement[bool]]:
     """Conditions that leave the numbers of that label; ``of_few``: under versions that are listed, not among all of the label."""
-    name, split = parse_label(label)
     return [(unindexed(rows.c.name) if of_few else rows.c.name) == name, rows.c.split == split]
 
 
-def compared(condition: Condition, rows: Any = FINISHED) -> ColumnElement[bool]:
+def compared(operator: Operator, value: Any, rows: Any = FINISHED) -> ColumnElement[bool]:
     """That the number is so."""
-    return _COMPARE[condition.operator](rows.c.value, condition.value)
+    return _COMPARE[operator](rows.c.value, value)
 
 
 def is_of(condition: Condition, label: str) -> bool:
@@ -53,5 +53,13 @@ def is_of(condition: Condition, label: str) -> bool:
 
 def higher_is_better(connection: Connection, label: str) -> bool:
     """The metric's direction: what most say of it, among those that an index finds first."""
-    said = connection.scalars(select(FINISHED.c.higher_is_better).where(*labelled(label)).limit(_ASKED)).all()
-    return 2 * sum(map(bool, said)) > len(said)
+    name, split = parse_label(label)
+    said = _DIRECTIONS.scalars(connection, name=name, split=split)
+    return bool(2 * sum(said) > len(said))
+
+
+def _directions() -> Any:
+    return select(FINISHED.c.higher_is_better).where(*labelled(bindparam("name"), bindparam("split"))).limit(_ASKED)
+
+
+_DIRECTIONS = Prepared(_directions)

@@ -129,7 +129,10 @@ def _collect(lines: Any) -> defaultdict[int, dict[str, Any]]:
             case "parent":
                 mine.setdefault("parents", []).append({"version": f"{first}@{rest[1]}", "relation": second})
             case _:
-                mine.setdefault("metrics", []).append(dict(zip(_METRIC, (first, second, *rest), strict=True)))
+                value, step, dataset, higher = rest
+                mine.setdefault("metrics", []).append({
+                    "name": first, "split": second, "value": value, "step": step, "dataset": dataset, "higher_is_better": higher,
+                })  # fmt: skip
     for mine in has.values():
         if len(mine.get("aliases", ())) > 1:
             mine["aliases"].sort()

@@ -6,18 +6,18 @@ far enough in vain, it takes the indexes after all.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, func, select
 
+from lorarack.registry.catalog import finding
 from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.filtering import Filter, ask, filters, smallest
-from lorarack.registry.catalog.finished import compared, higher_is_better, is_of, labelled
-from lorarack.registry.catalog.hints import unindexed
+from lorarack.registry.catalog.finished import higher_is_better, is_of, labelled
 from lorarack.registry.catalog.loading import load_by_ids
-from lorarack.registry.catalog.tables import ADAPTERS, BASES, FINISHED, VERSIONS
+from lorarack.registry.catalog.parts import Part, parameters, parts_of, shapes, smallest
+from lorarack.registry.catalog.prepared import prepared
+from lorarack.registry.catalog.tables import ADAPTERS, FINISHED, VERSIONS
 from lorarack.registry.errors import UsageError
 from lorarack.registry.queries import Best, Page, Query, parse_label
 from lorarack.registry.values import State
@@ -28,12 +28,6 @@ _NEAR, _FAR = 1000, 2500
 _SMALL = 1500
 _BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
 _BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})")
-
-#: The least and the greatest id. As two questions: SQLite looks each up, but would read all rows for both at once.
-_ENDS = select(
-    select(func.min(VERSIONS.c.id)).scalar_subquery(),
-    select(func.max(VERSIONS.c.id)).scalar_subquery(),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +48,8 @@ class CatalogSearcher:
     def base_named(self, name: str) -> int | None:
         """The id of the base of that name, or None."""
         with self._database.reading() as connection:
-            return connection.scalar(select(BASES.c.id).where(BASES.c.name == name))
+            found = prepared(finding.base_named).scalars(connection, name=name)
+            return found[0] if found else None
 
     def search(self, query: Query, base: int | None) -> Page:
         """One page; ``base`` is the id of the query's base. Raises ``UsageError``: a cursor of another order."""
@@ -71,7 +66,7 @@ class CatalogSearcher:
         ready = [
             VERSIONS.c.adapter_id == ADAPTERS.c.id, ADAPTERS.c.name == adapter, VERSIONS.c.state == State.READY.value,
         ]  # fmt: skip
-        measured = [*ready, FINISHED.c.version_id == VERSIONS.c.id, *labelled(label)]
+        measured = [*ready, FINISHED.c.version_id == VERSIONS.c.id, *labelled(*parse_label(label))]
         with self._database.reading() as connection:
             value = FINISHED.c.value.desc() if higher_is_better(connection, label) else FINISHED.c.value
             query = select(VERSIONS.c.id).where(*measured).order_by(value, VERSIONS.c.rank, VERSIONS.c.number)
@@ -88,74 +83,94 @@ class CatalogSearcher:
 
 def _by_id(connection: Connection, query: Query, base: int | None, behind: _Place | None) -> list[_Place]:
     newest = query.order == "newest"
-    first, last = connection.execute(_ENDS).one()
-    if first is None or last is None:
+    left = _left(connection, query, behind)
+    if left is None:
         return []
-    # Row ids between which the page lies; the walk takes the end of them where the page begins.
-    low, high = (behind.id + 1 if behind and not newest else first), (behind.id - 1 if behind and newest else last)
-    # A walk from the newest begins at the newest that is old enough, and the other way round.
-    if newest and query.until is not None:
-        late = func.max(unindexed(VERSIONS.c.id))
-        high = min(high, connection.scalar(select(late).where(VERSIONS.c.created_at < query.until)) or 0)
-    elif not newest and query.since is not None:
-        early = func.min(unindexed(VERSIONS.c.id))
-        low = max(low, connection.scalar(select(early).where(VERSIONS.c.created_at >= query.since)) or last + 1)
-    parts = filters(query, base)
-    start, end = low, high
-    if parts:
-        start, end = (max(low, high - _NEAR), high) if newest else (low, min(high, low + _NEAR))
+    parts = parts_of(query, base)
 
-    def ids(place: Any, low: Any, high: Any, wanted: list[Any], order: Any) -> list[_Place]:
-        chosen = select(place).where(order >= low, order <= high, *wanted)
-        ordered = chosen.order_by(order.desc() if newest else order)
-        return [_Place(number) for number in connection.scalars(ordered.limit(query.limit + 1))]
+    def ids(build: Any, between: tuple[int, int], *more: Any) -> list[_Place]:
+        low, high = between
+        chosen = prepared(build, newest, shapes(parts), *more)
+        given = parameters(parts) | {"low": low, "high": high, "limit": query.limit + 1}
+        return [_Place(number) for number in chosen.scalars(connection, **given)]
 
-    found = ids(VERSIONS.c.id, start, end, ask(parts, VERSIONS.c.id), VERSIONS.c.id)
-    if len(found) > query.limit or (start, end) == (low, high):
+    def walk(left: tuple[int, int]) -> list[_Place] | None:
+        """The page, if it is full or all that is left was seen."""
+        low, high = left
+        near = left if not parts else (max(low, high - _NEAR), high) if newest else (low, min(high, low + _NEAR))
+        found = ids(finding.walk, near)
+        return found if len(found) > query.limit or near == left else None
+
+    found = walk(left)
+    if found is not None:
         return found
-    lead, others = _lead(connection, parts, smallest(connection, parts, _SMALL) if len(parts) > 1 else None)
-    # Here the range of ids must not look like an index to use: it is nearly all of them.
-    return ids(lead.ids, low, high, [*lead.found, *others(lead.ids)], unindexed(lead.ids))
+    lead, few = _lead(connection, parts, smallest(connection, parts, _SMALL) if len(parts) > 1 else None)
+    if parts[lead].own and not few:  # then the lead's first version may be far from here, and many more beside it
+        given = parameters([parts[lead]]) | {"low": left[0], "high": left[1]}
+        (first,) = prepared(finding.outermost, newest, parts[lead].shape).scalars(connection, **given)
+        if first is None:
+            return []
+        is_far = first < left[1] - _NEAR if newest else first > left[0] + _NEAR
+        left = (left[0], first) if newest else (first, left[1])
+        found = walk(left) if is_far else None
+    return found if found is not None else ids(finding.led, left, lead, few)
+
+
+def _left(connection: Connection, query: Query, behind: _Place | None) -> tuple[int, int] | None:
+    """The ids between which the page and all behind it lie; None: there are none.
+
+    A first page from the newest begins at the newest that is old enough, and the other way round.
+    """
+    newest = query.order == "newest"
+    ((low, high),) = prepared(finding.ends).rows(connection)
+    if low is None:
+        return None
+    if behind is not None:
+        return (low, behind.id - 1) if newest else (behind.id + 1, high)
+    moment = query.until if newest else query.since
+    if moment is not None:
+        near = prepared(finding.nearest, newest).scalars(connection, moment=moment)
+        if not near:
+            return None
+        (beyond,) = prepared(finding.beyond, newest).scalars(connection, moment=moment, near=near[0])
+        edge = near[0] if beyond is None else beyond
+        return (low, edge) if newest else (edge, high)
+    return low, high
 
 
 def _by_metric(connection: Connection, query: Query, base: int | None, behind: _Place | None) -> list[_Place]:
     descending = behind.descending if behind else higher_is_better(connection, query.order)
-    order = [column.desc() if descending else column for column in (FINISHED.c.value, FINISHED.c.version_id)]
+    name, split = parse_label(query.order)
     # What is asked of this metric itself is a stretch of the way.
-    stretch = [compared(each) for each in query.metrics if is_of(each, query.order)]
-    if behind is not None:
-        stretch.append(_beyond(behind, descending))
-    measured = select(FINISHED.c.version_id, FINISHED.c.value).where(*stretch).order_by(*order)
-    along = measured.where(*labelled(query.order))
-    parts = filters(query, base, without=query.order)
+    stretch = [each for each in query.metrics if is_of(each, query.order)]
+    way = finding.Way(descending, tuple(each.operator for each in stretch), behind is not None)
+    given: dict[str, Any] = {"name": name, "split": split, "limit": query.limit + 1}
+    given |= {f"stretch{place}": each.value for place, each in enumerate(stretch)}
+    given |= {"behind_value": behind.value, "behind_id": behind.id} if behind else {}
+    parts = parts_of(query, base, without=query.order)
 
-    def page(found: Any) -> list[_Place]:
-        rows = connection.execute(found.limit(query.limit + 1))
+    def page(build: Any, *more: Any) -> list[_Place]:
+        rows = prepared(build, way, shapes(parts), *more).rows(connection, **parameters(parts), **given)
         return [_Place(version, value, descending) for version, value in rows]
 
     few = smallest(connection, parts, _SMALL)
     if few is None:
-        end = connection.execute(along.offset(_FAR).limit(1)).first() if parts else None
-        near = along if end is None else along.where(~_beyond(_Place(*end), descending))
-        found = page(near.where(*ask(parts, FINISHED.c.version_id)))
-        if len(found) > query.limit or end is None:
+        end = prepared(finding.far_end, way).rows(connection, **given, far=_FAR) if parts else []
+        if end:
+            given["end_id"], given["end_value"] = end[0]
+        found = page(finding.along, bool(end))
+        if len(found) > query.limit or not end:
             return found
-    lead, others = _lead(connection, parts, few)
-    listed = measured.where(lead.listed(FINISHED.c.version_id), *labelled(query.order, of_few=True))
-    return page(listed.where(*others(FINISHED.c.version_id)))
+    return page(finding.listed, *_lead(connection, parts, few))
 
 
-def _lead(connection: Connection, parts: list[Filter], few: Filter | None) -> tuple[Filter, Callable[[Any], list[Any]]]:
-    """The part whose index leads, and the other parts as conditions: of few versions each is asked, of many it is looked up in
-    lists."""
-    lead = few or (smallest(connection, parts, 10 * _SMALL) if len(parts) > 1 else None) or parts[0]
-    others = [part for part in parts if part is not lead]
-    return lead, lambda version_id: ask(others, version_id) if few else [part.among(version_id) for part in others]
-
-
-def _beyond(place: _Place, descending: bool) -> Any:
-    here, there = tuple_(FINISHED.c.value, FINISHED.c.version_id), tuple_(place.value, place.id)
-    return here < there if descending else here > there
+def _lead(connection: Connection, parts: list[Part], few: tuple[int, Part] | None) -> tuple[int, bool]:
+    """The place of the part whose index leads, which is put there as it is known by now, and whether few versions fulfil it."""
+    found = few or (smallest(connection, parts, 10 * _SMALL) if len(parts) > 1 else None)
+    if found is None:
+        return 0, False
+    place, parts[place] = found
+    return place, few is not None
 
 
 def _cursor(query: Query, place: _Place) -> str:

@@ -4,7 +4,8 @@ They lie in one column, and SQLite's full-text index of their trigrams finds tho
 in step. Another database would have its own kind of index here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -73,18 +74,29 @@ def is_long(text: str) -> bool:
     return len(written(text)) >= _TRIGRAM
 
 
-def indexed(text: str) -> Select[tuple[int]]:
-    """The ids of the versions with a text, along the index, some perhaps more than once."""
+def is_longest(text: str) -> bool:
+    """Whether the index finds only its beginning."""
+    return len(written(text)) > _LONGEST
+
+
+def parameters(text: str) -> dict[str, str]:
+    """What ``indexed`` and ``contains`` are to be given for a text."""
     wanted = written(text)
-    if len(wanted) < _TRIGRAM:  # then trigrams that begin so
-        return select(_trigrams.c.doc).where(_trigrams.c.term >= wanted, _trigrams.c.term <= wanted + 2 * _LAST)
     phrase = wanted[:_LONGEST].replace('"', '""')
-    found = select(_index.c.rowid).where(literal_column("text_index").op("MATCH")(f'"{phrase}"'))
-    if len(wanted) > _LONGEST:
-        found = found.where(exists().where(TEXTS.c.version_id == _index.c.rowid, contains(text)))
+    return {"words": wanted, "end": wanted + 2 * _LAST, "phrase": f'"{phrase}"'}
+
+
+def indexed(given: Callable[[str], Any], *, is_long: bool, is_longest: bool) -> Select[tuple[int]]:
+    """The ids of the versions with a text, along the index, some perhaps more than once."""
+    if not is_long:  # then trigrams that begin so
+        begins = (_trigrams.c.term >= given("words"), _trigrams.c.term <= given("end"))
+        return select(_trigrams.c.doc).where(*begins)
+    found = select(_index.c.rowid).where(literal_column("text_index").op("MATCH")(given("phrase")))
+    if is_longest:
+        found = found.where(exists().where(TEXTS.c.version_id == _index.c.rowid, contains(given)))
     return found
 
 
-def contains(text: str) -> ColumnElement[bool]:
+def contains(given: Callable[[str], Any]) -> ColumnElement[bool]:
     """That the words in ``TEXTS`` contain a text."""
-    return func.instr(TEXTS.c.words, written(text)) > 0
+    return func.instr(TEXTS.c.words, given("words")) > 0

@@ -4,8 +4,6 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
-from pydantic import ValidationError
-
 from lorarack.registry.errors import UsageError
 from lorarack.registry.queries import parse_label
 from lorarack.registry.reference import check_adapter_name, check_alias_name
@@ -51,7 +49,7 @@ def parse_parent(text: str) -> Parent:
     version, _, relation = text.partition(":")
     try:
         return Parent(version=version, relation=relation or "derived")
-    except ValidationError as error:
+    except UsageError as error:
         raise UsageError(
             f"{text!r} names no parent; write NAME@NUMBER, optionally with ':' and how: support@1:resized.",
             code="bad_parent",
