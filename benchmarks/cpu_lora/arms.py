@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,6 +58,12 @@ class Arm:
         return self.logs / f"{self.name.replace(' ', '-')}.log"
 
     def __enter__(self) -> "Arm":
+        self.start()
+        self.wait()
+        return self
+
+    def start(self) -> None:
+        """Begin; ``wait`` for it and then leave the context, whatever happens."""
         print(f"starting {self.name} …", file=sys.stderr, flush=True)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -67,11 +73,19 @@ class Arm:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def wait(self) -> None:
+        """Until it answers.
+
+        Raises:
+            RuntimeError: it stopped, or did not answer in time; it is gone.
+        """
+        assert self._process is not None
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end and self._process.poll() is None:
             with contextlib.suppress(httpx.TransportError):
                 if httpx.get(self.url + self.ready, timeout=5).status_code == 200:
-                    return self
+                    return
             time.sleep(0.1)
         self.__exit__()
         raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
@@ -91,6 +105,18 @@ class Arm:
         text = self.log.read_text(errors="replace")
         found = [match[0].replace("'mode': <", "mode ") for match in (re.search(p, text) for p in _SETTINGS) if match]
         return f"{self.name}: {', '.join(found)}"
+
+
+@contextlib.contextmanager
+def together(*arms: Arm) -> Iterator[None]:
+    """Start all at the same time and wait for each; stop all in the end."""
+    with contextlib.ExitStack() as running:
+        for arm in arms:
+            arm.start()
+            running.push(arm.__exit__)
+        for arm in arms:
+            arm.wait()
+        yield
 
 
 def ours(name: str, logs: Path, home: Path, *flags: str) -> Arm:

@@ -2,8 +2,10 @@
 
 import statistics
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmarks.cpu_lora.arms import Arm
 from benchmarks.cpu_lora.load import Traffic, tokens_per_second
@@ -27,7 +29,33 @@ def compare(traffic: Traffic, sides: Mapping[str, Side], rounds: int) -> dict[st
         order: Sequence[str] = list(sides) if number % 2 == 0 else list(sides)[::-1]
         for name in order:
             side = sides[name]
+            wait_for_quiet()
             taken[name].append(tokens_per_second(side.arm.url, replace(traffic, models=side.models), seed=number))
     for name, values in taken.items():
         print(f"  {traffic.name}: {name} " + " ".join(f"{value:.1f}" for value in values), file=sys.stderr, flush=True)
     return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def wait_for_quiet(busy: float = 0.1, patience: float = 10) -> None:
+    """Wait until the machine has nothing to do, ``patience`` seconds at most.
+
+    vLLM's worker process looks for work without a pause for a second or more after its last request: whichever server is
+    measured next would have a core less.
+    """
+    end = time.monotonic() + patience
+    before = _processor_time()
+    while time.monotonic() < end:
+        time.sleep(0.25)
+        now = _processor_time()
+        if now[0] - before[0] <= busy * (now[1] - before[1]):
+            return
+        before = now
+
+
+def _processor_time() -> tuple[int, int]:
+    """Of all cores since the machine began, in ticks: busy ones, and all."""
+    user, nice, system, idle, waiting, *interrupts = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    busy = user + nice + system + sum(interrupts)
+    return busy, busy + idle + waiting

@@ -16,7 +16,6 @@ from benchmarks.report import Row
 DECODE = Traffic("32 in / 64 out", 32, 64)
 DECODE_ONCE = Traffic("32 in / 64 out", 32, 64, requests=8)
 PREFILL = Traffic("512 in / 16 out", 512, 16, requests=8)
-PREFILL_FEW = Traffic("512 in / 16 out", 512, 16, requests=4)
 PREFILL_SHORT = Traffic("128 in / 2 out", 128, 2, requests=8)
 
 
@@ -51,7 +50,7 @@ def same_flags(place: Place, rounds: int) -> list[Row]:
     base = (arms.BASE,)
     eight, theirs = place.references(16), place.names(16)
     rows = []
-    with our, plain, off:
+    with arms.together(our, plain, off):
         _show(our, plain, off)
         pair = compare(DECODE_ONCE, {"ours": Side(our, eight), "plain": Side(plain, theirs)}, rounds)
         rows.append(_row(f"{DECODE.name}, 8 adapters of rank 16: ours / plain", pair, 3.7))
@@ -76,7 +75,7 @@ def true_ranks(place: Place, rounds: int) -> list[Row]:
     small = arms.ours("ours, rank 8 only", place.logs, place.home, *small_flags)
     plain = arms.plain("plain, slots of 64", place.logs, place.base, place.folders(8), *mixed_flags)
     eight, theirs = place.references(8), place.names(8)
-    with mixed, small, plain:
+    with arms.together(mixed, small, plain):
         _show(mixed, small, plain)
         tokens_per_second(mixed.url, Traffic("load", 8, 1, 1, 1, place.references(64)), 0)
         pair = compare(PREFILL_SHORT, {"ours": Side(mixed, eight), "plain": Side(plain, theirs)}, rounds)
@@ -91,10 +90,10 @@ def out_of_the_box(place: Place, rounds: int) -> list[Row]:
     plain = arms.plain("plain by default", place.logs, place.base, place.folders(16), *arms.CACHE, all_cores=False)
     sides = {"ours": Side(our, place.references(16)), "plain": Side(plain, place.names(16))}
     rows = []
-    with our, plain:
+    with arms.together(our, plain):
         _show(our, plain)
-        for traffic, goal in ((DECODE_ONCE, 8.0), (PREFILL_FEW, 15.0)):
-            what = f"{traffic.name}, {traffic.requests} adapters of rank 16, everybody's defaults: ours / plain"
+        for traffic, goal in ((DECODE_ONCE, 8.0), (PREFILL, 15.0)):
+            what = f"{traffic.name}, 8 adapters of rank 16, everybody's defaults: ours / plain"
             rows.append(_row(what, compare(traffic, sides, rounds), goal))
     return rows
 

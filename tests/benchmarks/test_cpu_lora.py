@@ -1,14 +1,17 @@
 """The benchmark measures what it says: the adapters are ones, all requests are sent and answered in full, the arms take turns."""
 
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from benchmarks.cpu_lora import arms, comparing
 from benchmarks.cpu_lora.adapters import make_adapter
 from benchmarks.cpu_lora.comparing import Side, compare
 from benchmarks.cpu_lora.load import Traffic, tokens_per_second
@@ -67,10 +70,34 @@ def test_an_answer_cut_short_is_no_measurement(endpoint: Any) -> None:
         tokens_per_second(endpoint.url, Traffic("some", 5, 3, requests=1, models=("a@1",)), seed=1)
 
 
-def test_the_arms_take_turns_and_the_order_is_reversed(endpoint: Any) -> None:
+def test_the_arms_take_turns_and_the_order_is_reversed(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is second in one round is first in the next: a machine that slows down favours nobody."""
+    monkeypatch.setattr(comparing, "wait_for_quiet", lambda: None)
     arm: Any = SimpleNamespace(url=endpoint.url)
     sides = {"ours": Side(arm, ("o",)), "plain": Side(arm, ("p",))}
     found = compare(Traffic("some", 4, 1, requests=1, concurrency=1), sides, rounds=3)
     assert list(found) == ["ours", "plain"]
     assert "".join(body["model"] for body in endpoint.asked) == "op" + "op" + "po" + "op"
+
+
+def test_a_busy_machine_is_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Busy for two looks and quiet at the third; and busy all the time."""
+    ticks = iter([(0, 0), (9, 10), (18, 20), (18, 30)])
+    monkeypatch.setattr(comparing, "_processor_time", lambda: next(ticks))
+    comparing.wait_for_quiet()
+    assert next(ticks, None) is None
+    always = ((9 * n, 10 * n) for n in count())
+    monkeypatch.setattr(comparing, "_processor_time", lambda: next(always))
+    comparing.wait_for_quiet(patience=0.6)
+    assert next(always) == (36, 40)
+
+
+def test_servers_that_start_together_are_stopped_when_one_fails(tmp_path: Path) -> None:
+    """The message has the end of what the failed one said."""
+    program = "import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(0)); signal.pause()"
+    waiting = arms.Arm("waiting", [sys.executable, "-c", program], tmp_path)
+    failing = arms.Arm("failing", [sys.executable, "-c", "raise SystemExit('no room')"], tmp_path)
+    with pytest.raises(RuntimeError, match="failing did not start:\nno room"), arms.together(failing, waiting):
+        pytest.fail("one of them never answered")
+    assert waiting._process is not None
+    assert waiting._process.returncode is not None

@@ -55,11 +55,11 @@ void add(const Layer& layer, const Rows& rows, const at::Tensor& x, at::Tensor& 
   const char* from = static_cast<const char*>(x.const_data_ptr());
   auto* to = static_cast<typename Y::Scalar*>(y.mutable_data_ptr());
   const int64_t x_stride = x.stride(0) * x.element_size(), y_stride = y.stride(0);
-  const int64_t slices = layer.widths.size(), tasks = rows.tiles.size() * slices;
+  const int64_t slices = layer.widths.size(), tiles = rows.tiles.size(), tasks = tiles * slices;
 #pragma omp parallel for schedule(static) if (tasks > 1)
   for (int64_t task = 0; task < tasks; ++task) {
-    const Tile& tile = rows.tiles[task / slices];
-    const int64_t slice = task % slices;
+    const int64_t number = task / slices, slice = task % slices;
+    const Tile& tile = rows.tiles[number];
     const Matrices& m = layer.matrices[tile.slot * slices + slice];
     if (!m.rank) continue;
     const char* xs[kTile];
@@ -68,13 +68,18 @@ void add(const Layer& layer, const Rows& rows, const at::Tensor& x, at::Tensor& 
       xs[i] = from + tile.rows[i] * x_stride;
       ys[i] = to + tile.rows[i] * y_stride + layer.offsets[slice];
     }
+    Ahead next;
+    if (slice == slices - 1 && number + 1 < tiles && rows.tiles[number + 1].count == kTile) {
+      for (int i = 0; i < kTile; ++i) next.rows[i] = from + rows.tiles[number + 1].rows[i] * x_stride;
+      next.bytes = layer.inputs * x.element_size();
+    }
     // A vocabulary may be padded differently in y and in B: the columns that both have.
     const int64_t width = std::min(layer.widths[slice], y.size(1) - layer.offsets[slice]);
     switch (tile.count) {
-      case 1: add_products<T, 1, Y>(xs, ys, layer.inputs, width, m.rank, m.a.get(), m.b.get()); break;
-      case 2: add_products<T, 2, Y>(xs, ys, layer.inputs, width, m.rank, m.a.get(), m.b.get()); break;
-      case 4: add_products<T, 4, Y>(xs, ys, layer.inputs, width, m.rank, m.a.get(), m.b.get()); break;
-      default: add_products<T, 8, Y>(xs, ys, layer.inputs, width, m.rank, m.a.get(), m.b.get());
+      case 1: add_products<T, 1, Y>(xs, ys, layer.inputs, width, m.rank, m.a.get(), m.b.get(), next); break;
+      case 2: add_products<T, 2, Y>(xs, ys, layer.inputs, width, m.rank, m.a.get(), m.b.get(), next); break;
+      case 4: add_products<T, 4, Y>(xs, ys, layer.inputs, width, m.rank, m.a.get(), m.b.get(), next); break;
+      default: add_products<T, 8, Y>(xs, ys, layer.inputs, width, m.rank, m.a.get(), m.b.get(), next);
     }
   }
 }

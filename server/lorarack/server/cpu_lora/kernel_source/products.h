@@ -39,15 +39,29 @@ void pack_b(const typename T::Scalar* b, int64_t stride, int rank, int64_t outpu
   }
 }
 
+// The lines of a full tile's rows, asked for one by one while something else is computed. A long prompt's rows lie in far
+// caches, and each is too short for the processor to foresee.
+struct Ahead {
+  const char* rows[kTile];
+  int64_t bytes = 0, row = 0, offset = 0;  // no bytes: nothing to ask for
+
+  void next() {
+    if (offset >= bytes) return;
+    __builtin_prefetch(rows[row] + offset);
+    if (++row == kTile) row = 0, offset += 64;
+  }
+};
+
 // sums[row, rank] = A x, for M rows of `words` words each.
 template <class T, int M, int group>
-void shrink(const char* const* x, int64_t words, const uint32_t* a, int rank, float* sums) {
+void shrink(const char* const* x, int64_t words, const uint32_t* a, int rank, float* sums, Ahead soon) {
   constexpr int steps = M == 1 ? 4 : M == 2 ? 2 : 1;  // independent sums where there are few rows
   constexpr int ranks = kLanes / group;
   for (int block = 0; block < rank; block += ranks) {
     Floats sum[M][steps] = {};
     int64_t k = 0;
-    for (; k + steps * group <= words; k += steps * group, a += steps * kLanes)
+    for (; k + steps * group <= words; k += steps * group, a += steps * kLanes) {
+      if constexpr (M == kTile) soon.next();
 #pragma GCC unroll 4
       for (int u = 0; u < steps; ++u) {
         const Words weights = load<Words>(a + u * kLanes);
@@ -55,6 +69,7 @@ void shrink(const char* const* x, int64_t words, const uint32_t* a, int rank, fl
         for (int i = 0; i < M; ++i)
           sum[i][u] = T::multiply_add(sum[i][u], weights, repeat<group>(x[i] + 4 * (k + u * group)));
       }
+    }
     for (; k < words; k += group, a += kLanes)
       for (int i = 0; i < M; ++i)
         sum[i][0] = T::multiply_add(sum[i][0], load<Words>(a), repeat<group>(x[i] + 4 * k));
@@ -73,7 +88,20 @@ void shrink(const char* const* x, int64_t words, const uint32_t* a, int rank, fl
 template <class T, int M, int U, class Y>
 inline void expand_columns(typename Y::Scalar* const* y, int64_t column, int used, const uint32_t* b, int words,
                            const uint32_t* s) {
-  Floats sum[M][U] = {};
+  Floats sum[M][U];
+#pragma GCC unroll 8
+  for (int i = 0; i < M; ++i)
+#pragma GCC unroll 4
+    for (int u = 0; u < U; ++u) {
+      const auto* at = y[i] + column + u * kLanes;
+      if (used == kLanes) {
+        sum[i][u] = Y::read(at);
+      } else {
+        typename Y::Scalar edge[kLanes] = {};
+        std::memcpy(edge, at, used * sizeof *at);
+        sum[i][u] = Y::read(edge);
+      }
+    }
   for (int k = 0; k < words; ++k)
 #pragma GCC unroll 4
     for (int u = 0; u < U; ++u) {
@@ -87,11 +115,10 @@ inline void expand_columns(typename Y::Scalar* const* y, int64_t column, int use
     for (int u = 0; u < U; ++u) {
       auto* at = y[i] + column + u * kLanes;
       if (used == kLanes) {
-        Y::write(at, Y::read(at) + sum[i][u]);
+        Y::write(at, sum[i][u]);
       } else {
         typename Y::Scalar edge[kLanes] = {};
-        std::memcpy(edge, at, used * sizeof *at);
-        Y::write(edge, Y::read(edge) + sum[i][u]);
+        Y::write(edge, sum[i][u]);
         std::memcpy(at, edge, used * sizeof *at);
       }
     }
@@ -99,28 +126,37 @@ inline void expand_columns(typename Y::Scalar* const* y, int64_t column, int use
 
 // y[row, 0 to outputs) += B s for M rows: added in float32, rounded to y's type once.
 template <class T, int M, class Y>
-void expand(typename Y::Scalar* const* y, int64_t outputs, const uint32_t* b, int words, const uint32_t* s) {
-  constexpr int U = M <= 2 ? 4 : M == 4 ? 2 : 1;
+void expand(typename Y::Scalar* const* y, int64_t outputs, const uint32_t* b, int words, const uint32_t* s, Ahead soon) {
+  constexpr int U = M <= 2 ? 4 : 2;
   int64_t column = 0;
-  for (; column + U * kLanes <= outputs; column += U * kLanes, b += int64_t(U) * words * kLanes)
+  for (; column + U * kLanes <= outputs; column += U * kLanes, b += int64_t(U) * words * kLanes) {
+    if constexpr (M == kTile)
+      for (int i = 0; i < M; ++i) soon.next();
     expand_columns<T, M, U, Y>(y, column, kLanes, b, words, s);
+  }
   for (; column < outputs; column += kLanes, b += words * kLanes)
     expand_columns<T, M, 1, Y>(y, column, int(std::min<int64_t>(kLanes, outputs - column)), b, words, s);
 }
 
-// y[row] += B (A x[row]) for M rows. `rank` is the padded one. In between, s has x's precision, as in PEFT.
+// y[row] += B (A x[row]) for M rows. `rank` is the padded one. In between, s has x's precision, as in PEFT. `next` is what will
+// be x after this.
 template <class T, int M, class Y>
 void add_products(const char* const* x, typename Y::Scalar* const* y, int64_t inputs, int64_t outputs, int rank,
-                  const uint32_t* a, const uint32_t* b) {
+                  const uint32_t* a, const uint32_t* b, const Ahead& next) {
   alignas(64) float sums[M * kMaxRank];
   alignas(64) uint32_t words[M * kMaxRank];
   const int64_t depth = inputs / T::kPerWord;
-  if (rank == 4) shrink<T, M, 4>(x, depth, a, rank, sums);
-  else if (rank == 8) shrink<T, M, 2>(x, depth, a, rank, sums);
-  else shrink<T, M, 1>(x, depth, a, rank, sums);
+  Ahead soon;
+  if constexpr (M == kTile) {
+    std::copy_n(reinterpret_cast<const char* const*>(y), M, soon.rows);
+    soon.bytes = outputs * int64_t(sizeof **y);
+  }
+  if (rank == 4) shrink<T, M, 4>(x, depth, a, rank, sums, soon);
+  else if (rank == 8) shrink<T, M, 2>(x, depth, a, rank, sums, soon);
+  else shrink<T, M, 1>(x, depth, a, rank, sums, soon);
   const int between = rank / T::kPerWord;
   for (int i = 0; i < M; ++i) T::to_words(sums + i * rank, rank, words + i * between);
-  expand<T, M, Y>(y, outputs, b, between, words);
+  expand<T, M, Y>(y, outputs, b, between, words, next);
 }
 
 }  // namespace lorarack
