@@ -1,5 +1,6 @@
 """Starts vLLM in this process, through its own dispatch, so that every vLLM flag keeps its meaning."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Sequence
@@ -43,6 +44,16 @@ def serve(
         Conflict, NotFound: the port is taken, the base's files are gone.
         EngineError: no vLLM here, too little memory, or vLLM stopped with an error: its first cause, in one line.
     """
+    gc.disable()  # while vLLM is imported: a fifth of that would be looking for garbage. `register` turns it on again
+    try:
+        _serve(registry, base, host, port, flags, cpu_lora)
+    finally:
+        gc.enable()
+
+
+def _serve(
+    registry: Registry, base: Base, host: str | None, port: int | None, flags: Sequence[str], cpu_lora: CpuLora
+) -> None:
     preflight.check_platform()
     preflight.check_port(host or LOOPBACK, PORT if port is None else port)
     source = preflight.model_source(base)

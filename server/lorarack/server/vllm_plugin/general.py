@@ -1,5 +1,6 @@
 """vLLM's general plugin: runs in every process of every vLLM in this environment, perhaps more than once."""
 
+import gc
 import logging
 
 from lorarack.server.settings import ServingSettings
@@ -10,6 +11,7 @@ def register() -> None:
     settings = ServingSettings.from_environment()
     if settings is None:
         return
+    gc.enable()  # most is imported by now
     from lorarack.server.faults import FaultNotes
     from lorarack.server.vllm_plugin.cpu_seam import use_our_lora
 
