@@ -1,6 +1,7 @@
 """Python looks for no garbage while vLLM is imported, and does again afterwards."""
 
 import gc
+import logging
 import subprocess
 import sys
 from typing import Any
@@ -30,6 +31,7 @@ def test_our_plugin_turns_it_on_again_where_we_turned_it_off(serving: bool, monk
     from lorarack.server.vllm_plugin import cpu_seam, general
 
     monkeypatch.setattr(cpu_seam, "use_our_lora", lambda _: None)
+    monkeypatch.setattr(logging.getLogger("vllm"), "handlers", [])
     monkeypatch.delenv(VARIABLE, raising=False)
     if serving:
         monkeypatch.setenv(VARIABLE, SETTINGS.model_dump_json())
