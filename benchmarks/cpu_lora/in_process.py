@@ -11,11 +11,14 @@ from benchmarks.cpu_lora.arms import MODULES
 
 
 def with_threads(module: str) -> None:
-    """Begin this process again, as ``module``, with the variables that OpenMP reads when a process begins."""
+    """Begin this process again, as ``module``, with what OpenMP and the allocator read when a process begins."""
     if "GOMP_CPU_AFFINITY" in os.environ:
         return
+    from lorarack.server.vllm_plugin.engine_setup import KEEP_MEMORY
+
     cores = sorted(os.sched_getaffinity(0))
     os.environ |= {"OMP_NUM_THREADS": str(len(cores)), "GOMP_CPU_AFFINITY": " ".join(map(str, cores))}
+    os.environ["GLIBC_TUNABLES"] = KEEP_MEMORY
     os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])
 
 

@@ -13,7 +13,7 @@ import torch
 _COMPILERS = ("g++", "clang++")
 #: For glibc's allocator: what a step frees stays with the process, in large pages. As it comes, each layer of a long prompt gives
 #: megabytes back to the kernel and gets them again as zeroed pages of 4 KiB; others advise to preload another allocator.
-_KEEP_MEMORY = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296:glibc.malloc.hugetlb=1"
+KEEP_MEMORY = "glibc.malloc.mmap_threshold=1073741824:glibc.malloc.trim_threshold=4294967296:glibc.malloc.hugetlb=1"
 _logger = logging.getLogger(__name__)
 
 
@@ -41,7 +41,7 @@ def settle_engine() -> None:
             vllm_config.lora_config = lora
         if reason is not None and lora is not None:
             _logger.warning("The model is not compiled: %s.", reason)
-        os.environ.setdefault("GLIBC_TUNABLES", _KEEP_MEMORY)  # read where the engine's process begins
+        os.environ.setdefault("GLIBC_TUNABLES", KEEP_MEMORY)  # read where the engine's process begins
         alone = parallel.data_parallel_size == 1  # several engines on one machine share out its cores
         if wished == "uni" and alone and parallel.distributed_executor_backend == "mp":
             parallel.distributed_executor_backend = wished
