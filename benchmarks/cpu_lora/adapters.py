@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import torch
+from benchmarks.cpu_lora.arms import MODULES
 from safetensors.torch import save_file
-
-MODULES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def shapes(base: Path) -> dict[str, tuple[int, int]]:

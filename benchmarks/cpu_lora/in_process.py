@@ -22,19 +22,25 @@ def with_threads(module: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]])
 
 
+def kept_kernel() -> Path:
+    """The kernel as it is now, in the user's cache folder; compiled when it is not there."""
+    from lorarack.server.cpu_lora.building import build_kernel, kernel_path
+
+    path = kernel_path(Path.home() / ".cache" / "lorarack-bench")
+    if not path.exists():
+        build_kernel(path)
+    return path
+
+
 class Engine:
     """vLLM's engine over ``base`` in bf16, compiled, with our kernel; what it says goes to nobody."""
 
     def __init__(self, base: Path, folder: Path, slots: int, rank: int, rows: int) -> None:
-        from lorarack.server.cpu_lora.building import build_kernel, kernel_path
         from lorarack.server.settings import CpuLora, ServingSettings
 
-        kernel = kernel_path(Path.home() / ".cache" / "lorarack-bench")
-        if not kernel.exists():
-            build_kernel(kernel)
         ServingSettings(
             registry=str(folder), base="base", fingerprint="-", cache=str(folder), faults=str(folder),
-            cpu_lora=CpuLora.KERNEL, kernel=str(kernel),
+            cpu_lora=CpuLora.KERNEL, kernel=str(kept_kernel()),
         ).to_environment()  # fmt: skip
         os.environ |= {"VLLM_PLUGINS": "lorarack", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
         os.environ |= {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_CONFIGURE_LOGGING": "0"}

@@ -9,12 +9,10 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
-from benchmarks.cpu_lora.in_process import with_threads
+from benchmarks.cpu_lora.in_process import kept_kernel, with_threads
 
-from lorarack.server.cpu_lora.building import build_kernel, kernel_path
 from lorarack.server.cpu_lora.operations import Backend
 from lorarack.server.cpu_lora.rows import Rows
 
@@ -44,10 +42,7 @@ _Way = Callable[[_Layer, torch.Tensor, torch.Tensor, Sequence[slice]], None]
 def main() -> None:
     """Measure and print."""
     with_threads("benchmarks.cpu_lora.products")
-    kernel = kernel_path(Path.home() / ".cache" / "lorarack-bench")
-    if not kernel.exists():
-        build_kernel(kernel)
-    backend = Backend(kernel)
+    backend = Backend(kept_kernel())
     rows = backend.make_rows()
     print("| rank | segments | tiles | two products | with one product for all A |\n| --- | --- | --- | --- | --- |")
     for rank in _RANKS:
