@@ -1,12 +1,13 @@
 """The directory answers from memory, sees what changes, and asks the catalog at most once for what is not there."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 from tests.tiny import tiny_adapter, tiny_base
 
-from lorarack.registry import Registry, Snapshot, open_registry
+from lorarack.registry import Registry, Snapshot, Version, open_registry
 from lorarack.registry.errors import NotFound, StoreError
 from lorarack.server.directory import Directory
 
@@ -67,18 +68,77 @@ async def test_a_new_snapshot_is_made_from_the_old_one(
     before = directory.snapshot
     assert source.taken == [None]
     source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "support", base="tiny")
-    assert await directory.refresh()
+    await directory.refresh()
     assert source.taken == [None, before]
     assert directory.snapshot.find("support", 2) is not None
 
 
-async def test_unknown_references_cost_one_look_in_a_while(source: CountingSource, directory: Directory) -> None:
-    """A client that asks for a wrong name in a loop does not reach the disk each time."""
+async def test_a_version_asked_for_too_early_answers_once_it_is_published(
+    tmp_path: Path, source: CountingSource, directory: Directory
+) -> None:
+    """That a name was unknown a moment ago is no answer now."""
+    with pytest.raises(NotFound):
+        await directory.resolve("late")
+    source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "late", base="tiny")
+    assert (await directory.resolve("late")).number == 1
+
+
+async def test_what_is_published_during_a_look_is_seen_by_who_asks_after(
+    tmp_path: Path, source: CountingSource, directory: Directory
+) -> None:
+    """A shared look must have begun after the question: one that was under way may have missed the news."""
+    looked, published = threading.Event(), threading.Event()
+
+    class Slow(CountingSource):
+        def changes(self) -> int:
+            found = super().changes()
+            looked.set()
+            assert published.wait(10)
+            return found
+
+    slow = Directory(Slow(source.registry))
+    await slow.refresh()
+    early = asyncio.create_task(slow.resolve("late"))
+    await asyncio.to_thread(looked.wait, 10)
+    source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "late", base="tiny")
+    after = asyncio.create_task(slow.resolve("late"))
+    await asyncio.sleep(0)
+    published.set()
+    assert (await after).number == 1
+    with pytest.raises(NotFound):
+        await early
+
+
+async def test_unknown_references_asked_for_together_share_looks(source: CountingSource, directory: Directory) -> None:
+    """Many clients that ask for wrong names at once do not queue up at the disk: all who wait are answered by the next look."""
     before = source.asked
+    answers = await asyncio.gather(*(directory.resolve(f"nosuch-{n}") for n in range(50)), return_exceptions=True)
+    assert all(isinstance(answer, NotFound) for answer in answers)
+    assert source.asked <= before + 2
+
+
+async def test_a_look_that_failed_answers_nobody(source: CountingSource, directory: Directory) -> None:
+    source.broken = True
+    answers = await asyncio.gather(*(directory.resolve("nosuch") for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(answer, StoreError) for answer in answers)
+
+
+async def test_near_names_are_sought_once_for_each_snapshot(
+    source: CountingSource, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Comparing with a hundred thousand names takes long; a client that asks in a loop must not repeat it."""
+    sought: list[str] = []
+    resolve = Snapshot.resolve
+
+    def noting(self: Snapshot, name: str) -> Version:
+        sought.append(name)
+        return resolve(self, name)
+
+    monkeypatch.setattr(Snapshot, "resolve", noting)
     for _ in range(20):
         with pytest.raises(NotFound):
             await directory.resolve("nosuch")
-    assert source.asked == before + 1
+    assert sought == ["nosuch"]
 
 
 async def test_a_name_near_the_base_is_offered(directory: Directory) -> None:
