@@ -102,7 +102,7 @@ def test_two_hundred_rewritten_slots_and_every_answer_right(
         check(answer, model, prompt, reference)
 
 
-def test_the_second_start_compiles_nothing(compiled: Server, home: Path, everyone: dict[str, Path], reference: Any,
+def test_the_second_start_compiles_nothing_and_begins_early(compiled: Server, home: Path, everyone: dict[str, Path], reference: Any,
                                            prompts: list[list[int]]) -> None:  # fmt: skip
     """vLLM itself saves what it compiled, cannot load it, and compiles again at every start."""
     again = Server(home, BASE, FLAGS)
@@ -111,6 +111,7 @@ def test_the_second_start_compiles_nothing(compiled: Server, home: Path, everyon
         said = again.log.read_text(errors="replace")
         assert "Directly load AOT compilation" in said
         assert "Compiling the LoRA kernel" not in said
+        assert "has imported vLLM ahead of time" in said
         for model in [BASE, *everyone]:
             check(ask(again, model, prompts[0]), model, prompts[0], reference)
     finally:

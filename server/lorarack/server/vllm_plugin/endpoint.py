@@ -1,7 +1,6 @@
 """vLLM's endpoint plugin: puts gate, gateway and our routes on its app, and starts what they need."""
 
 import asyncio
-import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,6 @@ class LorarackEndpoints:
         """Add routes and middlewares to vLLM's FastAPI app."""
         if self._settings is None:
             return
-        _log_like_vllm()
         app.include_router(make_router(lambda: self._serving, self._base_cards))
         app.add_middleware(ModelGateway, serving=self._running)
         if keys := [key for key in (app.state.args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
@@ -81,10 +79,3 @@ class LorarackEndpoints:
 
     async def _base_cards(self) -> list[dict[str, Any]]:
         return [card.model_dump() for card in (await self._models.registry.show_available_models()).data]
-
-
-def _log_like_vllm() -> None:
-    """Give our loggers vLLM's handlers and level: the processes here are vLLM's."""
-    theirs, ours = logging.getLogger("vllm"), logging.getLogger("lorarack")
-    ours.handlers, ours.propagate = list(theirs.handlers), False
-    ours.setLevel(theirs.level)

@@ -1,0 +1,249 @@
+"""The engine's process begins before vLLM wants it, and imports vLLM while the process of the API does.
+
+vLLM starts its engine once it has been imported itself, and the engine's process then imports it all again: on a CPU that is a
+third of a start. It cannot be forked instead, since threads and an event loop are running by then. So `lorarack serve` begins a
+process first of all, which imports what an engine needs and waits; when vLLM starts its engine, that process is told what to run.
+
+Some libraries read the environment once, as a process begins (OpenMP, the allocator) or as they are imported. So the process begins
+with the variables that the last start ended up with, and is used only if they are what an engine would get now. If they are not,
+or nothing is remembered, the engine's process is spawned as ever, and the next start knows better.
+"""
+
+import gc
+import importlib
+import logging
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from lorarack.registry.values import Value
+from lorarack.server.settings import VARIABLE
+from lorarack.server.vllm_plugin.cpu_seam import PROVEN, installed_vllm
+
+#: What an engine on a CPU has imported by the time it answers. One that fails is left to the engine itself to report.
+MODULES = ("vllm.v1.engine.core", "vllm.v1.worker.cpu_worker")
+#: What it has found out by then, and torch keeps: what the processor can do, and the digests of two compilers, which are part of
+#: the names of compiled files.
+FACTS = (
+    ("torch._inductor.cpu_vec_isa", "pick_vec_isa"),
+    ("torch._inductor.codecache", "torch_key"),
+    ("torch._inductor.codecache", "triton_key"),
+)
+_SECRETS = ("TOKEN", "KEY", "SECRET", "PASS", "CREDENTIAL")
+_PATIENCE_SECONDS = 600
+_logger = logging.getLogger(__name__)
+
+
+class Remembered(Value):
+    """What had changed in the environment from the beginning of a start until its engine began, and for which Python."""
+
+    python: str
+    changed: dict[str, str]
+
+
+class EarlyEngine:
+    """The waiting process, if there is one. ``close`` it when the server ends.
+
+    Args:
+        memory: file that keeps the variables from one start to the next.
+        modules: what the process imports.
+    """
+
+    def __init__(self, memory: Path, modules: Sequence[str] = MODULES) -> None:
+        self._memory = memory
+        self._modules = modules
+        self._before = dict(os.environ)
+        self._changed = recall(memory)
+        self._context = multiprocessing.get_context("spawn")
+        self._waiting: tuple[SpawnProcess, Connection[Any, Any]] | None = None
+
+    def begin(self) -> None:
+        """Start the process, if a start is remembered."""
+        if self._changed is None:
+            return
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=wait_for_work, args=(theirs, self._modules))
+        with _environment(self._changed):
+            process.start()
+        theirs.close()
+        self._waiting = process, ours
+
+    def context(self) -> SpawnContext:
+        """For vLLM: makes a process that is the waiting one, if that fits when it is started, and spawned ones otherwise."""
+        return _Context(self)
+
+    def hand_over(self, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> SpawnProcess | None:
+        """The waiting process, now at work; None if it is not what would be spawned now, and then it is gone.
+
+        Remembers the environment that it should have had.
+        """
+        changed = _changes(self._before, os.environ)
+        if changed is not None and changed != self._changed:
+            remember(self._memory, changed)
+        if self._waiting is None or changed != self._changed or not self._waiting[0].is_alive():
+            self.close()
+            return None
+        try:
+            work = ForkingPickler.dumps((name, target, dict(kwargs)))
+        except RuntimeError:  # something in it can only be inherited
+            self.close()
+            return None
+        (process, line), self._waiting = self._waiting, None
+        # vLLM has raised its limit on open files by now, and a spawned process would inherit that.
+        resource.prlimit(process.pid or 0, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
+        with line:
+            line.send(dict(os.environ))
+            line.send_bytes(work)
+        _logger.info("The engine's process has imported vLLM ahead of time.")
+        return process
+
+    def close(self) -> None:
+        """End the process, unless it has been given its work."""
+        if self._waiting is None:
+            return
+        (process, line), self._waiting = self._waiting, None
+        line.close()
+        process.kill()
+        process.join()
+        process.close()
+
+
+class _Context(SpawnContext):
+    """What `multiprocessing.get_context` gives, but for the first process."""
+
+    def __init__(self, early: EarlyEngine) -> None:
+        super().__init__()
+        self._early = early
+
+    def Process(self, *, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> Any:  # type: ignore[override]  # noqa: N802
+        return _EngineProcess(self._early, name, target, kwargs)
+
+
+class _EngineProcess:
+    """A process; which one is decided when it starts."""
+
+    def __init__(self, early: EarlyEngine, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> None:
+        self._early = early
+        self._given = name, target, kwargs
+        self._process = SpawnProcess(name=name, target=target, kwargs=kwargs)
+
+    def start(self) -> None:
+        """Give the waiting process its work, or spawn one."""
+        process = self._early.hand_over(*self._given)
+        if process is None:
+            self._process.start()
+        else:
+            process.name = self._process.name
+            self._process = process
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._process, name)
+
+
+def begin_early(memory: Path) -> EarlyEngine:
+    """Start the process, if a start is remembered and this is a vLLM whose way of starting its engine we know."""
+    early = EarlyEngine(memory)
+    if installed_vllm() in PROVEN:
+        early.begin()
+    return early
+
+
+def use_early_engine(early: EarlyEngine) -> None:
+    """Have vLLM start its engine through ``early``. This imports vLLM."""
+    if installed_vllm() not in PROVEN:
+        return
+    from vllm.v1.engine import utils
+
+    original = utils.get_mp_context
+
+    def get_mp_context() -> Any:
+        found = original()
+        return early.context() if found.get_start_method() == "spawn" else found
+
+    utils.get_mp_context = get_mp_context
+
+
+def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str]) -> None:
+    """What the process runs: it imports, and then does what it is told; nothing, if the server ends before that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches this process too: end without a word
+    gc.disable()  # a fifth of the time would be looking for garbage
+    for name in modules:
+        with suppress(Exception):
+            importlib.import_module(name)
+    for name, fact in FACTS:
+        if name in sys.modules:
+            with suppress(Exception):
+                getattr(sys.modules[name], fact)()
+    try:
+        if not line.poll(_PATIENCE_SECONDS):
+            return  # this server needs no engine here
+        environ = line.recv()
+        work = line.recv_bytes()
+    except EOFError:
+        return
+    line.close()
+    os.environ.clear()
+    os.environ.update(environ)
+    gc.enable()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    name, target, kwargs = ForkingPickler.loads(
+        work
+    )  # from the process that began this one, as multiprocessing itself does
+    multiprocessing.current_process().name = name
+    target(**kwargs)
+
+
+def recall(memory: Path) -> dict[str, str] | None:
+    """What ``remember`` left there; None: nothing, or nothing of use to this Python."""
+    try:
+        found = Remembered.model_validate_json(memory.read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return found.changed if found.python == sys.prefix else None
+
+
+def remember(memory: Path, changed: Mapping[str, str]) -> None:
+    """For the next start. A folder that cannot be written costs that start some seconds, no more."""
+    try:
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=memory.parent, delete=False) as file:
+            file.write(Remembered(python=sys.prefix, changed=dict(changed)).model_dump_json().encode())
+        os.replace(file.name, memory)
+    except OSError as error:
+        _logger.info("The next start will take longer: %s cannot be written (%s).", memory, error.strerror)
+
+
+def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str] | None:
+    """What is new or other now; None where it cannot be remembered: a secret, or a variable that is gone.
+
+    Our own variable is another at each start, and nobody reads it before there is work.
+    """
+    changed = {name: value for name, value in now.items() if before.get(name) != value and name != VARIABLE}
+    secret = any(part in name.upper() for name in changed for part in _SECRETS)
+    return None if secret or before.keys() - now.keys() else changed
+
+
+@contextmanager
+def _environment(more: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in more}
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,233 @@
+"""The engine's process that begins early: used where it is what vLLM would spawn, and never else. Real processes, without vLLM."""
+
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.server.test_settings import SETTINGS
+
+from lorarack.server.settings import VARIABLE
+from lorarack.server.vllm_plugin.early_engine import EarlyEngine, recall, remember
+
+#: What a start changes in its environment before its engine begins.
+NEW = {"LORARACK_TEST_NEW": "1"}
+
+
+def write_down(path: str) -> None:
+    """The engine's work, for these tests: say who and what one is."""
+    found = {
+        "name": multiprocessing.current_process().name,
+        "environ": dict(os.environ),
+        "at the start": Path("/proc/self/environ").read_bytes().decode().split("\0"),
+        "files": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "interrupt": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
+        "imported": "sched" in sys.modules,
+    }
+    Path(path).write_text(json.dumps(found))
+
+
+def fail(path: str) -> None:
+    """Work that goes wrong."""
+    sys.exit(3)
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Path:
+    return tmp_path / "cache" / "engine.json"
+
+
+@pytest.fixture
+def start(memory: Path) -> Iterator[Callable[[], EarlyEngine]]:
+    """Begins as `lorarack serve` does."""
+    begun: list[EarlyEngine] = []
+
+    def start() -> EarlyEngine:
+        early = EarlyEngine(memory, modules=("sched", "no.such.module"))
+        begun.append(early)
+        early.begin()
+        return early
+
+    yield start
+    for early in begun:
+        early.close()
+
+
+def run(early: EarlyEngine, path: Path, work: Callable[[str], None] = write_down) -> Any:
+    """As vLLM starts its engine; the process, which has ended."""
+    process = early.context().Process(name="EngineCore", target=work, kwargs={"path": str(path)})
+    process.start()
+    process.join(60)
+    return process
+
+
+@pytest.fixture
+def settled(memory: Path) -> None:
+    """A start that set ``NEW`` is remembered."""
+    remember(memory, NEW)
+
+
+def test_the_first_start_spawns_and_remembers(
+    start: Callable[[], EarlyEngine], memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = start()
+    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    monkeypatch.setenv(VARIABLE, SETTINGS.model_dump_json())
+    assert run(early, tmp_path / "said").exitcode == 0
+    said = json.loads((tmp_path / "said").read_text())
+    assert (said["name"], said["imported"]) == ("EngineCore", False)
+    assert recall(memory) == NEW, "what is another at each start is not remembered"
+
+
+@pytest.mark.usefixtures("settled")
+def test_the_next_one_has_begun_already(
+    start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the environment from its very beginning, what came later added, and everything else as if it were spawned."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    early = start()
+    assert "LORARACK_TEST_NEW" not in os.environ, "our own environment is as it was"
+    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    monkeypatch.setenv(VARIABLE, SETTINGS.model_dump_json())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+    try:
+        process = run(early, tmp_path / "said")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (process.exitcode, process.name, process.is_alive()) == (0, "EngineCore", False)
+    said = json.loads((tmp_path / "said").read_text())
+    assert said["environ"] == dict(os.environ)
+    assert "LORARACK_TEST_NEW=1" in said["at the start"]
+    assert said["files"] == [soft - 1, hard]
+    assert said["name"] == "EngineCore"
+    assert said["imported"]
+    assert said["interrupt"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_only_the_first_process_is_the_waiting_one(
+    start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = start()
+    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    for name, imported in (("one", True), ("two", False)):
+        run(early, tmp_path / name)
+        assert json.loads((tmp_path / name).read_text())["imported"] == imported
+
+
+@pytest.mark.usefixtures("settled")
+def test_an_environment_that_is_another_now_gets_a_new_process(
+    start: Callable[[], EarlyEngine], memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OpenMP has read its variables by then: a process with the wrong ones would compute with the wrong threads."""
+    early = start()
+    monkeypatch.setenv("LORARACK_TEST_NEW", "2")
+    run(early, tmp_path / "said")
+    said = json.loads((tmp_path / "said").read_text())
+    assert not said["imported"]
+    assert "LORARACK_TEST_NEW=2" in said["at the start"]
+    assert recall(memory) == {"LORARACK_TEST_NEW": "2"}
+
+
+@pytest.mark.usefixtures("settled")
+def test_work_that_only_a_child_can_inherit_gets_a_new_process(
+    start: Callable[[], EarlyEngine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = start()
+    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    queue = early.context().Queue()
+    process = early.context().Process(name="EngineCore", target=queue.put, kwargs={"obj": 7})
+    process.start()
+    assert queue.get(timeout=60) == 7
+    process.join(60)
+    assert process.exitcode == 0
+
+
+@pytest.mark.usefixtures("settled")
+def test_an_exit_code_is_the_works(
+    start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = start()
+    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    assert run(early, tmp_path / "said", fail).exitcode == 3
+
+
+@pytest.mark.usefixtures("settled")
+def test_nothing_is_left_when_no_engine_was_wanted(start: Callable[[], EarlyEngine]) -> None:
+    before = set(multiprocessing.active_children())
+    early = start()
+    (process,) = set(multiprocessing.active_children()) - before
+    pid = process.pid
+    early.close()
+    early.close()
+    assert not os.path.exists(f"/proc/{pid}")
+
+
+@pytest.mark.usefixtures("settled")
+def test_a_server_that_is_killed_leaves_nothing(memory: Path) -> None:
+    """The waiting process sees that its line is dead."""
+    code = (
+        "import sys, os, multiprocessing, pathlib\n"
+        "from lorarack.server.vllm_plugin.early_engine import EarlyEngine\n"
+        "if __name__ == '__main__':\n"
+        "    early = EarlyEngine(pathlib.Path(sys.argv[1]), modules=())\n"
+        "    early.begin()\n"
+        "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(memory)], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == -signal.SIGKILL
+    end = time.monotonic() + 30
+    while os.path.exists(f"/proc/{done.stdout.strip()}/exe") and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not os.path.exists(f"/proc/{done.stdout.strip()}/exe")
+
+
+@pytest.mark.parametrize("name", ["HF_TOKEN", "VLLM_API_KEY", "my_password", "AWS_SECRET_ACCESS"])
+def test_what_may_be_a_secret_is_not_written_down(
+    name: str, start: Callable[[], EarlyEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early = start()
+    monkeypatch.setenv(name, "x")
+    assert early.hand_over("EngineCore", fail, {}) is None
+    assert not memory.exists()
+
+
+def test_a_variable_that_is_gone_cannot_be_remembered(
+    start: Callable[[], EarlyEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LORARACK_TEST_OLD", "x")
+    early = start()
+    monkeypatch.delenv("LORARACK_TEST_OLD")
+    assert early.hand_over("EngineCore", fail, {}) is None
+    assert not memory.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b'{"python": "/elsewhere", "changed": {}}', b'{"changed": {}}', b"\xff", b'{"python": 1}'],
+)
+def test_a_memory_that_makes_no_sense_or_is_of_another_python_is_none(memory: Path, content: bytes) -> None:
+    memory.parent.mkdir()
+    memory.write_bytes(content)
+    assert recall(memory) is None
+
+
+def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, memory: Path) -> None:
+    memory.parent.write_text("a file")
+    remember(memory, NEW)
+    assert recall(memory) is None
+
+
+def test_the_memory_is_the_users_alone(memory: Path) -> None:
+    remember(memory, NEW)
+    assert memory.stat().st_mode & 0o077 == 0
+    assert [path.name for path in memory.parent.iterdir()] == ["engine.json"]
