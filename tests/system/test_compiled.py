@@ -61,6 +61,7 @@ def compiled(home: Path) -> Iterator[Server]:
     finally:
         code = running.stop()
     assert code == 0, running.tail()
+    assert "EngineDeadError" not in running.tail(), "being stopped is no error"
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ FACTS = (
 )
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASS", "CREDENTIAL")
 _PATIENCE_SECONDS = 600
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
 
 
 class Remembered(Value):

@@ -1,6 +1,7 @@
 """vLLM's endpoint plugin: puts gate, gateway and our routes on its app, and starts what they need."""
 
 import asyncio
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lorarack.server.local_cache import LocalCache
 from lorarack.server.residency import Residency
 from lorarack.server.serving import Serving
 from lorarack.server.settings import ServingSettings
+from lorarack.server.vllm_plugin.orderly_end import expect_orderly_end
 
 
 def create() -> "LorarackEndpoints":
@@ -39,6 +41,7 @@ class LorarackEndpoints:
         """Add routes and middlewares to vLLM's FastAPI app."""
         if self._settings is None:
             return
+        _log_like_vllm()
         app.include_router(make_router(lambda: self._serving, self._base_cards))
         app.add_middleware(ModelGateway, serving=self._running)
         if keys := [key for key in (app.state.args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
@@ -55,6 +58,7 @@ class LorarackEndpoints:
             return
         from lorarack.server.vllm_plugin.engine import VllmEngine, limits_of
 
+        expect_orderly_end(engine_client)
         self._models = state.openai_serving_models
         registry = open_registry(self._settings.registry)
         base_names = frozenset(path.name for path in self._models.base_model_paths)
@@ -79,3 +83,10 @@ class LorarackEndpoints:
 
     async def _base_cards(self) -> list[dict[str, Any]]:
         return [card.model_dump() for card in (await self._models.registry.show_available_models()).data]
+
+
+def _log_like_vllm() -> None:
+    """Give our loggers vLLM's handlers and level: the processes here are vLLM's."""
+    theirs, ours = logging.getLogger("vllm"), logging.getLogger("lorarack")
+    ours.handlers, ours.propagate = list(theirs.handlers), False
+    ours.setLevel(theirs.level)

@@ -7,10 +7,7 @@ from lorarack.server.settings import ServingSettings
 
 
 def register() -> None:
-    """Put our LoRA arithmetic in place on CPUs, log as vLLM does, and note why a process fails.
-
-    Nothing at all unless `lorarack serve` began it.
-    """
+    """Put our LoRA arithmetic in place on CPUs, and note why a process fails. Nothing at all unless `lorarack serve` began it."""
     settings = ServingSettings.from_environment()
     if settings is None:
         return
@@ -18,12 +15,7 @@ def register() -> None:
     from lorarack.server.faults import FaultNotes
     from lorarack.server.vllm_plugin.cpu_seam import use_our_lora
 
-    theirs, ours = logging.getLogger("vllm"), logging.getLogger("lorarack")
-    if not any(isinstance(handler, FaultNotes) for handler in theirs.handlers):
-        theirs.addHandler(FaultNotes(settings.faults))
-    ours.handlers, ours.propagate = (
-        list(theirs.handlers),
-        False,
-    )  # the processes here are vLLM's: what we say looks the same
-    ours.setLevel(theirs.level)
+    logger = logging.getLogger("vllm")
+    if not any(isinstance(handler, FaultNotes) for handler in logger.handlers):
+        logger.addHandler(FaultNotes(settings.faults))
     use_our_lora(settings.cpu_lora)
