@@ -12,7 +12,7 @@ from tests.server.compilers import DIES, FAILS, HANGS, LOSES, SHELL, WORKS, call
 
 from lorarack.registry.errors import EngineError
 from lorarack.server.cpu_lora import building
-from lorarack.server.cpu_lora.building import build_kernel, kernel_path
+from lorarack.server.cpu_lora.building import build_kernel, is_whole, kernel_path
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -24,7 +24,9 @@ def test_a_kernel_is_whole_and_alone_where_it_was_asked_for(tmp_path: Path, monk
     path = kernel_path(tmp_path / "new" / "cache")
     assert not path.parent.exists()
     build_kernel(path)
-    assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == [(path.name, "a whole kernel")]
+    assert list(path.parent.iterdir()) == [path]
+    assert path.read_bytes().startswith(b"a whole kernel")
+    assert is_whole(path)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +73,44 @@ def test_a_builder_that_is_killed_leaves_nothing_that_is_taken_for_a_kernel(
     assert not path.exists()
     use(monkeypatch, compiler(tmp_path / "bin", WORKS))
     build_kernel(path)
-    assert path.read_text() == "a whole kernel"
+    assert is_whole(path)
+
+
+@pytest.mark.parametrize("damage", [b"", b"a whole kernel", b"x"], ids=["emptied", "cut", "changed"])
+def test_a_damaged_kernel_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes) -> None:
+    use(monkeypatch, compiler(tmp_path / "bin", WORKS))
+    path = kernel_path(tmp_path / "cache")
+    assert not is_whole(path)
+    build_kernel(path)
+    path.write_bytes(damage + path.read_bytes()[1:] if damage == b"x" else damage)
+    assert not is_whole(path)
+
+
+def test_what_a_killed_builder_left_goes_with_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not at once: it may be another builder's, at work now."""
+    use(monkeypatch, compiler(tmp_path / "bin", WORKS))
+    path = kernel_path(tmp_path / "cache")
+    path.parent.mkdir()
+    old, new = path.parent / "old.so.part", path.parent / "new.so.part"
+    for file in (old, new):
+        file.touch()
+    os.utime(old, (0, 0))
+    build_kernel(path)
+    assert sorted(path.parent.iterdir()) == sorted([path, new])
+
+
+def test_without_a_compiler_a_kernel_that_is_there_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in an image that was built with one. A damaged one does not, nor another processor's."""
+    use(monkeypatch, compiler(tmp_path / "bin", WORKS))
+    path = kernel_path(tmp_path / "cache")
+    build_kernel(path)
+    use(monkeypatch, tmp_path / "nothing")
+    assert kernel_path(tmp_path / "cache") == path
+    (path.parent / path.name.replace("13.2.0", "9.9.9")).write_text("damaged, and sorts last")
+    assert kernel_path(tmp_path / "cache") == path
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(EngineError, match="no g\\+\\+"):
+        kernel_path(tmp_path / "cache")
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from lorarack.registry.errors import EngineError
 from lorarack.server import cpu_choice, launch
 from lorarack.server.cpu_choice import prepare
 from lorarack.server.cpu_lora import building
+from lorarack.server.cpu_lora.building import is_whole
 from lorarack.server.settings import CpuLora
 
 
@@ -30,11 +31,23 @@ def test_a_kernel_is_compiled_at_the_first_start_only(
     choice, path = prepare(CpuLora.KERNEL, tmp_path / "cache")
     assert choice is CpuLora.KERNEL
     assert path is not None
-    assert path.read_text() == "a whole kernel"
+    assert is_whole(path)
     assert "Compiling the LoRA kernel" in capsys.readouterr().err
     assert prepare(CpuLora.KERNEL, tmp_path / "cache") == (choice, path)
     assert capsys.readouterr().err == ""
     assert calls(folder) == 1
+
+
+def test_a_damaged_kernel_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that loads it would stop, or worse."""
+    folder = compiler(tmp_path / "bin", WORKS)
+    monkeypatch.setenv("PATH", str(folder))
+    _, path = prepare(CpuLora.KERNEL, tmp_path / "cache")
+    assert path is not None
+    path.write_text("half a ker")
+    assert prepare(CpuLora.KERNEL, tmp_path / "cache") == (CpuLora.KERNEL, path)
+    assert is_whole(path)
+    assert calls(folder) == 2
 
 
 @pytest.mark.parametrize(

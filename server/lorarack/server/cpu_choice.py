@@ -1,11 +1,10 @@
 """How LoRA will be computed on this CPU: as the user wishes, as far as this machine and this vLLM allow."""
 
-import os.path
 from pathlib import Path
 
 from lorarack.registry.cli.output import note
 from lorarack.registry.errors import EngineError
-from lorarack.server.cpu_lora.building import build_kernel, kernel_path
+from lorarack.server.cpu_lora.building import build_kernel, is_whole, kernel_path
 from lorarack.server.settings import CpuLora
 from lorarack.server.vllm_plugin.cpu_seam import PROVEN, installed_vllm
 
@@ -25,7 +24,7 @@ def prepare(wish: CpuLora, cache: Path) -> tuple[CpuLora, Path | None]:
         return wish, None
     try:
         path = kernel_path(cache)
-        if not os.path.exists(path):  # False too where we may not look
+        if not is_whole(path):
             note("Compiling the LoRA kernel for this processor, once; it takes about ten seconds.")
             build_kernel(path)
     except EngineError as error:

@@ -1,7 +1,8 @@
 """Compiling the kernel for this processor, once: with g++, in about ten seconds, before an engine starts.
 
-The result lies in a cache, under a digest of everything that it depends on: the sources, the compiler, the processor's
-features and torch's version. Another machine that shares the home builds its own.
+The result lies in a cache, under a digest of what it depends on (the sources, the processor's features, torch's version) and the
+compiler's version. Another machine that shares the home builds its own, and one without a compiler uses what another compiler
+made for it. Behind the library's own bytes comes their digest, so that a damaged one is known before an engine loads it.
 """
 
 import hashlib
@@ -10,6 +11,8 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +21,8 @@ from lorarack.registry.errors import EngineError
 
 #: A compiler that hangs must not keep a server from starting.
 _SECONDS = 180
+_PART = ".so.part"
+_DIGEST_BYTES = 32
 _SOURCES = Path(__file__).parent / "kernel_source"
 _FLAGS = ("-std=c++20", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared")
 
@@ -26,13 +31,29 @@ def kernel_path(cache: Path) -> Path:
     """Where the kernel for this machine is, or will be, below ``cache``.
 
     Raises:
-        EngineError: there is no compiler.
+        EngineError: there is no compiler, and no kernel either.
     """
-    names = (_compiler_version(), _processor(), *_FLAGS, version("torch"))
     digest = hashlib.sha256()
+    names = (_processor(), *_FLAGS, version("torch"))
     for part in [*(path.read_bytes() for path in _sources()), *(name.encode() for name in names)]:
         digest.update(len(part).to_bytes(8, "little") + part)
-    return cache / f"cpu-lora-{digest.hexdigest()[:32]}.so"
+    name = f"cpu-lora-{digest.hexdigest()[:32]}"
+    try:
+        return cache / f"{name}-{_compiler_version()}.so"
+    except EngineError:
+        made = [path for path in sorted(cache.glob(f"{name}-*.so")) if is_whole(path)]
+        if made:
+            return made[-1]
+        raise
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a kernel is at ``path``, with the bytes that were written. False too where we may not read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
 
 
 def build_kernel(path: Path) -> None:
@@ -44,7 +65,8 @@ def build_kernel(path: Path) -> None:
     torch = _torch_folder()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".so.part")
+        _sweep(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, suffix=_PART)
     except OSError as error:
         raise EngineError(f"{path.parent} cannot be written: {error.strerror}.") from error
     os.close(handle)
@@ -57,13 +79,23 @@ def build_kernel(path: Path) -> None:
         if done.returncode:
             first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr[:200])
             raise EngineError(f"g++ could not compile the kernel: {first.strip()}")
-        with Path(name).open("rb") as made:
+        with Path(name).open("r+b") as made:
+            made.write(hashlib.sha256(made.read()).digest())
+            made.flush()
             os.fsync(made.fileno())
         os.replace(name, path)
     except (OSError, subprocess.SubprocessError) as error:
         raise EngineError(f"g++ did not run: {error}") from error
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what builders left that were killed: no compiler takes so long."""
+    for part in cache.glob(f"*{_PART}"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > 2 * _SECONDS:
+                part.unlink()
 
 
 def _sources() -> list[Path]:
