@@ -152,6 +152,23 @@ def test_work_that_only_a_child_can_inherit_gets_a_new_process(
 
 
 @pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize("seen", [True, False])
+def test_one_that_has_died_is_replaced(
+    seen: bool, start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Short of memory, for example: also where it dies at the very moment."""
+    early = start()
+    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    process, _ = early._waiting or pytest.fail("nothing waits")
+    process.kill()
+    process.join()
+    if not seen:
+        monkeypatch.setattr(process, "is_alive", lambda: True)
+    assert run(early, tmp_path / "said").exitcode == 0
+    assert not json.loads((tmp_path / "said").read_text())["imported"]
+
+
+@pytest.mark.usefixtures("settled")
 def test_an_exit_code_is_the_works(
     start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

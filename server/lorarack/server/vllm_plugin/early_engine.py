@@ -100,12 +100,17 @@ class EarlyEngine:
         except RuntimeError:  # something in it can only be inherited
             self.close()
             return None
-        (process, line), self._waiting = self._waiting, None
-        # vLLM has raised its limit on open files by now, and a spawned process would inherit that.
-        resource.prlimit(process.pid or 0, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
-        with line:
+        process, line = self._waiting
+        try:
+            # vLLM has raised its limit on open files by now, and a spawned process would inherit that.
+            resource.prlimit(process.pid or 0, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
             line.send(dict(os.environ))
             line.send_bytes(work)
+        except OSError:  # it has just ended
+            self.close()
+            return None
+        self._waiting = None
+        line.close()
         _logger.info("The engine's process has imported vLLM ahead of time.")
         return process
 
