@@ -159,7 +159,7 @@ async def test_following_sees_a_moved_alias_and_survives_a_failing_disk(
     assert (await directory.resolve("support")).number == 1
     assert seen == []
     source.broken = False
-    for _ in range(200):
+    for _ in range(1000):
         await asyncio.sleep(0.01)
         if seen:
             break

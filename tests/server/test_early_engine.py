@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import spawn
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def start(memory: Path) -> Iterator[Callable[[], EarlyEngine]]:
     yield start
     for early in begun:
         early.close()
+
+
+def is_running(pid: int) -> bool:
+    """Not one that has ended and that nobody has asked about."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def run(early: EarlyEngine, path: Path, work: Callable[[str], None] = write_down) -> Any:
@@ -197,25 +206,31 @@ def test_a_server_that_is_killed_leaves_nothing(memory: Path) -> None:
         "if __name__ == '__main__':\n"
         "    early = EarlyEngine(pathlib.Path(sys.argv[1]), modules=())\n"
         "    early.begin()\n"
-        "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
+        "    pathlib.Path(sys.argv[2]).write_text(str(multiprocessing.active_children()[0].pid))\n"
         "    os.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(memory)], stdout=subprocess.PIPE, text=True)
+    said = memory.with_name("pid")
+    done = subprocess.run([sys.executable, "-c", code, memory, said], stdout=subprocess.DEVNULL, check=False)
     assert done.returncode == -signal.SIGKILL
     end = time.monotonic() + 30
-    while os.path.exists(f"/proc/{done.stdout.strip()}/exe") and time.monotonic() < end:
+    while is_running(int(said.read_text())):
+        assert time.monotonic() < end
         time.sleep(0.05)
-    assert not os.path.exists(f"/proc/{done.stdout.strip()}/exe")
 
 
-@pytest.mark.parametrize("name", ["HF_TOKEN", "VLLM_API_KEY", "my_password", "AWS_SECRET_ACCESS"])
-def test_what_may_be_a_secret_is_not_written_down(
+@pytest.mark.usefixtures("settled")
+@pytest.mark.parametrize(
+    "name", ["HF_TOKEN", "VLLM_API_KEY", "my_password", "AWS_SECRET_ACCESS", "PROMETHEUS_MULTIPROC_DIR"]
+)
+def test_secrets_and_what_is_always_new_are_not_written_down(
     name: str, start: Callable[[], EarlyEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And no process begins in vain next time."""
     early = start()
     monkeypatch.setenv(name, "x")
     assert early.hand_over("EngineCore", fail, {}) is None
     assert not memory.exists()
+    assert early._waiting is None
 
 
 def test_a_variable_that_is_gone_cannot_be_remembered(
@@ -225,6 +240,34 @@ def test_a_variable_that_is_gone_cannot_be_remembered(
     early = start()
     monkeypatch.delenv("LORARACK_TEST_OLD")
     assert early.hand_over("EngineCore", fail, {}) is None
+    assert not memory.exists()
+
+
+@pytest.mark.usefixtures("settled")
+def test_an_engine_that_another_program_starts_is_spawned(
+    start: Callable[[], EarlyEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `--numa-bind`, where vLLM has `numactl` start it: a process that has begun already is not bound."""
+    early = start()
+    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    python = spawn.get_executable()
+    spawn.set_executable("/usr/bin/numactl")
+    try:
+        assert early.hand_over("EngineCore", fail, {}) is None
+    finally:
+        spawn.set_executable(python)
+    assert not memory.exists()
+
+
+def test_a_memory_that_no_environment_can_have_starts_nothing(start: Callable[[], EarlyEngine], memory: Path) -> None:
+    before = dict(os.environ)
+    remember(memory, {"LORARACK_TEST_NEW": "1", "A=B": "x"})
+    assert start()._waiting is None
+    assert dict(os.environ) == before
+
+
+def test_a_value_that_is_no_text_is_not_remembered(memory: Path) -> None:
+    remember(memory, {"LD_PRELOAD": os.fsdecode(b"/\xff/libgomp.so")})
     assert not memory.exists()
 
 

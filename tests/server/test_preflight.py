@@ -36,8 +36,9 @@ def test_an_address_that_is_not_here_is_refused(host: str) -> None:
 
 def test_more_memory_than_there_is_is_refused_with_the_figures() -> None:
     with pytest.raises(EngineError, match=r"needs about 1048576\.0 GiB .*KV cache.*kv-cache-memory-bytes"):
-        preflight.check_memory(2**50, "KV cache 1")
-    preflight.check_memory(1, "nothing")
+        preflight.check_memory(2**40, 2**50, "KV cache 1")
+    preflight.check_memory(2**40, 1, "nothing")
+    preflight.check_memory(None, 2**50, "where nobody can tell")
 
 
 def test_available_memory_is_read_on_linux() -> None:

@@ -1,5 +1,6 @@
 """What the server leans on in vLLM 0.32, a fact a test. When the pinned version changes, these say what to look at again."""
 
+import importlib.util
 import inspect
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +10,7 @@ import pytest
 from lorarack.registry.errors import UsageError
 from lorarack.server.defaults import Default, engine_defaults
 from lorarack.server.serveable import PACKED, RANK_BUCKETS
+from lorarack.server.vllm_plugin.early_engine import FACTS, MODULES
 
 pytestmark = [
     pytest.mark.torch,
@@ -20,6 +22,20 @@ ARITHMETIC = (
     "update_metadata", "add_shrink", "add_expand", "add_lora_linear", "add_lora_embedding", "add_lora_logits",
     "apply_lora_full_linear",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_an_early_engine_imports_is_there(name: str) -> None:
+    """It is left out in silence where it is not."""
+    assert importlib.util.find_spec(name) is not None
+
+
+@pytest.mark.parametrize(("module", "fact"), FACTS)
+def test_what_an_early_engine_finds_out_torch_keeps(module: str, fact: str) -> None:
+    import vllm  # noqa: F401 - as the engine does before
+
+    found = getattr(importlib.import_module(module), fact)
+    assert found() is found()
 
 
 @pytest.mark.parametrize("name", ARITHMETIC)

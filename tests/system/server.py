@@ -24,8 +24,8 @@ class Server:
 
     def __init__(self, home: Path, base: str, flags: Sequence[str]) -> None:
         self.home = home
-        self.log = home.parent / "server.log"
         self.port = free_port()
+        self.log = home.parent / f"server-{self.port}.log"
         self.url = f"http://127.0.0.1:{self.port}"
         self.registry: Registry = open_registry(home)
         environ = {**os.environ, "LORARACK_HOME": str(home), "VLLM_API_KEY": KEY}

@@ -100,7 +100,8 @@ class Directory:
             await self.refresh()
             found = self._look_up(reference)
         if isinstance(found, NotFound):
-            raise found.with_traceback(None)
+            # A new one: what is raised keeps the request that it went through, and what is remembered must not.
+            raise NotFound(found.message, code=found.code, near=found.near)
         return found
 
     def _look_up(self, reference: str) -> Version | NotFound:

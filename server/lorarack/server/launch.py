@@ -17,7 +17,7 @@ from lorarack.server.cpu_choice import prepare
 from lorarack.server.defaults import LOOPBACK, PORT, Default, engine_defaults, process_defaults
 from lorarack.server.faults import first_fault, sentence
 from lorarack.server.settings import CpuLora, ServingSettings
-from lorarack.server.vllm_plugin.early_engine import EarlyEngine, begin_early, use_early_engine
+from lorarack.server.vllm_plugin.early_engine import begin_early, use_early_engine
 
 _OUR_PLUGINS = ("lorarack", "lorarack_http")
 _OUR_GROUP = "vllm.endpoint_plugins"
@@ -61,42 +61,31 @@ def _serve(
     source = preflight.model_source(base)
     os.environ.update(process_defaults(preflight.usable_cores(), os.environ))
     os.environ["VLLM_PLUGINS"] = ",".join(_plugins())
+    available = preflight.available_memory()  # before anything of the server takes some
     with closing(begin_early(home_folder() / "cache" / "engine.json")) as early:
-        _start(registry, base, source, host, port, flags, cpu_lora, early)
-
-
-def _start(
-    registry: Registry,
-    base: Base,
-    source: str,
-    host: str | None,
-    port: int | None,
-    flags: Sequence[str],
-    cpu_lora: CpuLora,
-    early: EarlyEngine,
-) -> None:
-    defaults = engine_defaults(base.fingerprint, registry.snapshot().versions, cpu=_is_cpu())
-    args = _parse(source, base, host, port, flags, defaults)
-    preflight.check_port(args.host, args.port)
-    preflight.check_names(args.served_model_name, (adapter.name for adapter in registry.adapters()))
-    kernel = None
-    if _is_cpu():
-        preflight.check_memory(*_memory_needed(base, args))
-        cpu_lora, kernel = prepare(cpu_lora, home_folder() / "cache" / "kernels")
-        use_early_engine(early)
-    else:
-        early.close()
-    with tempfile.TemporaryDirectory(prefix="lorarack-faults-") as faults:
-        ServingSettings(
-            registry=str(registry.home),
-            base=base.name,
-            fingerprint=base.fingerprint,
-            cache=str(home_folder() / "cache" / "adapters"),
-            faults=faults,
-            cpu_lora=cpu_lora,
-            kernel=str(kernel) if kernel else None,
-        ).to_environment()
-        _run(args, Path(faults))
+        cpu = _is_cpu()
+        if not cpu:
+            early.forget()
+        defaults = engine_defaults(base.fingerprint, registry.snapshot().versions, cpu=cpu)
+        args = _parse(source, base, host, port, flags, defaults)
+        preflight.check_port(args.host, args.port)
+        preflight.check_names(args.served_model_name, (adapter.name for adapter in registry.adapters()))
+        kernel = None
+        if cpu:
+            preflight.check_memory(available, *_memory_needed(base, args))
+            cpu_lora, kernel = prepare(cpu_lora, home_folder() / "cache" / "kernels")
+            use_early_engine(early)
+        with tempfile.TemporaryDirectory(prefix="lorarack-faults-") as faults:
+            ServingSettings(
+                registry=str(registry.home),
+                base=base.name,
+                fingerprint=base.fingerprint,
+                cache=str(home_folder() / "cache" / "adapters"),
+                faults=faults,
+                cpu_lora=cpu_lora,
+                kernel=str(kernel) if kernel else None,
+            ).to_environment()
+            _run(args, Path(faults))
 
 
 def describe(args: Any, defaults: Sequence[Default]) -> list[str]:

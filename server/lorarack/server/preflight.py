@@ -10,7 +10,7 @@ from lorarack.registry import Base
 from lorarack.registry.errors import Conflict, EngineError, NotFound, UsageError
 from lorarack.server.vllm_plugin.cpu_seam import installed_vllm
 
-#: Three processes (API server, engine, worker) that import vLLM and torch, measured on Linux: 0.4 to 0.7 GiB each.
+#: Two or three processes (API server, engine, perhaps a worker) that import vLLM and torch, measured on Linux: 0.4 to 0.7 GiB each.
 PROCESSES_BYTES = 2 * 2**30
 _GIB = 2**30
 
@@ -87,13 +87,12 @@ def model_source(base: Base) -> str:
     return base.source
 
 
-def check_memory(needed: int, what: str) -> None:
-    """Whether this machine has ``needed`` bytes to spare (a CPU's engine takes all its memory from there).
+def check_memory(available: int | None, needed: int, what: str) -> None:
+    """Whether a machine with ``available`` bytes has ``needed`` to spare (a CPU's engine takes all its memory from there).
 
     Raises:
         EngineError: it has not.
     """
-    available = available_memory()
     if available is not None and needed > available:
         raise EngineError(
             f"The engine needs about {needed / _GIB:.1f} GiB ({what}) and {available / _GIB:.1f} GiB are free; "

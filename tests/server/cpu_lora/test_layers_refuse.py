@@ -1,5 +1,7 @@
 """What does not fit is an error: the kernel works on addresses, and a wrong one must never get there."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -140,3 +142,25 @@ def test_a_file_that_is_no_kernel_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="cannot be loaded") as refused:
         Kernel(tmp_path / "kernel.so")
     assert "\n" not in refused.value.message
+
+
+def test_with_a_kernel_that_cannot_be_loaded_torch_computes(tmp_path: Path) -> None:
+    """As with one that another system made. In a process of its own: the first call decides for all others."""
+    (tmp_path / "kernel.so").write_text("not a library")
+    code = (
+        "import sys, pathlib, torch\n"
+        "from lorarack.server.cpu_lora.operations import start\n"
+        "backend = start(pathlib.Path(sys.argv[1]))\n"
+        "rows = backend.make_rows()\n"
+        "_, number, layer = backend.make_layer(rows, torch.float32, 8, [2], 1, 8)\n"
+        "layer.put(0, 0, torch.ones(1, 8), torch.ones(2, 1))\n"
+        "rows.assign(torch.tensor([0, -1]))\n"
+        "y = torch.zeros(2, 2)\n"
+        "torch.ops.lorarack.add_lora(y, torch.ones(2, 8), number)\n"
+        "print(backend.has_kernel, y.tolist())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "kernel.so"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False [[8.0, 8.0], [0.0, 0.0]]\n"
+    assert "LoRA is computed with torch alone" in done.stderr

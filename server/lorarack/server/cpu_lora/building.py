@@ -1,7 +1,7 @@
 """Compiling the kernel for this processor, once: with g++, in about ten seconds, before an engine starts.
 
-The result lies in a cache, under a digest of what it depends on (the sources, the processor's features, torch's version) and the
-compiler's version. Another machine that shares the home builds its own, and one without a compiler uses what another compiler
+The result lies in a cache, under a digest of what it depends on (the sources, the processor's features, the C library, torch) and
+the compiler's version. Another machine that shares the home builds its own, and one without a compiler uses what another compiler
 made for it. Behind the library's own bytes comes their digest, so that a damaged one is known before an engine loads it.
 """
 
@@ -34,7 +34,7 @@ def kernel_path(cache: Path) -> Path:
         EngineError: there is no compiler, and no kernel either.
     """
     digest = hashlib.sha256()
-    names = (_processor(), *_FLAGS, version("torch"))
+    names = (_processor(), " ".join(platform.libc_ver()), *_FLAGS, version("torch"))
     for part in [*(path.read_bytes() for path in _sources()), *(name.encode() for name in names)]:
         digest.update(len(part).to_bytes(8, "little") + part)
     name = f"cpu-lora-{digest.hexdigest()[:32]}"

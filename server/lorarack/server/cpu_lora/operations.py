@@ -5,17 +5,20 @@ kernel does not suit have ``lorarack::add_lora_torch`` instead, on every machine
 disk means the same layers wherever it is loaded. ``lorarack::add_lora_embedding`` takes tokens that were looked up in A.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
+from lorarack.registry.errors import EngineError
 from lorarack.server.cpu_lora.kernel import Kernel, suits_kernel
 from lorarack.server.cpu_lora.layers import KernelLayer, Layer, TorchLayer
 from lorarack.server.cpu_lora.rows import Rows
 
 ADD, ADD_TORCH, ADD_EMBEDDING = "add_lora", "add_lora_torch", "add_lora_embedding"
 
+_logger = logging.getLogger(__name__)
 _library = torch.library.Library("lorarack", "DEF")
 _torch_layers: dict[str, list[TorchLayer]] = {ADD: [], ADD_TORCH: [], ADD_EMBEDDING: []}
 
@@ -43,7 +46,7 @@ class Backend:
     """Makes layers, computed by the kernel when there is one. One in a process: operations are global."""
 
     def __init__(self, kernel: Path | None) -> None:
-        self._kernel = Kernel(kernel) if kernel is not None else None
+        self._kernel = _loaded(kernel) if kernel is not None else None
         if self._kernel is None:
             _library.impl(ADD, _add, "CPU")
 
@@ -77,14 +80,21 @@ class Backend:
         return operation, len(_torch_layers[operation]) - 1, layer
 
 
+def _loaded(path: Path) -> Kernel | None:
+    try:
+        return Kernel(path)
+    except EngineError as error:
+        _logger.warning("LoRA is computed with torch alone, which is right and several times slower: %s", error.message)
+        return None
+
+
 _running: list[Backend] = []
 
 
 def start(kernel: Path | None) -> Backend:
-    """Begin to compute in this process: with the kernel at that path, or with torch alone. The first call decides.
+    """Begin to compute in this process: with the kernel at that path if it can be loaded, else with torch alone.
 
-    Raises:
-        EngineError: the kernel cannot be loaded.
+    The first call decides.
     """
     if not _running:
         _running.append(Backend(kernel))

@@ -23,6 +23,8 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.reduction import ForkingPickler
+from multiprocessing.resource_tracker import ensure_running
+from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +44,9 @@ FACTS = (
     ("torch._inductor.codecache", "triton_key"),
 )
 _SECRETS = ("TOKEN", "KEY", "SECRET", "PASS", "CREDENTIAL")
-_PATIENCE_SECONDS = 600
+#: A folder that vLLM makes anew at each start with several API servers, and names in a variable that is read at an import.
+_NEW_EACH_TIME = "PROMETHEUS_MULTIPROC_DIR"
+_PATIENCE_SECONDS = 300
 _logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
 
 
@@ -66,18 +70,23 @@ class EarlyEngine:
         self._modules = modules
         self._before = dict(os.environ)
         self._changed = recall(memory)
+        self._python = get_executable()
         self._context = multiprocessing.get_context("spawn")
         self._waiting: tuple[SpawnProcess, Connection[Any, Any]] | None = None
 
     def begin(self) -> None:
-        """Start the process, if a start is remembered."""
+        """Start the process, if a start is remembered. Where that fails the engine's process will be spawned, or say why not."""
         if self._changed is None:
             return
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=wait_for_work, args=(theirs, self._modules))
-        with _environment(self._changed):
-            process.start()
-        theirs.close()
+        try:
+            with theirs, _environment(self._changed), _uninterrupted():
+                process.start()
+        except (OSError, ValueError) as error:
+            ours.close()
+            _logger.info("The engine's process cannot begin early: %s", error)
+            return
         self._waiting = process, ours
 
     def context(self) -> SpawnContext:
@@ -87,10 +96,15 @@ class EarlyEngine:
     def hand_over(self, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> SpawnProcess | None:
         """The waiting process, now at work; None if it is not what would be spawned now, and then it is gone.
 
-        Remembers the environment that it should have had.
+        Remembers the environment that it should have had, for the next start.
         """
         changed = _changes(self._before, os.environ)
-        if changed is not None and changed != self._changed:
+        if get_executable() != self._python:
+            changed = None  # vLLM binds its engine to a part of the machine, by another program that starts it
+        if changed is None:
+            self.forget()
+            return None
+        if changed != self._changed:
             remember(self._memory, changed)
         if self._waiting is None or changed != self._changed or not self._waiting[0].is_alive():
             self.close()
@@ -111,8 +125,14 @@ class EarlyEngine:
             return None
         self._waiting = None
         line.close()
-        _logger.info("The engine's process has imported vLLM ahead of time.")
+        _logger.info("The engine runs in the process that was begun early.")
         return process
+
+    def forget(self) -> None:
+        """Remember nothing: here no process that begins early is what an engine needs. One that waits ends."""
+        self.close()
+        with suppress(OSError):
+            self._memory.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End the process, unless it has been given its work."""
@@ -183,6 +203,7 @@ def use_early_engine(early: EarlyEngine) -> None:
 def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str]) -> None:
     """What the process runs: it imports, and then does what it is told; nothing, if the server ends before that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches this process too: end without a word
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     gc.disable()  # a fifth of the time would be looking for garbage
     for name in modules:
         with suppress(Exception):
@@ -220,35 +241,49 @@ def recall(memory: Path) -> dict[str, str] | None:
 
 
 def remember(memory: Path, changed: Mapping[str, str]) -> None:
-    """For the next start. A folder that cannot be written costs that start some seconds, no more."""
+    """For the next start. What cannot be written costs that start some seconds, no more."""
     try:
+        content = Remembered(python=sys.prefix, changed=dict(changed)).model_dump_json().encode()
         memory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=memory.parent, delete=False) as file:
-            file.write(Remembered(python=sys.prefix, changed=dict(changed)).model_dump_json().encode())
-        os.replace(file.name, memory)
-    except OSError as error:
-        _logger.info("The next start will take longer: %s cannot be written (%s).", memory, error.strerror)
+        with tempfile.TemporaryDirectory(dir=memory.parent) as folder:
+            part = Path(folder) / memory.name
+            part.touch(mode=0o600)
+            part.write_bytes(content)
+            os.replace(part, memory)
+    except (OSError, ValueError) as error:
+        _logger.info("The next start will take longer, for %s cannot be written: %s", memory, error)
 
 
 def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str] | None:
-    """What is new or other now; None where it cannot be remembered: a secret, or a variable that is gone.
+    """What is new or other now; None where it cannot be remembered: a secret, what is always new, a variable that is gone.
 
-    Our own variable is another at each start, and nobody reads it before there is work.
+    Our own variable is another at each start too, but nobody reads it before there is work.
     """
     changed = {name: value for name, value in now.items() if before.get(name) != value and name != VARIABLE}
     secret = any(part in name.upper() for name in changed for part in _SECRETS)
-    return None if secret or before.keys() - now.keys() else changed
+    return None if secret or _NEW_EACH_TIME in changed or before.keys() - now.keys() else changed
 
 
 @contextmanager
 def _environment(more: Mapping[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
     try:
+        os.environ.update(more)
         yield
     finally:
         for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
+            if value is not None:
                 os.environ[name] = value
+            elif name in os.environ:
+                del os.environ[name]
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """A process that starts in here learns of Ctrl-C once it is ready to."""
+    ensure_running()  # multiprocessing's tracker, which is begun with the first process and must hear of it at once
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
