@@ -17,7 +17,8 @@ import pytest
 from tests.server.test_settings import SETTINGS
 
 from lorarack.server.settings import VARIABLE
-from lorarack.server.vllm_plugin.early_engine import EarlyEngine, recall, remember
+from lorarack.server.vllm_plugin.early_engine import EarlyEngine
+from lorarack.server.vllm_plugin.start_memory import recall, remember
 
 #: What a start changes in its environment before its engine begins.
 NEW = {"LORARACK_TEST_NEW": "1"}

@@ -17,7 +17,6 @@ import os
 import resource
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -28,11 +27,8 @@ from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from lorarack.registry.values import Value
-from lorarack.server.settings import VARIABLE
 from lorarack.server.vllm_plugin.cpu_seam import PROVEN, installed_vllm
+from lorarack.server.vllm_plugin.start_memory import changes, recall, remember
 
 #: What an engine on a CPU has imported by the time it answers. One that fails is left to the engine itself to report.
 MODULES = ("vllm.v1.engine.core", "vllm.v1.worker.cpu_worker")
@@ -43,18 +39,8 @@ FACTS = (
     ("torch._inductor.codecache", "torch_key"),
     ("torch._inductor.codecache", "triton_key"),
 )
-_SECRETS = ("TOKEN", "KEY", "SECRET", "PASS", "CREDENTIAL")
-#: A folder that vLLM makes anew at each start with several API servers, and names in a variable that is read at an import.
-_NEW_EACH_TIME = "PROMETHEUS_MULTIPROC_DIR"
 _PATIENCE_SECONDS = 300
 _logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
-
-
-class Remembered(Value):
-    """What had changed in the environment from the beginning of a start until its engine began, and for which Python."""
-
-    python: str
-    changed: dict[str, str]
 
 
 class EarlyEngine:
@@ -98,7 +84,7 @@ class EarlyEngine:
 
         Remembers the environment that it should have had, for the next start.
         """
-        changed = _changes(self._before, os.environ)
+        changed = changes(self._before, os.environ)
         if get_executable() != self._python:
             changed = None  # vLLM binds its engine to a part of the machine, by another program that starts it
         if changed is None:
@@ -224,44 +210,10 @@ def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str]) -> None:
     os.environ.update(environ)
     gc.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    name, target, kwargs = ForkingPickler.loads(
-        work
-    )  # from the process that began this one, as multiprocessing itself does
+    # Pickled by the process that began this one, as multiprocessing itself does.
+    name, target, kwargs = ForkingPickler.loads(work)
     multiprocessing.current_process().name = name
     target(**kwargs)
-
-
-def recall(memory: Path) -> dict[str, str] | None:
-    """What ``remember`` left there; None: nothing, or nothing of use to this Python."""
-    try:
-        found = Remembered.model_validate_json(memory.read_bytes())
-    except (OSError, ValidationError):
-        return None
-    return found.changed if found.python == sys.prefix else None
-
-
-def remember(memory: Path, changed: Mapping[str, str]) -> None:
-    """For the next start. What cannot be written costs that start some seconds, no more."""
-    try:
-        content = Remembered(python=sys.prefix, changed=dict(changed)).model_dump_json().encode()
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=memory.parent) as folder:
-            part = Path(folder) / memory.name
-            part.touch(mode=0o600)
-            part.write_bytes(content)
-            os.replace(part, memory)
-    except (OSError, ValueError) as error:
-        _logger.info("The next start will take longer, for %s cannot be written: %s", memory, error)
-
-
-def _changes(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str] | None:
-    """What is new or other now; None where it cannot be remembered: a secret, what is always new, a variable that is gone.
-
-    Our own variable is another at each start too, but nobody reads it before there is work.
-    """
-    changed = {name: value for name, value in now.items() if before.get(name) != value and name != VARIABLE}
-    secret = any(part in name.upper() for name in changed for part in _SECRETS)
-    return None if secret or _NEW_EACH_TIME in changed or before.keys() - now.keys() else changed
 
 
 @contextmanager
