@@ -234,8 +234,8 @@ def _environment(more: Mapping[str, str]) -> Iterator[None]:
 def _uninterrupted() -> Iterator[None]:
     """A process that starts in here learns of Ctrl-C once it is ready to."""
     ensure_running()  # multiprocessing's tracker, which is begun with the first process and must hear of it at once
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
