@@ -68,8 +68,8 @@ def read_header(file: BinaryIO, file_bytes: int) -> tuple[Tensor, ...]:
 
 
 #: JSON objects, arrays and entries that the header of ``MAX_TENSORS`` tensors has, and as many again for its metadata.
-_CONTAINERS = 6 * MAX_TENSORS
-_ENTRIES = 24 * MAX_TENSORS
+_CONTAINERS = 4 * MAX_TENSORS
+_ENTRIES = 12 * MAX_TENSORS
 
 
 def _parse(raw: bytes) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 Each is about twice what the largest published files need (Gemma's tokenizer.json 33 MB; 72,000 tensors of an adapter on all
 experts of a 235B model, 11 MB of header). Where JSON is parsed, the number of its containers and entries is bounded too
-(``strict_json``), so that no file takes more memory than about twelve times its limit.
+(``strict_json``), so that no file takes more memory than about fifteen times its limit.
 """
 
 MAX_CONFIG_BYTES = 4 * 2**20

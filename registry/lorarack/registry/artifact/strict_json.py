@@ -13,30 +13,38 @@ from typing import Any
 
 Pairs = list[tuple[str, Any]]
 
+#: A tokenizer of 260,000 tokens and 580,000 merges has a third of these.
+MAX_CONTAINERS = 2_000_000
+MAX_ENTRIES = 6_000_000
 #: Containers in containers; what Rust's readers allow.
 _MAX_DEPTH = 127
+
+
+def check_size(raw: bytes, *, containers: int = MAX_CONTAINERS, entries: int = MAX_ENTRIES) -> None:
+    """Raise ``ValueError`` where JSON has more than is parsed; brackets and separators in texts are counted as well."""
+    if raw.count(b"{") + raw.count(b"[") > containers or raw.count(b",") + raw.count(b":") > entries:
+        raise ValueError(f"it has more than {containers} objects and arrays, or more than {entries} entries")
 
 
 def parse_json(
     raw: bytes,
     *,
-    containers: int = 2_000_000,
-    entries: int = 8_000_000,
+    containers: int = MAX_CONTAINERS,
+    entries: int = MAX_ENTRIES,
     on_pairs: Callable[[Pairs], Any] | None = None,
 ) -> Any:
     """The value in ``raw``, which must be UTF-8 without a byte order mark.
 
     Args:
         raw: One JSON text.
-        containers: Most objects and arrays, brackets in texts counted with them.
-        entries: Most members and elements, separators in texts counted with them.
+        containers: Most objects and arrays.
+        entries: Most members and elements.
         on_pairs: Makes an object from its pairs, in order; ``dict`` where nothing is given.
 
     Raises:
         ValueError: not strict JSON, or more of it than is read; the text says what.
     """
-    if raw.count(b"{") + raw.count(b"[") > containers or raw.count(b",") + raw.count(b":") > entries:
-        raise ValueError(f"it has more than {containers} containers or {entries} entries")
+    check_size(raw, containers=containers, entries=entries)
     try:
         value = json.loads(
             raw.decode(),  # bytes would be taken for UTF-16 and UTF-32 as well
