@@ -190,11 +190,12 @@ ODD_HEADERS = {
 
 
 def read_by_safetensors(data: bytes) -> list[str] | None:
-    from safetensors import SafetensorError, deserialize
+    import safetensors
 
+    reader: Any = safetensors.deserialize
     try:
-        return sorted(name for name, _ in deserialize(data))
-    except SafetensorError:
+        return sorted(name for name, _ in reader(data))
+    except safetensors.SafetensorError:
         return None
 
 
