@@ -45,6 +45,29 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "an unknown key that is off": {"future_feature": False, "future_config": {"a": None, "b": 0}, "future_list": []},
     "dropout while it was trained": {"lora_dropout": 0.1},
     "a fraction as alpha": {"lora_alpha": 0.5},
+    "no word about the init": {"init_lora_weights": None},
+    "EVA, with its settings": {"init_lora_weights": "eva", "eva_config": {"rho": 2.0}},
+    "orthogonal": {"init_lora_weights": "orthogonal"},
+    "MiCA": {"init_lora_weights": "mica"},
+    "converted CorDA": {"corda_config": {"corda_method": "ipm", "verbose": False}},
+    "converted LoRA-GA": {"lora_ga_config": {"direction": "ArB2r", "stable_gamma": 16}},
+    "converted LoftQ settings": {"loftq_config": {"loftq_bits": 4}},
+    "VeLoRA": {"velora_config": {"num_groups": 4}},
+    "no VeLoRA": {"velora_config": None},
+    "MonteCLoRA": {"monteclora_config": {"num_samples": 8}},
+    "Megatron's settings": {"megatron_config": {"tensor_model_parallel_size": 2}},
+    "ties without embeddings": {"ensure_weight_tying": True},
+    "a model's own keys": {
+        "model_type": "llama",
+        "_name_or_path": "x",
+        "torch_dtype": "bfloat16",
+        "transformers_version": "5",
+    },
+    "settings of a run": {"runtime_config": {"ephemeral_gpu_offload": True}},
+    "switches of old that are off": {"enable_lora": None, "merge_weights": False},
+    "one layer": {"layers_to_transform": 0},
+    "some layers of a list": {"layers_to_transform": [0, 1], "layers_pattern": "layers"},
+    "excluded by a pattern": {"exclude_modules": ".*vision.*"},
 }
 
 
@@ -67,12 +90,60 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "transposed weights": ({"fan_in_fan_out": True}, "fan_in_fan_out .* transposed.*; train on linear layers"),
     "PiSSA": ({"init_lora_weights": "pissa"}, "'pissa' changes the base's weights; convert"),
     "OLoRA": ({"init_lora_weights": "olora"}, "'olora' changes the base's weights; convert"),
-    "LoftQ": ({"init_lora_weights": "loftq"}, "'loftq' changes the base's weights; convert"),
+    "PiSSA by few steps": (
+        {"init_lora_weights": "pissa_niter_16"},
+        "'pissa_niter_16' changes .*; convert the PiSSA adapter",
+    ),
+    "CorDA": (
+        {"init_lora_weights": "corda", "corda_config": {"corda_method": "kpm"}},
+        "'corda' changes .*; convert the CorDA",
+    ),
+    "LoRA-GA": (
+        {"init_lora_weights": "lora_ga", "lora_ga_config": {"scale": "stable"}},
+        "'lora_ga' changes .*; convert the LoRA-GA",
+    ),
+    "LoRA-GA as ms-swift spells it": ({"init_lora_weights": "lora-ga"}, "'lora-ga' changes .*; convert the LoRA-GA"),
+    "LoftQ": (
+        {"init_lora_weights": "loftq"},
+        "'loftq' changes the base's weights to quantised ones.*add it with 'lorarack base add'",
+    ),
+    "an unknown initialisation": ({"init_lora_weights": "nifty"}, "'nifty' is no initialisation that PEFT 0.21 knows"),
+    "an initialisation that is none": ({"init_lora_weights": ["eva"]}, "init_lora_weights is a list"),
+    "the head as a whole": (
+        {"modules_to_save": ["lm_head"]},
+        r"modules_to_save .*\(lm_head\).*lm_head among target_modules",
+    ),
+    "KaSA": ({"kasa_config": {"beta": 0.1}}, "KaSA changes the base's weights"),
+    "KaSA by its defaults": ({"kasa_config": {}}, "KaSA changes the base's weights"),
+    "Arrow": ({"arrow_config": {"top_k": 3}}, "Arrow routes each token"),
+    "a split layer of old": ({"enable_lora": [True, False]}, "enable_lora splits a fused layer"),
+    "layers beside a pattern": (
+        {"target_modules": ".*q_proj", "layers_to_transform": [0]},
+        "layers_to_transform stands beside a pattern",
+    ),
+    "a pattern of layers alone": ({"layers_pattern": "layers"}, "layers_pattern stands without layers_to_transform"),
+    "layers by name": ({"layers_to_transform": ["0"]}, "layers_to_transform.0: .*valid integer"),
+    "exclusions that are no pattern": ({"exclude_modules": "*("}, "is not a usable pattern"),
+    "a list of layers that is no pattern": (
+        {"layers_to_transform": [0], "layers_pattern": "*("},
+        "is not a usable pattern",
+    ),
+    "a low-rank method that PEFT can turn into LoRA": (
+        {"peft_type": "LOHA"},
+        "peft_type is 'LOHA'; only LORA .*save_as_lora",
+    ),
+    "prompt tuning": ({"peft_type": "PROMPT_TUNING"}, "peft_type is 'PROMPT_TUNING'; only LORA .*; train a LoRA"),
+    "LORA in small letters": ({"peft_type": "lora"}, "write 'LORA'"),
+    "MLX": ({"peft_type": None, "fine_tune_type": "lora"}, "one of MLX, not of PEFT; transpose"),
+    "a model's configuration": (
+        {"peft_type": None, "architectures": ["X"], "model_type": "llama"},
+        "whole model; 'lorarack base add'",
+    ),
     "another method": ({"peft_type": "IA3"}, "peft_type is 'IA3'; only LORA"),
     "no method": ({"peft_type": None}, "peft_type is missing; only LORA"),
     "a method that is a deep list": ({"peft_type": [[[[[[1]]]]]]}, "only LORA"),
     "unknown key": ({"future_feature": True}, "'future_feature', which lorarack does not know; it may not be served"),
-    "unknown block": ({"kasa_config": {"beta": 0.1}}, "'kasa_config', which lorarack does not know"),
+    "unknown block": ({"other_config": {"beta": 0.1}}, "'other_config', which lorarack does not know.*remove the key"),
     "no rank": ({"r": None}, "r: Field required"),
     "rank 0": ({"r": 0}, "r: .*greater than or equal to 1"),
     "rank over vLLM's largest": ({"r": 513}, "r: .*less than or equal to 512"),
@@ -178,7 +249,9 @@ def test_target_modules_name_whole_parts() -> None:
     config = parsed()
     assert config.targets("model.layers.0.self_attn.q_proj")
     assert not config.targets("model.layers.0.self_attn.xq_proj")
-    assert parsed(target_modules="all-linear").targets("anything")
+    for spelling in ("all-linear", "ALL-Linear", "All-linear"):
+        assert parsed(target_modules=spelling).targets("anything")
+        assert not parsed(target_modules=spelling).targets("lm_head")
     assert not parsed(target_modules=r".*\.q_proj").targets("model.q_proj.inner")
 
 
