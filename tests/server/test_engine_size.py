@@ -63,9 +63,9 @@ def test_what_vllm_cannot_serve_is_one_sentence(base: Base) -> None:
     assert "\n" not in refused.value.message
 
 
-def settled(base: Base, *flags: str, memory: Memory | None = MACHINE, **environ: str) -> Any:
+def settled(base: Base, *flags: str, memory: Memory | None = MACHINE, environ: dict[str, str] | None = None) -> Any:
     args = parse(base, *flags)
-    settle_memory(args, base, memory, environ)
+    settle_memory(args, base, memory, environ or {})
     return args
 
 
@@ -97,8 +97,8 @@ def test_so_does_one_in_a_configuration_file(base: Base, tmp_path: Path) -> None
 
 
 def test_so_does_vllms_older_variable(base: Base) -> None:
-    assert settled(base, VLLM_CPU_KVCACHE_SPACE="4").kv_cache_memory_bytes is None
-    assert settled(base, VLLM_CPU_KVCACHE_SPACE="").kv_cache_memory_bytes is not None
+    assert settled(base, environ={"VLLM_CPU_KVCACHE_SPACE": "4"}).kv_cache_memory_bytes is None
+    assert settled(base, environ={"VLLM_CPU_KVCACHE_SPACE": ""}).kv_cache_memory_bytes is not None
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_what_the_user_wants_is_held_against_what_is_free(
     base: Base, flags: list[str], environ: dict[str, str], said: str
 ) -> None:
     with pytest.raises(EngineError, match=rf"{said}.*21\.0 GiB are free"):
-        settled(base, *flags, **environ)
+        settled(base, *flags, environ=environ)
 
 
 def test_several_workers_each_get_their_part(base: Base, capsys: pytest.CaptureFixture[str]) -> None:
