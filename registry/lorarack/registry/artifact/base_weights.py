@@ -99,7 +99,7 @@ def _same(weights: FileIO, tensor: Tensor, its: Tensor, pieces: Iterator[bytes])
         theirs = _numbers(piece, its.dtype)
         ours = _numbers(_read(weights, tensor, start, theirs.size), tensor.dtype)
         start += theirs.size
-        via = {dtype for dtype in via if _equal(ours, _rounded(_rounded(theirs, dtype), tensor.dtype))}
+        via = {dtype for dtype in via if _equal(ours, rounded(rounded(theirs, dtype), tensor.dtype))}
         if not via:
             return False
     return start == tensor.size
@@ -131,7 +131,7 @@ def _numbers(data: bytes, dtype: str) -> "NDArray[np.float32]":
     return np.frombuffer(data, "<f4" if dtype == "F32" else "<f2").astype(np.float32)
 
 
-def _rounded(numbers: "NDArray[np.float32]", dtype: str) -> "NDArray[np.float32]":
+def rounded(numbers: "NDArray[np.float32]", dtype: str) -> "NDArray[np.float32]":
     """``numbers`` as they are after a stay in ``dtype``, rounded to the nearest, ties to even."""
     import numpy as np
 
