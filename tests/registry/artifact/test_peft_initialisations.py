@@ -38,7 +38,7 @@ def trained(base_folder: Path, init: str | bool, folder: Path) -> Any:
     if init == "lora_ga":
         more["lora_ga_config"] = LoraGAConfig()
     config = LoraConfig(
-        r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"], init_lora_weights=init, task_type="CAUSAL_LM", **more  # type: ignore[arg-type]
+        r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"], init_lora_weights=init, task_type="CAUSAL_LM", **more
     )  # fmt: skip
     if init == "corda":
         preprocess_corda(model, config, run_model=torch.no_grad()(lambda: model(input_ids=rows)))
@@ -48,7 +48,7 @@ def trained(base_folder: Path, init: str | bool, folder: Path) -> Any:
     if init in CHANGES_THE_BASE:
         config.init_lora_weights = True
         adapter.save_pretrained(str(folder / "start"))
-        config.init_lora_weights = init  # type: ignore[assignment]
+        config.init_lora_weights = init
     optimizer = torch.optim.Adam([p for p in adapter.parameters() if p.requires_grad], lr=1e-2)
     for _ in range(3):
         adapter(input_ids=rows, labels=rows).loss.backward()

@@ -82,7 +82,7 @@ def test_what_peft_writes_for_head_and_embedding_publishes(
         config = LoraConfig(
             r=2, target_modules=list(targets), init_lora_weights=False, ensure_weight_tying=tied, task_type="CAUSAL_LM"
         )
-        get_peft_model(model, config).save_pretrained(str(tmp_path / str(place)), save_embedding_layers=layers)  # type: ignore[arg-type]
+        get_peft_model(model, config).save_pretrained(str(tmp_path / str(place)), save_embedding_layers=layers)
         assert registry.publish(tmp_path / str(place), f"support{place}", base="tiny").created
 
 

@@ -139,7 +139,7 @@ def test_what_else_is_in_the_file_is_named_for_what_it_is(
     name: str, shape: tuple[int, ...], said: str, adapter: Path, base: Base
 ) -> None:
     more = {name: np.ones(shape, np.float32)}
-    write_safetensors(adapter / "adapter_model.safetensors", adapter_tensors() | more)
+    write_safetensors(adapter / "adapter_model.safetensors", {**adapter_tensors(), **more})
     (problem,) = problems_of(adapter, base)
     assert re.search(said, problem), problem
     assert f"{name!r} is no LoRA weight that vLLM would apply" in problem
@@ -180,7 +180,7 @@ def test_shapes_that_do_not_fit_are_told_apart(
 ) -> None:
     """ "Trained on another base" is said of that alone."""
     folder = tiny_adapter(tmp_path / "a", target_modules=["q_proj", "v_proj", "lm_head", "embed_tokens"])
-    write_safetensors(folder / "adapter_model.safetensors", adapter_tensors() | changes)
+    write_safetensors(folder / "adapter_model.safetensors", {**adapter_tensors(), **changes})
     problems = problems_of(folder, base)
     assert any(said in problem for problem in problems), problems
     assert not any("another base" in problem for problem in problems)

@@ -24,11 +24,11 @@ def with_tokens(**tokens: int) -> dict[str, Any]:
     return data
 
 
-def padded(folder: Path) -> None:
+def padded(folder: Path) -> Path:
     """As ``tokenizer.add_special_tokens({"pad_token": "[PAD]"})`` leaves it."""
     write_json(folder / "tokenizer.json", with_tokens(**{"[PAD]": VOCABULARY}))
     write_json(folder / "special_tokens_map.json", {"pad_token": {"content": "[PAD]", "special": True}})
-    write_json(folder / "tokenizer_config.json", {"pad_token": "[PAD]", "eos_token": "</s>"})
+    return write_json(folder / "tokenizer_config.json", {"pad_token": "[PAD]", "eos_token": "</s>"})
 
 
 def publish(registry: Registry, adapter: Path) -> tuple[str, ...]:
