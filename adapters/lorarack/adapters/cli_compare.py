@@ -51,7 +51,7 @@ def compare(
     from lorarack.adapters.comparison.report import as_markdown, as_table
     from lorarack.adapters.data.rows import load_rows
     from lorarack.adapters.evaluation.client import ServerClient
-    from lorarack.adapters.evaluation.run import evaluate, how_many
+    from lorarack.adapters.evaluation.run import check_texts, evaluate, how_many
     from lorarack.adapters.evaluation.scores import find_score, fitting_score
     from lorarack.adapters.progress import counting
     from lorarack.registry.registry import open_registry
@@ -59,6 +59,7 @@ def compare(
     if url and serve_flags:
         raise UsageError("--serve is for a server that is started here; with --url leave it out.")
     rows = load_rows(data)
+    check_texts(rows)
     chosen = find_score(score) if score else fitting_score(row.completion for row in rows)
     with open_registry(registry, create=False) as opened, ExitStack() as stack:
         versions, base = contenders(opened, references)

@@ -131,7 +131,7 @@ def _write_for_the_hub(stage: Stage, registry: Registry, kept: Version) -> None:
 
 
 def _example() -> str:
-    return load_rows(heldout_path()).rows[0].messages[-1].content
+    return load_rows(heldout_path()).rows[0].messages[-1].text
 
 
 def _trained(version: Version, created: bool) -> str:

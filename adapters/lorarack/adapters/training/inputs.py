@@ -21,6 +21,7 @@ class Inputs:
     validation: Rows
     test: Rows | None
     family: str
+    notes: tuple[str, ...] = ()
 
     def datasets(self) -> tuple[Dataset, ...]:
         """The splits as they are kept in a version's provenance."""
@@ -47,9 +48,11 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     else:
         train, validation = everything, load_rows(recipe.data.validation)
     test = load_rows(recipe.data.test) if recipe.data.test is not None else None
+    files = [rows for rows in (everything, validation, test) if rows is not None]
     check_leaks(train, [("validation", validation), *([("test", test)] if test is not None else [])])
     digests = {"train": train.digest, "validation": validation.digest}
-    return Inputs(recipe, base, train, validation, test, recipe.family_digest(base.fingerprint, digests))
+    notes = tuple(rows.note for rows in files if rows.note)
+    return Inputs(recipe, base, train, validation, test, recipe.family_digest(base.fingerprint, digests), notes)
 
 
 def _check_targets(recipe: Recipe, base: Base) -> None:
@@ -60,11 +63,6 @@ def _check_targets(recipe: Recipe, base: Base) -> None:
         if not any(module == target or module.endswith(f".{target}") for module in base.modules):
             raise UsageError(
                 f"The base {base.name!r} has no module {target!r}; {_suggest(target, short)}", code="no_such_module"
-            )
-        if target.rpartition(".")[2] in ("lm_head", "embed_tokens"):
-            raise UsageError(
-                f"target_modules names {target!r}, which is not served with an adapter; leave it out.",
-                code="not_served_module",
             )
 
 
