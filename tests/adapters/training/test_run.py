@@ -10,6 +10,8 @@ import pytest
 from tests.adapters.training.conftest import write_rows
 from tests.tiny import BASE_CONFIG, base_tensors, tiny_base, write_json, write_safetensors
 
+from lorarack.adapters.data import load_rows
+from lorarack.adapters.data.row_digests import rows_among
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.progress import Silent
 from lorarack.adapters.training.run import train
@@ -31,7 +33,7 @@ class Heard(Silent):
         self.validations.append((step, loss, best))
 
 
-def test_every_rank_becomes_a_version_with_all_that_is_known(registry: Registry, recipe: Make) -> None:
+def test_every_rank_becomes_a_version_with_all_that_is_known(tmp_path: Path, registry: Registry, recipe: Make) -> None:
     """Losses, curves, data, settings, software: complete, and without a path of this machine."""
     published = train(recipe(ranks=[2, 4], eval_every=3), registry)
     assert [done.version.rank for done in published] == [2, 4]
@@ -48,6 +50,12 @@ def test_every_rank_becomes_a_version_with_all_that_is_known(registry: Registry,
         origin = version.provenance
         assert origin is not None
         assert {part.split: part.rows for part in origin.datasets} == {"train": 12, "validation": 4}
+        known = {part.split: part.row_digests for part in origin.datasets}
+        assert (
+            rows_among(load_rows(tmp_path / "train.jsonl"), known["train"] or "")
+            == load_rows(tmp_path / "train.jsonl").rows
+        )
+        assert rows_among(load_rows(tmp_path / "train.jsonl"), known["validation"] or "") == ()
         assert origin.recipe["ranks"] == [version.rank]
         assert origin.wall_seconds
         assert {"torch", "peft", "python"} <= origin.versions.keys()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from lorarack.adapters.data import Rows, check_leaks, load_rows, split_rows
+from lorarack.adapters.data.row_digests import row_digests
 from lorarack.adapters.recipe import Recipe
 from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import Registry
@@ -27,7 +28,13 @@ class Inputs:
         """The splits as they are kept in a version's provenance."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return tuple(
-            Dataset(split=split, name=rows.name, rows=len(rows), digest=rows.digest)
+            Dataset(
+                split=split,
+                name=rows.name,
+                rows=len(rows),
+                digest=rows.digest,
+                row_digests=None if split == "test" else row_digests(rows),
+            )
             for split, rows in splits.items()
             if rows is not None
         )
