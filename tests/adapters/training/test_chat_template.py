@@ -47,18 +47,21 @@ MARKED = (
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 
-ASKED = {"role": "user", "content": "what is it?"}
-CALL = {"id": "c1", "type": "function", "function": {"name": "get", "arguments": '{"n": 1, "s": "é"}'}}
-CALLED = {"role": "assistant", "content": "", "tool_calls": [CALL]}
-RESULT = {"role": "tool", "tool_call_id": "c1", "name": "get", "content": "42"}
-ANSWER = {"role": "assistant", "content": "it is 42."}
-TOOL = {"type": "function", "function": {"name": "get", "parameters": {"type": "object", "properties": {"n": {}}}}}
-PIECES = {
+ASKED: dict[str, Any] = {"role": "user", "content": "what is it?"}
+CALL: dict[str, Any] = {"id": "c1", "type": "function", "function": {"name": "get", "arguments": '{"n": 1, "s": "é"}'}}
+CALLED: dict[str, Any] = {"role": "assistant", "content": "", "tool_calls": [CALL]}
+RESULT: dict[str, Any] = {"role": "tool", "tool_call_id": "c1", "name": "get", "content": "42"}
+ANSWER: dict[str, Any] = {"role": "assistant", "content": "it is 42."}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "get", "parameters": {"type": "object", "properties": {"n": {}}}},
+}
+PIECES: dict[str, Any] = {
     "role": "user",
     "content": [{"type": "text", "text": "a"}, {"type": "text", "text": ""}, {"type": "text", "text": "b"}],
 }
 
-SAME = {
+SAME: dict[str, tuple[str, dict[str, Any]]] = {
     "calls": (CALLS, {"messages": [ASKED, CALLED, RESULT, ANSWER]}),
     "calls without content": (CALLS, {"messages": [ASKED, {**CALLED, "content": None}, RESULT, ANSWER]}),
     "no calls at all": (CALLS, {"messages": [ASKED, {**ANSWER, "tool_calls": []}, ASKED, ANSWER]}),
@@ -69,7 +72,7 @@ SAME = {
             "messages": [ASKED, CALLED, RESULT, ANSWER],
             "tools": [
                 {"type": "function", "function": {"strict": True, **TOOL["function"], "description": "x", "return": {}}}
-            ],  # type: ignore[dict-item]
+            ],
         },
     ),
     "documents": (CALLS, {"messages": [ASKED, ANSWER], "documents": [{"title": "t", "text": "x"}]}),
