@@ -13,7 +13,7 @@ SMALL: dict[str, Callable[[], list[Row]]] = {
     "searching": lambda: searching.rows(1000, times=1),
     "publishing": lambda: publishing.rows((1,), times=1),
     "starting": lambda: starting.rows(2, times=1),
-    "fuzz": lambda: fuzz.rows(8),
+    "fuzz": lambda: fuzz.rows(8, 8),
 }
 
 

@@ -1,14 +1,17 @@
 """Publishing: what becomes a version, what is the same version, and what is refused."""
 
+import json
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from io import FileIO
 from pathlib import Path
 
 import pytest
 from tests.tiny import change_config, tiny_adapter, tiny_base
 
 from lorarack.registry import Dataset, Metric, Provenance, Registry
-from lorarack.registry.blobs import FolderBlobs
+from lorarack.registry.blobs import FolderBlobs, StagedBlob
 from lorarack.registry.errors import Conflict, InvalidArtifact, NotFound, UsageError
 
 LOSS = Metric(name="loss", split="validation", value=0.5)
@@ -120,21 +123,74 @@ def test_numbers_that_are_refused_leave_nothing(registry: Registry, adapter: Pat
     assert publish(registry, adapter) == "support@1"
 
 
+def before_copying(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
+    """Let somebody who races with a publisher ``do`` something between the first look at the files and the copying."""
+    real = FolderBlobs.staged
+
+    def raced(self: FolderBlobs, source: FileIO) -> AbstractContextManager[StagedBlob]:
+        do()
+        return real(self, source)
+
+    monkeypatch.setattr(FolderBlobs, "staged", raced)
+
+
 def test_a_folder_that_is_written_to_meanwhile_is_refused(
     registry: Registry, adapter: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was checked and what is stored must be the same bytes."""
-    real = FolderBlobs.staged
-
-    def slow(self: FolderBlobs, source: Path) -> AbstractContextManager[Callable[[], str]]:
-        source.write_bytes(source.read_bytes() + b"more")
-        return real(self, source)
-
-    monkeypatch.setattr(FolderBlobs, "staged", slow)
-    with pytest.raises(Conflict, match="was written to while it was published; try again"):
+    weights = adapter / "adapter_model.safetensors"
+    before_copying(monkeypatch, lambda: weights.write_bytes(weights.read_bytes() + b"more"))
+    with pytest.raises(Conflict, match="changed during publish; retry once nothing is writing to it"):
         publish(registry, adapter)
     with pytest.raises(NotFound):
         registry.versions("support")
+
+
+@pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json", "chat_template.jinja"])
+@pytest.mark.parametrize("how", ["link", "other file"])
+def test_a_file_that_is_exchanged_meanwhile_is_not_stored(
+    name: str, how: str, registry: Registry, adapter: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each file is opened once: neither a link's target nor another file under the old name is read."""
+    (adapter / "chat_template.jinja").write_text("{{ messages }}")
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"nobody else's business" * 1000)
+    was = {path.name: path.read_bytes() for path in adapter.iterdir()}
+
+    def exchange() -> None:
+        (adapter / name).unlink()
+        if how == "link":
+            (adapter / name).symlink_to(secret)
+        else:
+            (adapter / name).write_bytes(secret.read_bytes())
+
+    before_copying(monkeypatch, exchange)
+    fetched = registry.fetch(publish(registry, adapter), tmp_path / "back")
+    for file in ("adapter_model.safetensors", "chat_template.jinja"):
+        assert (fetched / file).read_bytes() == was[file]
+    back, there = (
+        json.loads(text) for text in ((fetched / "adapter_config.json").read_bytes(), was["adapter_config.json"])
+    )
+    assert {**back, "base_model_name_or_path": ""} == {**there, "base_model_name_or_path": ""}
+
+
+def test_numbers_are_looked_at_in_the_copy_that_is_stored(
+    registry: Registry, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NaN written into the open file, its size and time put back as they were: what was looked at before does not count."""
+    weights = adapter / "adapter_model.safetensors"
+    times = weights.stat()
+
+    def overwrite() -> None:
+        with weights.open("r+b") as file:
+            file.seek(-4, os.SEEK_END)
+            file.write(b"\x00\x00\xc0\x7f")
+        os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    before_copying(monkeypatch, overwrite)
+    with pytest.raises(InvalidArtifact, match="holds NaN or infinity"):
+        publish(registry, adapter)
+    assert [path for path in (registry.home / "blobs").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("name", ["Support", "a/b/c", "../up", "", "a@1", "a b"])

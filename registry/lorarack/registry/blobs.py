@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TypeAlias
@@ -24,6 +25,27 @@ _NEW = ".new-"
 Bytes: TypeAlias = bytes | memoryview
 
 
+@dataclass(slots=True)
+class StagedBlob:
+    """Bytes that are written, and not a blob yet; nobody else writes to ``path``."""
+
+    path: Path
+    _writer: FileIO
+    _settle: Callable[[], str]
+    _synced: bool = False
+
+    def sync(self) -> None:
+        """Make the bytes survive a power cut; other threads run meanwhile."""
+        if not self._synced:
+            os.fsync(self._writer.fileno())
+            self._synced = True
+
+    def keep(self) -> str:
+        """Make it a blob, synced; returns its digest."""
+        self.sync()
+        return self._settle()
+
+
 class FolderBlobs:
     """Blobs under one folder. Safe with many writers: equal content has one name, and a name appears only when whole."""
 
@@ -36,19 +58,19 @@ class FolderBlobs:
         Raises:
             StoreError: the disk is full, read-only or failing; nothing is left behind.
         """
-        with self.staged(source) as keep:
-            return keep()
+        with disk_errors(), source.open("rb", buffering=0) as reader, self.staged(reader) as copy:
+            return copy.keep()
 
     @contextmanager
-    def staged(self, source: Path) -> Iterator[Callable[[], str]]:
-        """A synced copy of ``source`` that becomes a blob when the function is called, which gives its digest; else it goes.
+    def staged(self, source: FileIO) -> Iterator["StagedBlob"]:
+        """A copy of an open file that becomes a blob when it is kept; else it goes. Raises like ``put_file``."""
 
-        Raises like ``put_file``.
-        """
-        with disk_errors(), source.open("rb", buffering=0) as reader:
-            writing = self._written(lambda write: _pump(reader, write))
-            with writing as keep:
-                yield keep
+        def copied(write: Callable[[Bytes], object]) -> None:
+            source.seek(0)
+            _pump(source, write)
+
+        with disk_errors(), self._written(copied) as copy:
+            yield copy
 
     def put_bytes(self, data: bytes) -> str:
         """Store ``data``; returns its digest. Raises like ``put_file``."""
@@ -148,11 +170,11 @@ class FolderBlobs:
         return self._root / name[:2] / name
 
     def _put(self, fill: Callable[[Callable[[Bytes], object]], object]) -> str:
-        with disk_errors(), self._written(fill) as keep:
-            return keep()
+        with disk_errors(), self._written(fill) as copy:
+            return copy.keep()
 
     @contextmanager
-    def _written(self, fill: Callable[[Callable[[Bytes], object]], object]) -> Iterator[Callable[[], str]]:
+    def _written(self, fill: Callable[[Callable[[Bytes], object]], object]) -> Iterator["StagedBlob"]:
         self._root.mkdir(parents=True, exist_ok=True)
         handle, temporary = self._begin()
         try:
@@ -164,8 +186,7 @@ class FolderBlobs:
                     _write_all(writer, chunk)
 
                 fill(write)
-                os.fsync(writer.fileno())
-                yield lambda: self._settle(temporary, digest.hexdigest())
+                yield StagedBlob(temporary, writer, lambda: self._settle(temporary, digest.hexdigest()))
         finally:
             temporary.unlink(missing_ok=True)
 

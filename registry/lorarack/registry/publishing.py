@@ -1,19 +1,23 @@
 """From a checked artifact to stored files and a digest."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from io import FileIO
 from pathlib import Path
 
-from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES
+from lorarack.registry.artifact.folder import open_folder
+from lorarack.registry.artifact.header import HeaderError, Tensor
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
-from lorarack.registry.artifact.validate import Artifact, look_at
+from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
 from lorarack.registry.blobs import FolderBlobs
 from lorarack.registry.catalog.inserting import NewVersion
 from lorarack.registry.disk import disk_errors
-from lorarack.registry.errors import Conflict, InvalidArtifact
+from lorarack.registry.errors import Conflict, InvalidArtifact, LorarackError
 from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
 
 #: Fewer bytes are looked at in less time than a thread takes to begin on a busy machine.
@@ -31,54 +35,68 @@ class About:
     parents: tuple[Parent, ...] = ()
 
 
-def named_base(folder: Path) -> str | None:
-    """The base that the adapter in ``folder`` says it was trained on; None where it says nothing that can be read."""
-    path = folder / CONFIG
+def named_base(config: bytes) -> str | None:
+    """The base that an adapter's configuration says it was trained on; None where it says nothing that can be read."""
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > MAX_CONFIG_BYTES:
-            return None
-        named = json.loads(path.read_bytes()).get("base_model_name_or_path")
-    except (OSError, ValueError, RecursionError, AttributeError):
-        return None  # read_artifact says what is wrong
+        named = json.loads(config).get("base_model_name_or_path")
+    except (ValueError, RecursionError, AttributeError):
+        return None  # inspect_artifact says what is wrong
     return named if isinstance(named, str) and named else None
 
 
-def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlobs) -> tuple[NewVersion, Artifact]:
+def store(
+    folder: Path,
+    adapter: str,
+    base: Base,
+    about: About,
+    blobs: FolderBlobs,
+    check_base: Callable[[bytes], None] = lambda config: None,
+) -> tuple[NewVersion, Artifact]:
     """Check the adapter in ``folder`` and store its files; the catalog is not touched.
 
+    The files are opened once. What is stored is what was checked: all numbers are looked at in the copy that becomes a blob.
     A crash after this leaves only files that nothing refers to.
+
+    Args:
+        folder: where a PEFT folder is.
+        adapter: the adapter's name.
+        base: the base model that it must fit.
+        about: what is said about it beside its files.
+        blobs: where the files go.
+        check_base: called with the configuration's bytes before anything else is looked at; what it raises comes out.
 
     Raises:
         NotFound, InvalidArtifact: as ``read_artifact``; nothing is stored then.
-        Conflict: the folder was written to meanwhile.
+        Conflict: the folder changed meanwhile.
         StoreError: the disk.
     """
-    weights = folder / WEIGHTS
-    before = _stamp(weights)
-    with disk_errors():
-        artifact, check_numbers = look_at(folder, base)
-    beside = artifact.weights_bytes >= _WORTH_A_THREAD
-    with (
-        _running_beside(check_numbers) if beside else nullcontext(check_numbers) as checked,
-        blobs.staged(weights) as keep,
-    ):
-        try:
-            checked()
-        except InvalidArtifact:
-            _refuse_changed(weights, before)  # what was looked at was then neither the old file nor the new
-            raise
-        files = [
-            StoredFile(name=CONFIG, digest=blobs.put_bytes(artifact.config), bytes=len(artifact.config)),
-            StoredFile(name=WEIGHTS, digest=keep(), bytes=artifact.weights_bytes),
-        ]
+    with disk_errors(), open_folder(folder) as opened:
+        check_base(opened.read(CONFIG) or b"")
+        before = _stamp(opened.weights)
+        artifact = inspect_artifact(opened, base)
+        with blobs.staged(opened.weights) as copy:
+            if _stamp(opened.weights) != before or _tensors(copy.path) != artifact.tensors:
+                raise Conflict(
+                    f"{str(folder / WEIGHTS)!r} changed during publish; retry once nothing is writing to it.",
+                    code="changed",
+                )
+            look = partial(check_numbers, copy.path, artifact, str(folder))
+            beside = artifact.weights_bytes >= _WORTH_A_THREAD
+            with _running_beside(look) if beside else nullcontext(look) as checked:
+                copy.sync()
+                checked()
+            weights = copy.keep()
+    files = [
+        StoredFile(name=CONFIG, digest=blobs.put_bytes(artifact.config), bytes=len(artifact.config)),
+        StoredFile(name=WEIGHTS, digest=weights, bytes=artifact.weights_bytes),
+    ]
     if artifact.chat_template is not None:
         template = artifact.chat_template
         files.append(StoredFile(name=CHAT_TEMPLATE, digest=blobs.put_bytes(template), bytes=len(template)))
-    _refuse_changed(weights, before)
     new = NewVersion(
         adapter=adapter,
         base=base.name,
-        digest=artifact_digest(files[0].digest, files[1].digest),
+        digest=_digest(artifact, weights, folder),
         rank=artifact.rank,
         alpha=artifact.alpha,
         rslora=artifact.rslora,
@@ -96,18 +114,48 @@ def store(folder: Path, adapter: str, base: Base, about: About, blobs: FolderBlo
     return new, artifact
 
 
-def _refuse_changed(weights: Path, before: tuple[int, int] | None) -> None:
-    if _stamp(weights) != before:
-        raise Conflict(
-            f"{str(weights)!r} was written to while it was published; try again when it rests.", code="changed"
-        )
+def under_known_digest(
+    new: NewVersion, same_weights: Iterable[tuple[str, tuple[StoredFile, ...]]], blobs: FolderBlobs
+) -> NewVersion:
+    """``new`` under the digest that the same artifact has here already.
+
+    Up to 0.1.0 a digest covered more of the configuration than what is applied. A version keeps the digest that it was
+    published with, so whether an old one is the same artifact is told from its stored configuration.
+
+    Args:
+        new: what is about to be added.
+        same_weights: digest and files of each version of the adapter that has the same weight file.
+        blobs: where the files are.
+    """
+    known = dict(same_weights)
+    weights = next(file.digest for file in new.files if file.name == WEIGHTS)
+    for digest, files in known.items() if new.digest not in known else ():
+        config = next((file.digest for file in files if file.name == CONFIG), None)
+        # A configuration that is missing or damaged tells nothing.
+        with suppress(LorarackError, ValueError, RecursionError):
+            if config and artifact_digest(json.loads(blobs.read(config)), weights) == new.digest:
+                return replace(new, digest=digest)
+    return new
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
+def _digest(artifact: Artifact, weights: str, folder: Path) -> str:
     try:
-        found = path.stat()
-    except OSError:
-        return None  # read_artifact says what is missing
+        return artifact_digest(artifact.settings, weights)
+    except ValueError as error:
+        raise InvalidArtifact([str(error)], subject=f"The folder {str(folder)!r}") from error
+
+
+def _tensors(path: Path) -> tuple[Tensor, ...]:
+    """The tensors of a copy; none where it is not whole, because its source was written to meanwhile."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            return read_tensors(file)
+    except HeaderError:
+        return ()
+
+
+def _stamp(file: FileIO) -> tuple[int, int]:
+    found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import struct
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -150,3 +151,93 @@ def test_one_changed_byte_never_crashes_the_reader(place: int, value: int) -> No
         read(bytes(data))
     except HeaderError:
         return
+
+
+# As safetensors' own reader reads it: the engine opens stored files with that one.
+
+ENTRY = '{"dtype":"F32","shape":[1],"data_offsets":[0,4]}'
+ODD_HEADERS = {
+    "plain": f'{{"a":{ENTRY}}}',
+    "metadata that is null": f'{{"__metadata__":null,"a":{ENTRY}}}',
+    "metadata that is false": f'{{"__metadata__":false,"a":{ENTRY}}}',
+    "metadata that is 0": f'{{"__metadata__":0,"a":{ENTRY}}}',
+    "metadata that is a text": f'{{"__metadata__":"","a":{ENTRY}}}',
+    "metadata that is a list": f'{{"__metadata__":[],"a":{ENTRY}}}',
+    "metadata twice": f'{{"__metadata__":{{}},"__metadata__":{{}},"a":{ENTRY}}}',
+    "metadata twice, once with an escape": f'{{"__metadata__":{{}},"__metadata\\u005f_":{{}},"a":{ENTRY}}}',
+    "a field twice": '{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+    "another field twice": '{"a":{"dtype":"F32","shape":[1],"shape":[1],"data_offsets":[0,4]}}',
+    "a tensor twice": f'{{"a":{ENTRY.replace("F32", "I32")},"a":{ENTRY}}}',
+    "a field more": f'{{"a":{ENTRY[:-1]},"x":[1.5e3,true,null,"t"]}}}}',
+    "NaN": f'{{"a":{ENTRY[:-1]},"x":NaN}}}}',
+    "Infinity": f'{{"a":{ENTRY[:-1]},"x":-Infinity}}}}',
+    "a number that is too large": f'{{"a":{ENTRY[:-1]},"x":1e999}}}}',
+    "half of a surrogate pair": f'{{"a":{ENTRY[:-1]},"x":"\\ud800"}}}}',
+    "half of a surrogate pair in a name": f'{{"\\udc00":{ENTRY}}}',
+    "a whole surrogate pair": f'{{"\\ud83d\\ude00":{ENTRY}}}',
+    "minus zero": f'{{"a":{ENTRY.replace("[0,", "[-0,")}}}',
+    "a fraction": f'{{"a":{ENTRY.replace("[1]", "[1.0]")}}}',
+    "a hundred deep": f'{{"a":{ENTRY[:-1]},"x":{"[" * 100 + "]" * 100}}}}}',
+    "two hundred deep": f'{{"a":{ENTRY[:-1]},"x":{"[" * 200 + "]" * 200}}}}}',
+    "spaces around": f'  {{"a":{ENTRY}}}\n \t',
+    "NUL behind": f'{{"a":{ENTRY}}}\0',
+    "a raw control character": f'{{"a\t":{ENTRY}}}',
+    "an entry that is null": f'{{"a":{ENTRY},"b":null}}',
+    "no name": f'{{"":{ENTRY}}}',
+    "a comma too many": f'{{"a":{ENTRY},}}',
+    "two values": f'{{"a":{ENTRY}}}{{}}',
+}  # fmt: skip
+
+
+def read_by_safetensors(data: bytes) -> list[str] | None:
+    import safetensors
+
+    reader: Any = safetensors.deserialize
+    try:
+        return sorted(name for name, _ in reader(data))
+    except safetensors.SafetensorError:
+        return None
+
+
+def read_here(data: bytes) -> list[str] | None:
+    try:
+        return [tensor.name for tensor in read(data)]
+    except HeaderError:
+        return None
+
+
+@pytest.mark.parametrize("header", ODD_HEADERS.values(), ids=ODD_HEADERS)
+def test_odd_headers_are_read_or_refused_as_by_safetensors(header: str) -> None:
+    data = safetensors_bytes(header.encode(), bytes(4))
+    assert read_here(data) == read_by_safetensors(data)
+
+
+pieces = st.sampled_from(
+    [
+        "{", "}", "[", "]", ",", ":", '"a"', '"b"', '"dtype"', '"shape"', '"data_offsets"', '"__metadata__"', '"F32"', '"U8"',
+        "0", "1", "4", "8", "-0", "1.0", "1e999", "NaN", "null", "true", " ", "\\ud800", '"\\ud800"', "\0", "\ufeff",
+        '"a":' + ENTRY, '"b":{"dtype":"U8","shape":[4],"data_offsets":[4,8]}', '"__metadata__":{"a":"b"}', ',"x":1',
+    ]
+)  # fmt: skip
+
+
+@given(st.lists(pieces, max_size=12), st.integers(0, 2))
+def test_whatever_is_read_here_is_read_alike_by_safetensors(parts: list[str], tensors: int) -> None:
+    data = safetensors_bytes(("{" + "".join(parts) + "}").encode(), bytes(4 * tensors))
+    found = read_here(data)
+    assert found is None or found == read_by_safetensors(data)
+
+
+@pytest.mark.parametrize(
+    "unit", [b"[],", b"{},", b"0,", b'{"a":1},'], ids=["arrays", "objects", "numbers", "small objects"]
+)
+def test_a_small_file_cannot_take_gigabytes(unit: bytes) -> None:
+    """A header of 24 MiB is refused before it is parsed when it has more parts than any real one."""
+    raw = b'{"a":[' + unit * (MAX_HEADER_BYTES // len(unit) - 8) + b"0]}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(HeaderError, match="more than"):
+            read(struct.pack("<Q", len(raw)) + raw)
+        assert tracemalloc.get_traced_memory()[1] < 4 * MAX_HEADER_BYTES
+    finally:
+        tracemalloc.stop()

@@ -28,7 +28,7 @@ def test_what_is_on_the_card_is_read_back(
 ) -> None:
     """Names such as ``no`` or ``1e5``, which YAML likes to read as something else, and every float."""
     version = orders.version.model_copy(update={"metrics": tuple(found), "description": description})
-    claims = read_claims(model_card(version, hub_base, Wishes()), version.digest)
+    claims = read_claims(model_card(version, hub_base, Wishes()), {version.digest})
     assert set(claims.metrics) == set(finished_metrics(version))
     assert claims.tags == version.tags
     if description is None:
@@ -37,7 +37,7 @@ def test_what_is_on_the_card_is_read_back(
 
 def test_a_card_about_other_files_says_nothing(orders: Published, hub_base: Base) -> None:
     """Somebody put other weights under an old card: its numbers are not theirs."""
-    claims = read_claims(model_card(orders.version, hub_base, Wishes()), DIGEST)
+    claims = read_claims(model_card(orders.version, hub_base, Wishes()), {DIGEST})
     assert (claims.metrics, claims.tags, claims.description) == ((), {}, None)
     assert "about other files" in claims.notes[0]
 
@@ -58,21 +58,21 @@ def test_a_card_about_other_files_says_nothing(orders: Published, hub_base: Base
 )  # fmt: skip
 def test_a_strangers_card_says_nothing(front: str) -> None:
     """Whatever is on it: no error, nothing taken over, nothing run."""
-    claims = read_claims(f"---\n{front}\n---\n# Card\n", DIGEST)
+    claims = read_claims(f"---\n{front}\n---\n# Card\n", {DIGEST})
     assert (claims.metrics, claims.tags, claims.description) == ((), {}, None)
 
 
 def test_halves_of_characters_are_replaced() -> None:
     """YAML can spell what no database can store; a stranger must not be able to stop a pull with it."""
     front = f'lorarack: {{digest: \'{DIGEST}\', tags: {{"k\\uD800": "v\\uD800"}}, description: "d\\uD800"}}'
-    claims = read_claims(f"---\n{front}\n---\n", DIGEST)
+    claims = read_claims(f"---\n{front}\n---\n", {DIGEST})
     assert (claims.tags, claims.description) == ({"k?": "v?"}, "d?")
 
 
 @given(st.text())
 def test_any_text_can_be_a_card(text: str) -> None:
-    assert read_claims(text, DIGEST).metrics == ()
+    assert read_claims(text, {DIGEST}).metrics == ()
 
 
 def test_no_card_says_nothing() -> None:
-    assert read_claims("", DIGEST) == Claims()
+    assert read_claims("", {DIGEST}) == Claims()

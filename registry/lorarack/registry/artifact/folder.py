@@ -1,12 +1,16 @@
 """What a folder from PEFT, transformers' Trainer or TRL holds: what is kept, what is passed over, what is refused.
 
-Only names and sizes are looked at here; nothing but the configuration and small text files is read.
+Each file that matters is opened once, without following links, and everything is read from that descriptor: whoever
+exchanges a file afterwards changes nothing.
 """
 
+import errno
 import os
 import stat
-from collections.abc import Container
+from collections.abc import Container, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact import limits
@@ -25,22 +29,45 @@ READ_LIMITS = {
 }
 
 
+_CHUNK = 2**20
+
+
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder whose shape is right: it has a configuration and safetensors weights, all plain files."""
+    """A folder whose shape is right, with its files open: it has a configuration and safetensors weights, all plain files."""
 
     path: Path
-    weights_bytes: int
-    names: frozenset[str]
+    files: Mapping[str, FileIO]
     passed_over: tuple[str, ...]
 
+    @property
+    def weights(self) -> FileIO:
+        """The weight file; its place is wherever the last reader left it."""
+        return self.files[WEIGHTS]
+
     def read(self, name: str) -> bytes | None:
-        """A small file's bytes, or None when the folder has no such file."""
-        return (self.path / name).read_bytes() if name in self.names else None
+        """A small file's bytes, or None when the folder has no such file.
+
+        Raises:
+            InvalidArtifact: it grew over its limit since it was opened.
+        """
+        file = self.files.get(name)
+        if file is None:
+            return None
+        file.seek(0)
+        limit = READ_LIMITS[name]
+        data = bytearray()
+        while len(data) <= limit and (chunk := file.read(min(_CHUNK, limit + 1 - len(data)))):
+            data += chunk
+        problem = size_problem(name, len(data))
+        if problem:
+            raise InvalidArtifact([problem], subject=f"The folder {str(self.path)!r}")
+        return bytes(data)
 
 
-def look_into(path: Path) -> Folder:
-    """Check the shape of ``path``.
+@contextmanager
+def open_folder(path: Path) -> Iterator[Folder]:
+    """Check the shape of ``path`` and open the files that matter, for as long as the context lasts.
 
     Raises:
         NotFound: no such folder.
@@ -51,31 +78,64 @@ def look_into(path: Path) -> Folder:
             f"There is no folder {str(path)!r}; give the folder that PEFT's save_pretrained wrote.", code="no_folder"
         )
     problems: list[str] = []
-    names: set[str] = set()
     passed_over: list[str] = []
-    for count, entry in enumerate(sorted(path.iterdir())):
-        if count >= limits.MAX_FILES:
-            raise InvalidArtifact([f"it holds more than {limits.MAX_FILES} files; publish the adapter's own folder"])
-        problem = _entry_problem(entry)
-        if problem:
-            problems.append(problem)
-        elif entry.name in READ_LIMITS:
-            names.add(entry.name)
-        else:
-            passed_over.append(entry.name)
-    problems.extend(_missing(names, passed_over, path))
-    if problems:
-        raise InvalidArtifact(problems, subject=f"The folder {str(path)!r}")
-    return Folder(path, (path / WEIGHTS).stat().st_size, frozenset(names), tuple(passed_over))
+    files: dict[str, FileIO] = {}
+    with ExitStack() as opened:
+        place = _open_place(path, opened)
+        for count, name in enumerate(sorted(os.listdir(place))):
+            if count >= limits.MAX_FILES:
+                raise InvalidArtifact(
+                    [f"it holds more than {limits.MAX_FILES} files; publish the adapter's own folder"]
+                )
+            problem = _entry_problem(place, name)
+            if problem:
+                problems.append(problem)
+            elif name in READ_LIMITS:
+                file, problem = _open(place, name)
+                if file is None or problem:
+                    problems.append(problem)
+                else:
+                    files[name] = opened.enter_context(file)
+            else:
+                passed_over.append(name)
+        problems.extend(_missing(set(files), passed_over, path))
+        if problems:
+            raise InvalidArtifact(problems, subject=f"The folder {str(path)!r}")
+        yield Folder(path, files, tuple(passed_over))
 
 
-def _entry_problem(entry: Path) -> str | None:
-    mode = entry.lstat()
+def _open_place(path: Path, opened: ExitStack) -> int:
+    """The folder itself, open: whoever puts another in its place changes nothing."""
+    place = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    opened.callback(os.close, place)
+    return place
+
+
+def _entry_problem(place: int, name: str) -> str | None:
+    mode = os.lstat(name, dir_fd=place)
     if stat.S_ISLNK(mode.st_mode):
-        return f"{entry.name!r} is a link; copy the file it points to into the folder"
-    if entry.name in READ_LIMITS and not stat.S_ISREG(mode.st_mode):
-        return f"{entry.name!r} is not a plain file"
-    return size_problem(entry.name, mode.st_size)
+        return f"{name!r} is a link; copy the file it points to into the folder"
+    if name in READ_LIMITS and not stat.S_ISREG(mode.st_mode):
+        return f"{name!r} is not a plain file"
+    return size_problem(name, mode.st_size)
+
+
+def _open(place: int, name: str) -> tuple[FileIO | None, str]:
+    """The file, open for reading, or why it is refused. What it was a moment ago does not count."""
+    try:
+        # Not blocking: it may have become a pipe that nobody writes to.
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None, f"{name!r} is a link; copy the file it points to into the folder"
+        raise
+    file = os.fdopen(handle, "rb", buffering=0)
+    found = os.fstat(handle)
+    problem = "" if stat.S_ISREG(found.st_mode) else f"{name!r} is not a plain file"
+    problem = problem or size_problem(name, found.st_size) or ""
+    if problem:
+        file.close()
+    return file, problem
 
 
 def size_problem(name: str, size: int) -> str | None:

@@ -1,15 +1,17 @@
 """Headers of safetensors files, read with the standard library alone.
 
 Format: 8 bytes of little-endian header length, that many bytes of JSON, then the tensors' bytes
-(https://huggingface.co/docs/safetensors/index#format).
+(https://huggingface.co/docs/safetensors/index#format). What is accepted here, safetensors' own reader accepts: the engine
+opens stored files with that one. Not accepted here though it reads them: entries written as lists, and shapes of over eight
+sides or of sides from 2^48, which no writer makes.
 """
 
-import json
 import struct
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from lorarack.registry.artifact.limits import MAX_HEADER_BYTES, MAX_TENSORS
+from lorarack.registry.artifact.strict_json import parse_json, refuse_repeated
 
 #: Bytes of one element.
 DTYPE_BYTES = {
@@ -55,6 +57,8 @@ def read_header(file: BinaryIO, file_bytes: int) -> tuple[Tensor, ...]:
     if length > MAX_HEADER_BYTES or 8 + length > file_bytes:
         raise HeaderError(f"its header claims {length} bytes, which the file does not have or lorarack does not read")
     raw = file.read(length)
+    if len(raw) < length:
+        raise HeaderError("the file is cut short")
     header = _parse(raw)
     if len(header) > MAX_TENSORS:
         raise HeaderError(f"it lists {len(header)} tensors; lorarack reads at most {MAX_TENSORS}")
@@ -63,17 +67,30 @@ def read_header(file: BinaryIO, file_bytes: int) -> tuple[Tensor, ...]:
     return tuple(sorted(tensors, key=lambda tensor: tensor.name))
 
 
+#: JSON objects, arrays and entries that the header of ``MAX_TENSORS`` tensors has, and as many again for its metadata.
+_CONTAINERS = 4 * MAX_TENSORS
+_ENTRIES = 12 * MAX_TENSORS
+
+
 def _parse(raw: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(raw.decode())  # json.loads alone would also take UTF-16, which no other reader does
-    except (ValueError, RecursionError) as error:
-        raise HeaderError("its header is not JSON") from error
+        header = parse_json(raw, containers=_CONTAINERS, entries=_ENTRIES, on_pairs=_table)
+    except ValueError as error:
+        raise HeaderError(f"its header is not JSON that safetensors reads: {error}") from error
     if not isinstance(header, dict):
         raise HeaderError("its header is not a JSON object")
-    metadata = header.pop("__metadata__", None) or {}
-    if not isinstance(metadata, dict) or not all(isinstance(text, str) for text in metadata.values()):
+    metadata = header.pop("__metadata__", None)
+    if metadata is not None and not (
+        isinstance(metadata, dict) and all(isinstance(text, str) for text in metadata.values())
+    ):
         raise HeaderError("its metadata is not a table of texts")
     return header
+
+
+def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """One JSON object. Of a name that is repeated the last counts, but safetensors refuses repeated fields."""
+    refuse_repeated(pairs, "__metadata__", "dtype", "shape", "data_offsets")
+    return dict(pairs)
 
 
 def _tensor(name: str, entry: Any, data_start: int) -> Tensor:

@@ -1,15 +1,32 @@
-"""The canonical manifest and the digest that names an artifact.
+"""The manifest and the digest that names an artifact.
 
-The digest covers the weight file's bytes and the configuration in canonical form, so two machines, two hash seeds, or a
-trip to the Hub and back give one digest.
+The digest covers the weight file's bytes and what the configuration says about how they are applied, so two machines, two
+hash seeds, two releases of PEFT, or a trip to the Hub and back give one digest.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
 
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 CHAT_TEMPLATE = "chat_template.jinja"
+
+#: The keys of a configuration that decide where and how strongly the weights are applied. All others are about how they
+#: were trained, by what they were written and where the base lies; features that would change more are refused.
+_HASHED = (
+    "r", "lora_alpha", "use_rslora", "rank_pattern", "alpha_pattern",
+    "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
+)  # fmt: skip
+
+#: Lists whose order and repetitions mean nothing; one value alone means the same as a list of it.
+_SETS = frozenset({"exclude_modules", "layers_to_transform", "layers_pattern"})
+
+#: Tables of patterns, of which the first that matches counts.
+_ORDERED = frozenset({"rank_pattern", "alpha_pattern"})
 
 
 def sha256(data: bytes) -> str:
@@ -17,7 +34,32 @@ def sha256(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def artifact_digest(config_digest: str, weights_digest: str) -> str:
-    """The digest of an artifact from the digests of its canonical configuration and of its weight file."""
+def artifact_digest(config: Mapping[str, Any], weights_digest: str) -> str:
+    """The digest of an artifact from its configuration and the digest of its weight file.
+
+    Canonical JSON by RFC 8785 (https://www.rfc-editor.org/rfc/rfc8785): 8 and 8.0 are one number.
+
+    Raises:
+        ValueError: the configuration has numbers or texts that canonical JSON cannot hold.
+    """
+    try:
+        applied = rfc8785.dumps({key: _normal(key, config[key]) for key in _HASHED if config.get(key)})
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{CONFIG} holds values that canonical JSON cannot hold") from error
+    return sha256(rfc8785.dumps({"schema": 2, "files": {CONFIG: sha256(applied), WEIGHTS: weights_digest}}))
+
+
+def schema_1_digest(config_digest: str, weights_digest: str) -> str:
+    """The digest that releases up to 0.1.0 gave, from the digests of the stored configuration and of the weight file."""
     manifest = {"schema": 1, "files": {CONFIG: config_digest, WEIGHTS: weights_digest}}
     return sha256(json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode())
+
+
+def _normal(key: str, value: Any) -> Any:
+    if key in _ORDERED and isinstance(value, dict):
+        return [[pattern, number] for pattern, number in value.items()]
+    if key == "target_modules" and isinstance(value, str):
+        return value.lower() if value.lower() == "all-linear" else value  # else one regular expression
+    if key in _SETS and not isinstance(value, list):
+        return [value]
+    return sorted(set(value), key=lambda item: (str(type(item)), item)) if isinstance(value, list) else value

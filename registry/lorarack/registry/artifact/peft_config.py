@@ -120,7 +120,7 @@ def _finite(text: str) -> float:
 
 
 def canonical_config(data: dict[str, Any]) -> bytes:
-    """The bytes that the digest covers: keys and set-like lists sorted, without the base's own keys.
+    """The bytes that are stored: keys and set-like lists sorted, without the base's own keys.
 
     Keys inside ``rank_pattern`` and ``alpha_pattern`` keep their order: of these the first that matches counts.
     """

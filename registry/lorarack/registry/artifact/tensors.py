@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,18 +60,18 @@ def pair_up(tensors: Iterable[Tensor]) -> Pairs:
     return pairs
 
 
-def not_finite(path: Path, tensors: Iterable[Tensor]) -> list[str]:
+def not_finite(weights: Path | FileIO, tensors: Iterable[Tensor]) -> list[str]:
     """Names of the tensors that hold NaN or infinity."""
     return [
         tensor.name
         for tensor in tensors
-        if any(_has_not_finite(chunk, tensor.dtype) for chunk in _chunks(path, tensor))
+        if any(_has_not_finite(chunk, tensor.dtype) for chunk in _chunks(weights, tensor))
     ]
 
 
-def all_zero(path: Path, tensors: Iterable[Tensor]) -> bool:
+def all_zero(weights: Path | FileIO, tensors: Iterable[Tensor]) -> bool:
     """Whether every number of ``tensors`` is zero (of either sign)."""
-    return not any(_has_nonzero(chunk, tensor.dtype) for tensor in tensors for chunk in _chunks(path, tensor))
+    return not any(_has_nonzero(chunk, tensor.dtype) for tensor in tensors for chunk in _chunks(weights, tensor))
 
 
 # A float is NaN or infinite exactly when all bits of its exponent are set, and zero when all bits but the sign are clear.
@@ -78,7 +79,7 @@ _EXPONENT = {"F32": 0x7F80_0000, "F16": 0x7C00, "BF16": 0x7F80}
 _MAGNITUDE = {"F32": 0x7FFF_FFFF, "F16": 0x7FFF, "BF16": 0x7FFF}
 
 
-def _chunks(path: Path, tensor: Tensor) -> Iterator["NDArray[np.unsignedinteger]"]:
+def _chunks(weights: Path | FileIO, tensor: Tensor) -> Iterator["NDArray[np.unsignedinteger]"]:
     import numpy as np
 
     if tensor.dtype not in FLOATS or tensor.size == 0:
@@ -86,7 +87,9 @@ def _chunks(path: Path, tensor: Tensor) -> Iterator["NDArray[np.unsignedinteger]
     element = np.dtype("<u4" if tensor.dtype == "F32" else "<u2")
     for start in range(0, tensor.size, _CHUNK):
         count = min(_CHUNK, tensor.size - start)
-        yield np.fromfile(path, dtype=element, count=count, offset=tensor.start + start * element.itemsize)
+        if not isinstance(weights, Path):
+            weights.seek(0)  # numpy counts the offset from where an open file stands
+        yield np.fromfile(weights, dtype=element, count=count, offset=tensor.start + start * element.itemsize)
 
 
 def _has_not_finite(bits: "NDArray[np.unsignedinteger]", dtype: str) -> bool:

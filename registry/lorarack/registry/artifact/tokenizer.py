@@ -5,6 +5,7 @@ from typing import Any
 
 from lorarack.registry.artifact.folder import Folder
 from lorarack.registry.artifact.manifest import sha256
+from lorarack.registry.artifact.strict_json import check_size
 from lorarack.registry.values import Base
 
 
@@ -14,6 +15,7 @@ def vocabulary_digest(tokenizer_json: bytes) -> str | None:
     Formatting, normalisers and templates do not matter: only which id each token has.
     """
     try:
+        check_size(tokenizer_json)
         data = json.loads(tokenizer_json)
     except (ValueError, RecursionError):
         return None

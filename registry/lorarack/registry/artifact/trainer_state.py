@@ -4,6 +4,7 @@ import json
 import math
 
 from lorarack.registry.artifact.folder import Folder
+from lorarack.registry.artifact.strict_json import check_size
 from lorarack.registry.values import MAX_STEP, Metric
 
 #: The log's key and the split it belongs to; other keys are about the run, not about the model.
@@ -16,7 +17,8 @@ def read_curves(folder: Folder) -> tuple[Metric, ...]:
     if raw is None:
         return ()
     try:
-        state = json.loads(raw)
+        check_size(raw)
+        state = json.loads(raw)  # not strict: Trainer writes NaN where the loss was
     except (ValueError, RecursionError):
         return ()
     history = state.get("log_history") if isinstance(state, dict) else None

@@ -1,11 +1,13 @@
 """Whether an adapter is whole, fits its base and can be served as trained. Every problem at once, each with its remedy."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
-from lorarack.registry.artifact.folder import Folder, look_into
+from lorarack.registry.artifact.folder import Folder, open_folder
 from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
 from lorarack.registry.artifact.patterns import Patience
@@ -21,12 +23,13 @@ _SHOWN = 3  # names listed before "and N more"
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A checked adapter, ready to be stored."""
+    """A checked adapter, ready to be stored; ``tensors`` say where each lies in the weight file."""
 
-    weights: Path
-    weights_bytes: int
     config: bytes
+    settings: Mapping[str, Any]
     chat_template: bytes | None
+    tensors: tuple[Tensor, ...]
+    weights_bytes: int
     rank: int
     alpha: float
     rslora: bool
@@ -44,22 +47,23 @@ def read_artifact(path: Path, base: Base) -> Artifact:
         NotFound: no such folder.
         InvalidArtifact: it cannot be kept or served whole; lists every problem.
     """
-    artifact, check_numbers = look_at(path, base)
-    check_numbers()
+    with open_folder(path) as folder:
+        artifact = inspect_artifact(folder, base)
+        check_numbers(folder.weights, artifact, str(path))
     return artifact
 
 
-def look_at(path: Path, base: Base) -> tuple[Artifact, Callable[[], None]]:
-    """Everything of ``read_artifact`` but the look at all numbers, which takes longest; and that look, which may run elsewhere.
+def inspect_artifact(folder: Folder, base: Base) -> Artifact:
+    """Everything of ``read_artifact`` but the look at all numbers, which takes longest and may be taken at a copy.
 
-    Both raise like ``read_artifact``; where something else is wrong, the numbers are looked at at once.
+    Raises:
+        InvalidArtifact: it cannot be kept or served whole; the numbers have been looked at then as well.
     """
-    folder = look_into(path)
-    raw_config = folder.read(CONFIG) or b""
-    config, data, problems = parse_config(raw_config)
+    subject = f"The folder {str(folder.path)!r}"
+    config, data, problems = parse_config(folder.read(CONFIG) or b"")
     tensors: tuple[Tensor, ...] = ()
     try:
-        tensors = _header(path / WEIGHTS)
+        tensors = read_tensors(folder.weights)
     except HeaderError as error:
         problems.append(f"{WEIGHTS}: {error}; save or copy it again")
     if tensors:
@@ -71,17 +75,18 @@ def look_at(path: Path, base: Base) -> tuple[Artifact, Callable[[], None]]:
         problems.append(f"{WEIGHTS} holds no tensors")
     of_tokens = tokenizer_problems(folder, base)
     if problems or of_tokens or config is None:
-        problems.extend(_number_problems(path / WEIGHTS, tensors))
-        raise InvalidArtifact([*problems, *of_tokens], subject=f"The folder {str(path)!r}")
+        problems.extend(_number_problems(folder.weights, tensors))
+        raise InvalidArtifact([*problems, *of_tokens], subject=subject)
     try:
         canonical = canonical_config(data)
     except RecursionError as error:
-        raise InvalidArtifact([f"{CONFIG} is nested too deeply"], subject=f"The folder {str(path)!r}") from error
-    artifact = Artifact(
-        weights=path / WEIGHTS,
-        weights_bytes=folder.weights_bytes,
+        raise InvalidArtifact([f"{CONFIG} is nested too deeply"], subject=subject) from error
+    return Artifact(
         config=canonical,
+        settings=data,
         chat_template=folder.read(CHAT_TEMPLATE),
+        tensors=tensors,
+        weights_bytes=max(tensor.end for tensor in tensors),
         rank=max(pair.a.shape[0] for pair in pairs.by_module.values() if pair.a),
         alpha=config.lora_alpha,
         rslora=config.use_rslora,
@@ -92,17 +97,23 @@ def look_at(path: Path, base: Base) -> tuple[Artifact, Callable[[], None]]:
         notes=_notes(folder),
     )
 
-    def check_numbers() -> None:
-        found = _number_problems(path / WEIGHTS, tensors)
-        if found:
-            raise InvalidArtifact(found, subject=f"The folder {str(path)!r}")
 
-    return artifact, check_numbers
+def check_numbers(weights: Path | FileIO, artifact: Artifact, shown: str) -> None:
+    """Look at all numbers of ``weights``, a file or a copy of it with the tensors of ``artifact``.
+
+    Raises:
+        InvalidArtifact: other dtypes than adapters have, NaN or infinity, or nothing but zeros; ``shown`` names the folder.
+    """
+    problems = _number_problems(weights, artifact.tensors)
+    if problems:
+        raise InvalidArtifact(problems, subject=f"The folder {shown!r}")
 
 
-def _header(path: Path) -> tuple[Tensor, ...]:
-    with path.open("rb") as file:
-        return read_header(file, os.fstat(file.fileno()).st_size)
+def read_tensors(weights: FileIO) -> tuple[Tensor, ...]:
+    """The tensors of an open weight file. Raises ``HeaderError`` like ``read_header``."""
+    weights.seek(0)
+    with os.fdopen(os.dup(weights.fileno()), "rb") as buffered:
+        return read_header(buffered, os.fstat(weights.fileno()).st_size)
 
 
 def _notes(folder: Folder) -> tuple[str, ...]:
@@ -159,13 +170,13 @@ def _config_problems(config: PeftConfig, pairs: Pairs) -> list[str]:
     ]
 
 
-def _number_problems(path: Path, tensors: tuple[Tensor, ...]) -> list[str]:
+def _number_problems(weights: Path | FileIO, tensors: tuple[Tensor, ...]) -> list[str]:
     odd = [tensor.name for tensor in tensors if tensor.dtype not in FLOATS]
     if odd:
         return list(_listed("is not float32, float16 or bfloat16; save the adapter in one of these", odd))
-    problems = list(_listed("holds NaN or infinity; the training diverged", not_finite(path, tensors)))
+    problems = list(_listed("holds NaN or infinity; the training diverged", not_finite(weights, tensors)))
     outs = [tensor for tensor in tensors if "lora_B" in tensor.name or "lora_embedding_B" in tensor.name]
-    if outs and not problems and all_zero(path, outs):
+    if outs and not problems and all_zero(weights, outs):
         problems.append("every lora_B is zero, so the adapter changes nothing; it has not been trained")
     return problems
 

@@ -1,20 +1,21 @@
 """What can be asked of the catalog. Each call sees one moment of the database."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache, partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, cast, func, select
 
+from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.loading import load_versions, whole, with_belongings
 from lorarack.registry.catalog.mapping import alias_value, base_value, event_value
 from lorarack.registry.catalog.prepared import Prepared
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
-from lorarack.registry.values import Adapter, Alias, Base, Event, ModuleTable, State, Version
+from lorarack.registry.values import Adapter, Alias, Base, Event, ModuleTable, State, StoredFile, Version
 from lorarack.registry.view import AdapterView
 
 #: Numbers beyond this are no row's: SQLite would refuse to compare them.
@@ -73,6 +74,19 @@ class CatalogReader:
             by, given = _selected(reference)
             rows = _picking(by).mappings(connection, name=reference.name, **given)
             return next(with_belongings(connection, rows)) if len(rows) == 1 else None
+
+    def same_weights(self, adapter: str, files: Iterable[StoredFile]) -> list[tuple[str, tuple[StoredFile, ...]]]:
+        """Digest and files of each version of ``adapter`` that has the weight file among ``files``."""
+        weights = next(file for file in files if file.name == WEIGHTS)
+        query = (
+            select(VERSIONS.c.digest, VERSIONS.c.files)
+            .join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
+            .where(ADAPTERS.c.name == adapter, VERSIONS.c.bytes == weights.bytes)
+            .where(cast(VERSIONS.c.files, Text).contains(weights.digest))
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [(digest, tuple(StoredFile.model_validate(file) for file in stored)) for digest, stored in rows]
 
     def alias_moves(self, adapter: str, alias: str | None) -> tuple[Alias, ...]:
         """Every move of the adapter's aliases (or of one), oldest first."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, sha256
+from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.peft_config import canonical_config, parse_config
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.hub_access.names import parse_repository
@@ -35,15 +35,16 @@ def find_base(
     raise NotFound(_unknown(named, source), code="unknown_base")
 
 
-def folder_digest(folder: Path) -> str:
-    """The digest that publishing ``folder`` gives; empty when its configuration cannot be read."""
+def folder_digests(folder: Path) -> frozenset[str]:
+    """The digests of what is in ``folder``, today's and that of 0.1.0; empty when its configuration cannot be read."""
     _, data, _ = parse_config((folder / CONFIG).read_bytes())
     with (folder / WEIGHTS).open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        return artifact_digest(sha256(canonical_config(data)), f"sha256:{weights}")
-    except RecursionError:
-        return ""
+        former = schema_1_digest(sha256(canonical_config(data)), f"sha256:{weights}")
+        return frozenset({artifact_digest(data, f"sha256:{weights}"), former})
+    except (ValueError, RecursionError):
+        return frozenset()
 
 
 def _revision_note(known: str | None, wanted: object, base: Base) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import InvalidArtifact, Unavailable
 from lorarack.registry.hub.choose import CARD, choose_files
-from lorarack.registry.hub.origin import find_base, folder_digest
+from lorarack.registry.hub.origin import find_base, folder_digests
 from lorarack.registry.hub.results import read_claims
 from lorarack.registry.hub_access.client import hub_api
 from lorarack.registry.hub_access.names import RepositoryName, parse_repository
@@ -66,7 +66,7 @@ def pull(
         found, notes = find_base(registry, _config(folder / CONFIG, source), source, base)
         for file in names - {CONFIG}:
             download.get(file)
-        claims = read_claims(download.take(CARD), folder_digest(folder))
+        claims = read_claims(download.take(CARD), folder_digests(folder))
         try:
             published = registry.publish(
                 folder,

@@ -5,7 +5,7 @@ of its data are the data set's split and revision. What the Hub has no place for
 with the digest of the files that all this is about: it counts only for files of that digest.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,8 +67,8 @@ def to_block(version: Version) -> dict[str, Any]:
     return block
 
 
-def read_claims(card: str, digest: str) -> Claims:
-    """What ``card`` says about the files of ``digest``. A card of others says nothing; nothing in it can do harm."""
+def read_claims(card: str, digests: Container[str]) -> Claims:
+    """What ``card`` says about files that have one of ``digests``. A card of others says nothing; nothing in it can do harm."""
     import yaml
     from huggingface_hub import EvalResult, ModelCard
 
@@ -79,7 +79,7 @@ def read_claims(card: str, digest: str) -> Claims:
     block = data.get("lorarack")
     if not isinstance(block, dict):
         return Claims()
-    if block.get("digest") != digest:
+    if not isinstance(block.get("digest"), str) or block["digest"] not in digests:
         return Claims(notes=("Its model card is about other files than these, so no metrics were taken from it.",))
     results = data.get("eval_results")
     listed = results[:_MAX_METRICS] if isinstance(results, list) else []

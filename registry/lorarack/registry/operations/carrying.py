@@ -5,11 +5,13 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from lorarack.registry import fetching, publishing
-from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, sha256
-from lorarack.registry.artifact.validate import read_artifact
+from lorarack.registry.artifact.folder import open_folder
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
+from lorarack.registry.artifact.validate import inspect_artifact
 from lorarack.registry.blobs import remove_tree
 from lorarack.registry.catalog.importing import Arrival, CatalogImporter, Known, Landed
 from lorarack.registry.catalog.writing import BlobGone
@@ -67,9 +69,21 @@ def import_from(registry: VersionOperations, folder: Path) -> Imported:
         raise refused(problems, folder)
     importer = CatalogImporter(registry._database, registry.actor)
     for _ in range(_STORINGS):
-        arrivals = [_store(registry, folder, version, bases[version.adapter]) for version in manifest.versions]
+        stored = [_store(registry, folder, version, bases[version.adapter]) for version in manifest.versions]
+        here = {
+            (version.adapter, version.digest): (version.adapter, arrival.new.digest)
+            for version, arrival in zip(manifest.versions, stored, strict=True)
+        }
+        arrivals = [
+            replace(arrival, parents=tuple((here.get(known, known), relation) for known, relation in arrival.parents))
+            for arrival in stored
+        ]
+        aliases = {
+            adapter: {alias: here[known] for alias, known in names.items()}
+            for adapter, names in _aliases(manifest).items()
+        }
         with suppress(BlobGone):  # `gc` may take a file that no version has yet
-            landed, left = importer.add(arrivals, _aliases(manifest), registry._blobs.has)
+            landed, left = importer.add(arrivals, aliases, registry._blobs.has)
             return _report(manifest.versions, landed, left)
     raise StoreError(
         "Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.",
@@ -133,9 +147,17 @@ def _bases_of(registry: VersionOperations, manifest: Manifest) -> dict[str, Base
 
 def _store(registry: VersionOperations, folder: Path, version: PortableVersion, base: Base) -> Arrival:
     about = publishing.About(version.metrics, version.tags, version.description, version.provenance)
-    new, _ = publishing.store(version_folder(folder, version), version.adapter, base, about, registry._blobs)
-    if new.digest != version.digest:
+    try:
+        new, _ = publishing.store(version_folder(folder, version), version.adapter, base, about, registry._blobs)
+    except InvalidArtifact as error:
+        raise refused([f"{version.reference}: {problem}" for problem in error.problems], folder) from error
+    if {file.name: file.digest for file in new.files} != {file.name: file.digest for file in version.files}:
         raise refused([f"the files of {version.reference} changed while they were imported"], folder)
+    known = registry._reader.same_weights(version.adapter, new.files)
+    if version.digest not in dict(known):
+        new = publishing.under_known_digest(new, known, registry._blobs)
+    if version.digest in dict(known) or new.digest not in dict(known):
+        new = replace(new, digest=version.digest)  # a version keeps the digest that it was published with
     return Arrival(
         new=new,
         number=version.number,
@@ -180,13 +202,14 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
         return [wrong]
     folder = version_folder(root, version)
     try:
-        artifact = read_artifact(folder, base)
+        with open_folder(folder) as opened:
+            artifact = inspect_artifact(opened, base)  # the numbers are looked at in the copy that is stored
+            opened.weights.seek(0)
+            weights = f"sha256:{hashlib.file_digest(opened.weights, 'sha256').hexdigest()}"
     except InvalidArtifact as error:
         return [f"{version.reference}: {problem}" for problem in error.problems]
-    with artifact.weights.open("rb") as file:
-        weights = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     found = {CONFIG: sha256(artifact.config), WEIGHTS: weights}
-    if artifact_digest(found[CONFIG], found[WEIGHTS]) != version.digest:
+    if version.digest not in (artifact_digest(artifact.settings, weights), schema_1_digest(found[CONFIG], weights)):
         return [f"{version.reference} has other files than were exported: its digest is not {version.digest[:19]}…"]
     if artifact.chat_template is not None:
         found[CHAT_TEMPLATE] = sha256(artifact.chat_template)

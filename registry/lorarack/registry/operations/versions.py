@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from lorarack.registry.errors import Conflict, Damaged, StoreError
@@ -44,11 +45,12 @@ class VersionOperations(BaseOperations):
         check_text(description, "description")
         check_tags(tags)
         about = publishing.About(metrics, tags, description, provenance, tuple(parents))
-        self._check_base(folder, found)
         for parent in parents:
             self._exact(parent.version)
         for _ in range(_STORINGS):
-            new, artifact = publishing.store(folder, adapter, found, about, self._blobs)
+            check_base = partial(self._check_base, found)
+            new, artifact = publishing.store(folder, adapter, found, about, self._blobs, check_base)
+            new = publishing.under_known_digest(new, self._reader.same_weights(adapter, new.files), self._blobs)
             # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
             with suppress(BlobGone):
                 number, created = self._writer.add_version(new, self._blobs.has)
@@ -135,12 +137,12 @@ class VersionOperations(BaseOperations):
             raise self._damaged(found, error) from error
         return found
 
-    def _check_base(self, folder: Path, base: Base) -> None:
+    def _check_base(self, base: Base, config: bytes) -> None:
         """Refuse an adapter that names another base that is known here, unless one of the two is a copy of the other."""
         from lorarack.registry import publishing
         from lorarack.registry.base_model.difference import difference
 
-        named = publishing.named_base(folder)
+        named = publishing.named_base(config)
         other = self._known_base(named) if named and not is_called(base, named) else None
         if other is None or self._copied_from(other) == self._copied_from(base):
             return
