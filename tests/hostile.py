@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -99,7 +100,7 @@ def make_playground(root: Path) -> Playground:
         registry.publish(tiny_adapter(root / "second", 2), "support", base="tiny")
         gone = tiny_base(root / "gone", seed=5)
         registry.add_base(str(gone), "gone")
-    (gone / "config.json").rename(gone / "config.gone")
+    shutil.rmtree(gone)
     (root / "rows.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": "c", "completion": "d"}\n')
     odd = root / "odd"
     odd.mkdir()
@@ -165,7 +166,10 @@ def commands() -> Iterator[Command]:
 
 def run(arguments: list[str]) -> Answer:
     """``lorarack ARGUMENTS`` with the encodings of a real process: stdout is strict, stderr writes what it cannot encode."""
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace")
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), "utf-8"),
+        io.TextIOWrapper(io.BytesIO(), "utf-8", errors="backslashreplace"),
+    )
     with (
         redirect_stdout(out),
         redirect_stderr(err),
@@ -180,5 +184,5 @@ def run(arguments: list[str]) -> Answer:
     texts = []
     for stream in (out, err):
         stream.flush()
-        texts.append(stream.buffer.getvalue().decode())  # type: ignore[attr-defined]
+        texts.append(stream.buffer.getvalue().decode())
     return Answer(code, *texts)

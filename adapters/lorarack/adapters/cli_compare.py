@@ -61,7 +61,7 @@ def compare(
     from lorarack.adapters.progress import counting
     from lorarack.registry.registry import open_registry
 
-    if url and serve_flags:
+    if url is not None and serve_flags:
         raise UsageError("--serve is for a server that is started here; with --url leave it out.")
     rows = load_rows(data)
     check_texts(rows)
@@ -70,7 +70,7 @@ def compare(
         versions, base = contenders(opened, references)
         seen = check_unseen(opened, versions, rows, allow=allow_seen)
         asked = subjects(versions, base if base_too else None)
-        address = url or _started(stack, base.name, opened.home, serve_flags)
+        address = url if url is not None else _started(stack, base.name, opened.home, serve_flags)
         client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
         with counting("asking", how_many(asked, rows)) as done:
             evaluation = evaluate(asked, rows, chosen, client, done)
