@@ -39,7 +39,9 @@ _CHUNK = 2**20
 _SUBFOLDERS = 1000
 #: Files that are read to compare them with the base's, or for what they say of the run, and are not kept.
 _ONLY_COMPARED = frozenset({"tokenizer_config.json", "special_tokens_map.json", "vocab.json"})
-_IS_A_LINK = "is a link; copy the file it points to into the folder ('hf download' with --local-dir does, or 'lorarack pull')"
+_IS_A_LINK = (
+    "is a link; copy the file it points to into the folder ('hf download' with --local-dir does, or 'lorarack pull')"
+)
 
 
 @dataclass(frozen=True, slots=True)
