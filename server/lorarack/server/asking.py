@@ -65,10 +65,12 @@ def ask(url: str, question: Question, key: str | None = None, timeout: float = 3
         Unavailable: no server there, or it failed.
     """
     address = _address(url)
+    headers = {"content-type": "application/json", **_authorization(key)}
+    content = _encoded(question)
     try:
         with (
-            httpx.Client(timeout=httpx.Timeout(timeout, connect=10.0), headers=_headers(key)) as client,
-            client.stream("POST", address + question.path, content=_content(question)) as response,
+            httpx.Client(timeout=httpx.Timeout(timeout, connect=10.0)) as client,
+            client.stream("POST", address + question.path, content=content, headers=headers) as response,
         ):
             if response.status_code >= 300:
                 raise _refusal(response.status_code, response.read(), address, has_key=bool(key))
@@ -82,37 +84,33 @@ def ask(url: str, question: Question, key: str | None = None, timeout: float = 3
                 raise Unavailable(
                     f"What listens at {address} gave no answer; is it a server of models? Name one with --url."
                 )
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise _bad_url(url) from error
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise Unavailable(
             f"No server answers at {address}; start one with 'lorarack serve BASE' or name it with --url."
         ) from error
     except httpx.TimeoutException as error:
         raise Unavailable(f"The server at {address} said nothing for {timeout:.0f} s; try again.") from error
-    except httpx.InvalidURL as error:
-        raise _bad_url(url) from error
     except httpx.HTTPError as error:
         raise Unavailable(f"The server at {address} broke off: {str(error) or type(error).__name__}.") from error
 
 
-def _headers(key: str | None) -> dict[str, str]:
-    headers = {"content-type": "application/json"}
-    if key:
-        if not (key.isascii() and key.isprintable()) or key != key.strip():
-            raise UsageError(
-                "The key in LORARACK_TOKEN has blanks around it or characters that a header cannot carry; set it again.",
-                code="bad_key",
-            )
-        headers["authorization"] = f"Bearer {key}"
-    return headers
-
-
-def _content(question: Question) -> bytes:
+def _encoded(question: Question) -> bytes:
     try:
-        return json.dumps(question.body(), ensure_ascii=False).encode()
+        return json.dumps(question.body(), ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError as error:
-        raise UsageError(
-            "The question has characters that are no valid Unicode; send it as UTF-8.", code="bad_text"
-        ) from error
+        raise UsageError("The question holds half of a character, which no server takes; write it anew.") from error
+    except ValueError as error:
+        raise UsageError(f"The temperature {question.temperature} is not a number that a server takes.") from error
+
+
+def _authorization(key: str | None) -> dict[str, str]:
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()) or key != key.strip():
+        raise NotAllowed("The key (LORARACK_TOKEN) is not plain text in one line; set it anew.", code="bad_key")
+    return {"authorization": f"Bearer {key}"}
 
 
 def _address(url: str) -> str:
