@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lorarack.registry import Base, BaseId
-from lorarack.registry.errors import Conflict, EngineError, NotFound, UsageError
+from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.server import preflight
 
 
@@ -32,19 +32,6 @@ def test_a_taken_port_is_refused_and_a_free_one_is_not() -> None:
 def test_an_address_that_is_not_here_is_refused(host: str) -> None:
     with pytest.raises(UsageError, match="Nothing can listen"):
         preflight.check_port(host, 8000)
-
-
-def test_more_memory_than_there_is_is_refused_with_the_figures() -> None:
-    with pytest.raises(EngineError, match=r"needs about 1048576\.0 GiB .*KV cache.*kv-cache-memory-bytes"):
-        preflight.check_memory(2**40, 2**50, "KV cache 1")
-    preflight.check_memory(2**40, 1, "nothing")
-    preflight.check_memory(None, 2**50, "where nobody can tell")
-
-
-def test_available_memory_is_read_on_linux() -> None:
-    found = preflight.available_memory()
-    assert found is not None
-    assert found > 2**20
 
 
 @pytest.mark.parametrize("name", ["support", "other@prod"])

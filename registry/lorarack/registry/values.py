@@ -131,6 +131,11 @@ class Dataset(Value):
     name: str
     rows: int
     digest: str
+    row_digests: str | None = Field(
+        default=None,
+        repr=False,
+        description="of the rows that shaped the version: the smallest 4,096 of the 48-bit digests of their prompts, in base64",
+    )
 
 
 class Provenance(Value):

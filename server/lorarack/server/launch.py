@@ -3,7 +3,7 @@
 import gc
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -16,11 +16,15 @@ from lorarack.server import preflight
 from lorarack.server.cpu_choice import prepare
 from lorarack.server.defaults import LOOPBACK, PORT, Default, engine_defaults, process_defaults
 from lorarack.server.faults import first_fault, sentence
+from lorarack.server.kv_cache import GIB, check_memory, default_cache, gib
+from lorarack.server.memory import Memory, read_memory
 from lorarack.server.settings import CpuLora, ServingSettings
 from lorarack.server.vllm_plugin.early_engine import begin_early, use_early_engine
 
 _OUR_PLUGINS = ("lorarack", "lorarack_http")
 _OUR_GROUP = "vllm.endpoint_plugins"
+_SHARE = "gpu_memory_utilization"
+_LEGACY_CACHE = "VLLM_CPU_KVCACHE_SPACE"  # GiB; what vLLM had before --kv-cache-memory-bytes, and still obeys
 
 
 def serve(
@@ -61,7 +65,7 @@ def _serve(
     source = preflight.model_source(base)
     os.environ.update(process_defaults(preflight.usable_cores(), os.environ))
     os.environ["VLLM_PLUGINS"] = ",".join(_plugins())
-    available = preflight.available_memory()  # before anything of the server takes some
+    memory = read_memory()  # before anything of the server takes some
     with closing(begin_early(home_folder() / "cache" / "engine.json")) as early:
         cpu = _is_cpu()
         if not cpu:
@@ -72,7 +76,7 @@ def _serve(
         preflight.check_names(args.served_model_name, (adapter.name for adapter in registry.adapters()))
         kernel = None
         if cpu:
-            preflight.check_memory(available, *_memory_needed(base, args))
+            settle_memory(args, base, memory, os.environ)
             cpu_lora, kernel = prepare(cpu_lora, home_folder() / "cache" / "kernels")
             use_early_engine(early)
         with tempfile.TemporaryDirectory(prefix="lorarack-faults-") as faults:
@@ -113,6 +117,8 @@ def _parse(
     parser = make_arg_parser(Parser(prog="lorarack serve"))
     # As defaults, not as flags: whatever the user says, also in a config file, wins.
     parser.set_defaults(host=LOOPBACK, port=PORT, **{default.key: default.value for default in defaults})
+    share = parser.get_default(_SHARE)
+    parser.set_defaults(**{_SHARE: None})  # to know whether the user gave one, also the same as vLLM's
     given = [f"--host={host}"] if host is not None else []
     given += [f"--port={port}"] if port is not None else []
     try:
@@ -120,7 +126,10 @@ def _parse(
         validate_parsed_serve_args(args)
     except (TypeError, ValueError, OSError) as error:
         raise UsageError(f"vLLM does not take these flags: {sentence(error)}.", code="bad_flag") from error
-    args.model_tag = source
+    args.model = args.model_tag = source
+    args.memory_share_given = getattr(args, _SHARE) is not None
+    if not args.memory_share_given:
+        setattr(args, _SHARE, share)
     args.host = args.host or LOOPBACK
     names = args.served_model_name or []
     args.served_model_name = [*names, *([] if base.name in names else [base.name])]
@@ -174,9 +183,29 @@ def _is_cpu() -> bool:
     return bool(current_platform.is_cpu())
 
 
-def _memory_needed(base: Base, args: Any) -> tuple[int, str]:
-    weights = base.parameters * (4 if args.dtype in ("float", "float32") else 2)
-    cache = args.kv_cache_memory_bytes or 0
-    gib = 2**30
-    what = f"weights {weights / gib:.1f}, KV cache {cache / gib:.1f}, processes {preflight.PROCESSES_BYTES / gib:.0f}"
-    return weights + cache + preflight.PROCESSES_BYTES, what
+def settle_memory(args: Any, base: Base, memory: Memory | None, environ: Mapping[str, str]) -> None:
+    """Choose the size of the KV cache for a CPU unless the user did, and say it.
+
+    Raises:
+        EngineError: the machine has too little memory for what will be asked of it.
+    """
+    from lorarack.server.vllm_plugin.engine_size import engine_size
+
+    size = engine_size(args, base.parameters)
+    if memory is None:
+        return
+    workers = size.workers * size.engines
+    free = memory.for_workers(workers)
+    if args.kv_cache_memory_bytes is not None:
+        check_memory(size, args.kv_cache_memory_bytes * workers, free)
+    elif gibibytes := environ.get(_LEGACY_CACHE, "").strip():
+        check_memory(size, int(gibibytes) * GIB * workers if gibibytes.isdigit() else 0, free)
+    elif args.memory_share_given:
+        asked = int(getattr(args, _SHARE) * memory.total) * workers
+        check_memory(size, max(0, asked - size.engines * size.weight_bytes), free)
+    else:
+        cache = default_cache(size, free)
+        check_memory(size, cache, free)
+        args.kv_cache_memory_bytes = cache // workers
+        each = f", {gib(cache // workers)} for each of {workers} workers" if workers > 1 else ""
+        note(f"KV cache: {gib(cache)} of {gib(free)} free{each}; --kv-cache-memory-bytes to change.")

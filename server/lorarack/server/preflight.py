@@ -10,10 +10,6 @@ from lorarack.registry import Base
 from lorarack.registry.errors import Conflict, EngineError, NotFound, UsageError
 from lorarack.server.vllm_plugin.cpu_seam import installed_vllm
 
-#: Two or three processes (API server, engine, perhaps a worker) that import vLLM and torch, measured on Linux: 0.4 to 0.7 GiB each.
-PROCESSES_BYTES = 2 * 2**30
-_GIB = 2**30
-
 
 def check_platform() -> None:
     """Serving needs Linux and vLLM.
@@ -44,6 +40,8 @@ def check_port(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except (TypeError, UnicodeError) as error:  # a NUL, or half of a character
+            raise UsageError(f"--host {host!a} is not an address.", code="bad_host") from error
         except OSError as error:
             if error.errno == 98:  # EADDRINUSE
                 raise Conflict(
@@ -51,7 +49,7 @@ def check_port(host: str, port: int) -> None:
                     code="port_taken",
                 ) from error
             raise UsageError(
-                f"Nothing can listen on {host}:{port}: {error.strerror or error}.", code="bad_host"
+                f"Nothing can listen on {host!r}, port {port}: {error.strerror or error}.", code="bad_host"
             ) from error
 
 
@@ -85,36 +83,6 @@ def model_source(base: Base) -> str:
             )
         return base.hub_id.value
     return base.source
-
-
-def check_memory(available: int | None, needed: int, what: str) -> None:
-    """Whether a machine with ``available`` bytes has ``needed`` to spare (a CPU's engine takes all its memory from there).
-
-    Raises:
-        EngineError: it has not.
-    """
-    if available is not None and needed > available:
-        raise EngineError(
-            f"The engine needs about {needed / _GIB:.1f} GiB ({what}) and {available / _GIB:.1f} GiB are free; "
-            "give a smaller --kv-cache-memory-bytes, or free some memory.",
-            code="no_memory",
-        )
-
-
-def available_memory() -> int | None:
-    """Bytes that can be had without swapping: of the machine, or what the control group leaves; None when unknown."""
-    machine = None
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                machine = int(line.split()[1]) * 1024
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        if limit != "max":
-            free = int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text())
-            machine = min(machine, free) if machine is not None else free
-    except (OSError, ValueError):
-        return machine
-    return machine
 
 
 def usable_cores() -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console, Group
 
-from lorarack.adapters.data.rows import Message, Row, Rows
+from lorarack.adapters.data import Message, Row, Rows
 from lorarack.adapters.demo.asking import handful, side_by_side
 from lorarack.adapters.demo.ending import SERVE_FLAGS, next_steps, times
 from lorarack.adapters.demo.memory import PeakMemory, resident_bytes

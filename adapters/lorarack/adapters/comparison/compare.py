@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lorarack.adapters.comparison.candidates import candidates
 from lorarack.adapters.comparison.report import Comparison
+from lorarack.adapters.comparison.seen import SEEN_SPLIT, SeenRows
 from lorarack.adapters.comparison.verdict import decide
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.registry import Base, Metric, Registry, Version
@@ -42,21 +43,40 @@ def subjects(versions: Sequence[Version], base: Base | None) -> tuple[Subject, .
     return (*asked, *([Subject(model=base.name)] if base else []))
 
 
-def conclude(evaluation: Evaluation, versions: Sequence[Version]) -> Comparison:
-    """What the evaluation says about the versions. Raises ``UsageError`` for fewer than two."""
+def conclude(evaluation: Evaluation, versions: Sequence[Version], seen: Sequence[SeenRows] = ()) -> Comparison:
+    """What the evaluation says about the versions; ``seen`` are rows that they know from training.
+
+    Raises:
+        UsageError: fewer than two versions.
+    """
     lines = candidates(evaluation, versions)
     verdict = decide(lines, binary=evaluation.binary)
-    return Comparison(score=evaluation.score, dataset=evaluation.dataset, candidates=lines, verdict=verdict)
+    warnings = [f"{one.sentence}: its score says nothing about new rows." for one in seen]
+    return Comparison(
+        score=evaluation.score,
+        dataset=evaluation.dataset.model_copy(update={"split": _split(seen)}),
+        candidates=lines,
+        verdict=verdict.model_copy(update={"warnings": (*verdict.warnings, *warnings)}),
+    )
 
 
-def record(registry: Registry, evaluation: Evaluation, versions: Sequence[Version]) -> None:
-    """Keep each version's score in the registry, as a metric of the ``test`` split with the data set's digest."""
+def record(
+    registry: Registry, evaluation: Evaluation, versions: Sequence[Version], seen: Sequence[SeenRows] = ()
+) -> None:
+    """Keep each version's score in the registry, as a metric with the data set's digest.
+
+    Its split is ``test``, or ``seen`` where the versions know rows of it from training, so that nothing ranks the two together.
+    """
     for version in versions:
         metric = Metric(
             name=evaluation.score,
-            split=evaluation.dataset.split,
+            split=_split(seen),
             value=evaluation.of(version.reference).mean,
             dataset=evaluation.dataset.digest,
             higher_is_better=True,
         )
         registry.add_metrics(version.reference, [metric])
+
+
+def _split(seen: Sequence[SeenRows]) -> str:
+    return SEEN_SPLIT if seen else "test"

@@ -5,6 +5,7 @@ from typing import Any
 
 from lorarack.adapters.comparison.compare import subjects
 from lorarack.adapters.comparison.report import Comparison
+from lorarack.adapters.comparison.seen import check_unseen
 from lorarack.adapters.data.rows import Rows, load_rows
 from lorarack.adapters.demo.asking import handful, side_by_side
 from lorarack.adapters.demo.deciding import decide_default
@@ -85,6 +86,7 @@ def _make(stage: Stage, registry: Registry) -> tuple[Base, tuple[Version, ...]]:
 def _serve_and_compare(stage: Stage, registry: Registry, base: Base, versions: tuple[Version, ...]) -> Comparison:
     """Steps 4 to 6, and the server's end."""
     rows = load_rows(heldout_path())
+    check_unseen(registry, versions, rows, allow=False)
     names = [f"{version.adapter}@r{version.rank}" for version in versions]
     asked = subjects(versions, base)
     with ExitStack() as server:
@@ -131,7 +133,7 @@ def _write_for_the_hub(stage: Stage, registry: Registry, kept: Version) -> None:
 
 
 def _example() -> str:
-    return load_rows(heldout_path()).rows[0].messages[-1].content
+    return load_rows(heldout_path()).rows[0].messages[-1].text
 
 
 def _trained(version: Version, created: bool) -> str:

@@ -12,12 +12,12 @@ from transformers import set_seed
 
 from lorarack.adapters.training.encode import Encoded
 from lorarack.adapters.training.inputs import Inputs
-from lorarack.adapters.training.model import add_adapter, load_model, pad_id
+from lorarack.adapters.training.model import add_adapter, check_dtype, first_line, load_model, pad_id
 from lorarack.adapters.training.plan import make_plan
 from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.trainer import CompletionTrainer
 from lorarack.adapters.training.watch import Watch
-from lorarack.registry.errors import EngineError
+from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.registry.values import Metric
 
 
@@ -44,9 +44,11 @@ def train_rank(inputs: Inputs, tokens: Tokens, rank: int, folder: Path, progress
 
     Raises:
         EngineError: the loss diverged, memory ran out, or the base cannot be loaded.
+        UsageError: the accelerator does not compute in the recipe's dtype.
     """
     started = time.monotonic()
     recipe = inputs.recipe
+    check_dtype(recipe.dtype)
     plan = make_plan(recipe, len(tokens.train))
     set_seed(recipe.seed)
     with _faults(rank):
@@ -82,5 +84,7 @@ def _faults(rank: int) -> Iterator[None]:
             "and raise gradient_accumulation to keep the step as large.",
             code="no_memory",
         ) from error
-    except RuntimeError as error:
-        raise EngineError(f"Training at rank {rank} failed: {str(error).splitlines()[0]}", code="training") from error
+    except LorarackError:
+        raise
+    except Exception as error:  # torch, transformers and PEFT raise every kind, also for what a device cannot do
+        raise EngineError(f"Training at rank {rank} failed: {first_line(error)}", code="training") from error

@@ -46,18 +46,22 @@ def _train_ranks(
     _need_packages()
     with quiet_libraries():
         from lorarack.adapters.training.encode import encode_rows
-        from lorarack.adapters.training.model import load_tokenizer, use_all_cores
+        from lorarack.adapters.training.model import load_end, load_tokenizer, use_all_cores
         from lorarack.adapters.training.one_rank import Tokens, train_rank
         from lorarack.adapters.training.origin import provenance
 
         use_all_cores()
         tokenizer = load_tokenizer(inputs.base)
+        end = load_end(inputs.base, tokenizer)
         longest = inputs.recipe.max_length
         tokens = Tokens(
             tokenizer,
-            encode_rows(inputs.train, tokenizer, longest),
-            encode_rows(inputs.validation, tokenizer, longest),
+            encode_rows(inputs.train, tokenizer, longest, end),
+            encode_rows(inputs.validation, tokenizer, longest, end),
         )
+        for text in (*inputs.notes, end.note):
+            if text:
+                progress.note(text)
         made: dict[int, Published] = {}
         for rank in ranks:
             with tempfile.TemporaryDirectory(prefix="lorarack-train-") as workspace:

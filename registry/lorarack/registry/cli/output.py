@@ -47,7 +47,8 @@ def complain(error: LorarackError, as_json: bool) -> None:
 
 def _write_json(to: Console, value: Any) -> None:
     """Past Rich, which is for people: it would replace what looks like an emoji's name, and drop control characters."""
-    to.file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    plain = getattr(to.file, "encoding", None) or "utf-8"  # elsewhere JSON's own escapes, which every encoding has
+    to.file.write(json.dumps(value, ensure_ascii=plain.lower() not in ("utf-8", "utf8")) + "\n")
 
 
 def _plain(value: Any) -> Any:
