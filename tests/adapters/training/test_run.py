@@ -227,7 +227,7 @@ def test_an_adapter_stays_on_its_base(tmp_path: Path, registry: Registry, recipe
 )
 def test_what_other_libraries_raise_is_one_sentence(raised: Exception) -> None:
     """transformers says ValueError where a device cannot do what was asked; an error may say nothing at all."""
-    from lorarack.adapters.training.one_rank import _faults
+    from lorarack.adapters.training.train_rank import _faults
 
     with pytest.raises(EngineError, match="Training at rank 4 failed: ") as caught, _faults(4):
         raise raised
