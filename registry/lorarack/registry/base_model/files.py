@@ -8,7 +8,7 @@ from typing import BinaryIO, Protocol, cast
 
 from lorarack.registry.errors import NotFound, Unavailable, UsageError
 from lorarack.registry.hub_access.client import hub_api
-from lorarack.registry.hub_access.names import RepositoryName, parse_repository
+from lorarack.registry.hub_access.names import RepositoryName, whole_repository
 from lorarack.registry.hub_access.ranges import RemoteFile, remote_files
 from lorarack.registry.hub_access.translate import hub_errors
 from lorarack.registry.texts import check_text
@@ -110,7 +110,7 @@ def find_files(source: str) -> BaseFiles:
     if os.path.isdir(folder):  # Path's methods raise where a name is too long or a user unknown
         return FolderFiles(Path(folder))
     try:
-        name = parse_repository(source)
+        name = whole_repository(source)
     except UsageError as error:
         raise NotFound(
             f"{source!r} is neither a folder here nor a Hub id of the form ORG/REPO; give one of the two.",

@@ -28,7 +28,7 @@ def read_weights(files: BaseFiles, names: set[str], subject: str) -> tuple[list[
     """
     located: list[tuple[Tensor, BinaryIO]] = []
     with ExitStack() as opened:
-        for name in _weight_files(files, names, subject):
+        for name in weight_files(files, names, subject):
             file = opened.enter_context(files.open(name))
             try:
                 found = read_header(file, files.size(name))
@@ -41,7 +41,7 @@ def read_weights(files: BaseFiles, names: set[str], subject: str) -> tuple[list[
         return [tensor for tensor, _ in located], _sample(located)
 
 
-def _weight_files(files: BaseFiles, names: set[str], subject: str) -> list[str]:
+def weight_files(files: BaseFiles, names: set[str], subject: str) -> list[str]:
     """The files that transformers would load. Some repositories hold the weights once more, in another layout."""
     if _ONE_FILE in names:
         return [_ONE_FILE]

@@ -124,7 +124,8 @@ class CatalogWriter:
                     set_version(connection, row.id, description=new.description)
                 self._mend(connection, new, row)
             created = found is None
-            add_metrics(connection, row.id, new.metrics, has_none=created)
+            measured = (new.measured,) if created and new.measured else ()
+            add_metrics(connection, row.id, (*measured, *new.metrics), has_none=created)
             set_tags(connection, row.id, new.tags)
             if not created:
                 keep_words(connection, row.id)

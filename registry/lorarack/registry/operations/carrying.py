@@ -12,6 +12,7 @@ from lorarack.registry import fetching, publishing
 from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.validate import inspect_artifact
+from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.blobs import remove_tree
 from lorarack.registry.catalog.importing import Arrival, CatalogImporter, Known, Landed
 from lorarack.registry.catalog.writing import BlobGone
@@ -203,7 +204,9 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
     folder = version_folder(root, version)
     try:
         with open_folder(folder) as opened:
-            artifact = inspect_artifact(opened, base)  # the numbers are looked at in the copy that is stored
+            artifact = inspect_artifact(
+                opened, base, KnownBase(base)
+            )  # the numbers are looked at in the copy that is stored
             opened.weights.seek(0)
             weights = f"sha256:{hashlib.file_digest(opened.weights, 'sha256').hexdigest()}"
     except InvalidArtifact as error:
