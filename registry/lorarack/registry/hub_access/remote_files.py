@@ -6,7 +6,7 @@ the client's session: with its retries, its errors, and no token for other hosts
 
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lorarack.registry.errors import Unavailable
 from lorarack.registry.hub_access.translate import hub_errors
@@ -38,9 +38,7 @@ class RemoteFiles:
 
     def download(self, name: str, size: int, target: BinaryIO) -> None:
         """All ``size`` bytes of a file, with a progress bar where the client shows one."""
-        from huggingface_hub.utils import tqdm
-
-        with tqdm(total=size, desc=name[-40:], unit="B", unit_scale=True, name="lorarack.download") as bar:
+        with _utils().tqdm(total=size, desc=name[-40:], unit="B", unit_scale=True, name="lorarack.download") as bar:
             for chunk in self.stream(name, 0, size):
                 target.write(chunk)
                 bar.update(len(chunk))
@@ -63,15 +61,16 @@ class RemoteFiles:
 
     def _body(self, name: str, start: int, length: int) -> Iterator[bytes]:
         from huggingface_hub import constants, hf_hub_url
-        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
+        utils = _utils()
         url = hf_hub_url(self._repo_id, name, revision=self._commit, endpoint=self._api.endpoint)
-        headers = build_hf_headers(token=self._api.token, library_name=self._api.library_name)
+        headers = utils.build_hf_headers(token=self._api.token, library_name=self._api.library_name)
         headers |= {"accept-encoding": "identity"}
         if length:
             headers["range"] = f"bytes={start}-{start + length - 1}"
-        with http_stream_backoff("GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT) as response:
-            hf_raise_for_status(response)
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        with utils.http_stream_backoff("GET", url, headers=headers, timeout=timeout) as response:
+            utils.hf_raise_for_status(response)
             if response.headers.get("content-encoding", "identity") != "identity" or (
                 start and response.status_code != 206
             ):
@@ -89,6 +88,13 @@ class RemoteFiles:
                 raise Unavailable(
                     f"The Hub sent {left} bytes less of {name!r} of {self._repo_id!r} than it promised; try again later."
                 )
+
+
+def _utils() -> Any:
+    """The client's tools, which are public and say so to no type checker."""
+    from huggingface_hub import utils
+
+    return utils
 
 
 class RemoteFile(io.RawIOBase):
