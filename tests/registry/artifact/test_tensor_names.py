@@ -1,6 +1,7 @@
 """Weights under names that PEFT and vLLM do not apply: the cause is told apart, and the way out leads to a version."""
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from tests.tiny import HIDDEN, LAYERS, VOCABULARY, adapter_tensors, tiny_adapter, write_safetensors
 
 from lorarack.registry import Base, Registry
+from lorarack.registry.artifact.header import Tensor
+from lorarack.registry.artifact.tensor_names import module_problems, stranger_problems
 from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
 
@@ -197,3 +200,15 @@ def test_an_embedding_that_was_not_trained_changes_nothing(tmp_path: Path, base:
     assert problems_of(folder, base) == (
         "every lora_A or lora_B is zero, so the adapter changes nothing; it has not been trained",
     )
+
+
+def test_a_great_many_odd_names_are_told_in_few_words_and_soon(base: Base) -> None:
+    """A stranger may write a hundred thousand names, each wrong in its own way."""
+    odd = [f"way{number}.model.layers.{number}.self_attn.q_proj" for number in range(100_000)]
+    before = time.thread_time()
+    problems = module_problems(odd, base.modules, "tiny")
+    strangers = [Tensor(f"x.lora_A.name{number}.weight", "F32", (1,), 0, 4) for number in range(100_000)]
+    problems += stranger_problems(strangers)
+    assert time.thread_time() - before < 10
+    assert len(problems) < 20
+    assert any(re.search("and 9[0-9]+ more names are wrong in other ways", problem) for problem in problems)

@@ -3,7 +3,9 @@
 
 import json
 import math
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
@@ -117,12 +119,17 @@ def _best_step(state: Mapping[str, Any]) -> int | None:
 
 def _may_be(folder: Folder, step: int) -> bool:
     """Whether the weights are those of the checkpoint of ``step``; True as well where that is gone."""
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not blocking: it may be a pipe
     try:
-        with (folder.path / f"checkpoint-{step}" / WEIGHTS).open("rb", buffering=0) as other:
-            folder.weights.seek(0)
-            return all(one == two for one, two in zip_longest(_pieces(folder.weights), _pieces(other), fillvalue=b""))
+        handle = os.open(folder.path / f"checkpoint-{step}" / WEIGHTS, flags)
     except OSError:
         return True
+    with os.fdopen(handle, "rb", buffering=0) as other:
+        found, own = os.fstat(handle), os.fstat(folder.weights.fileno())
+        if not stat.S_ISREG(found.st_mode) or found.st_size != own.st_size:
+            return not stat.S_ISREG(found.st_mode)
+        folder.weights.seek(0)
+        return all(one == two for one, two in zip_longest(_pieces(folder.weights), _pieces(other), fillvalue=b""))
 
 
 def _pieces(file: FileIO) -> Iterator[bytes]:
