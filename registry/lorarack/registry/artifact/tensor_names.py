@@ -12,8 +12,8 @@ from lorarack.registry.values import ModuleTable
 #: Parts of names that a wrapper around the model leaves, and how to save without it.
 _WRAPPERS: tuple[tuple[str, str, str], ...] = (
     ("_orig_mod", "torch.compile", "save the model that was compiled (model._orig_mod)"),
-    ("_fsdp_wrapped_module", "FSDP", "gather the model first (accelerator.get_state_dict, summon_full_params)"),
-    ("_fpw_module", "FSDP", "gather the model first (accelerator.get_state_dict, summon_full_params)"),
+    ("_fsdp_wrapped_module", "FSDP", "save the gathered model (accelerator.get_state_dict, summon_full_params)"),
+    ("_fpw_module", "FSDP", "save the gathered model (accelerator.get_state_dict, summon_full_params)"),
     ("_checkpoint_wrapped_module", "activation checkpointing", "save the model inside the wrapper"),
     ("_forward_module", "Lightning", "save the model inside the wrapper"),
     ("module", "DistributedDataParallel or DeepSpeed", "save the model inside the wrapper (model.module)"),
@@ -29,6 +29,7 @@ TINKER_WAY = (
     "make PEFT's names of them with tinker_cookbook.weights.build_lora_adapter(base_model, adapter_path, output_path)"
 )
 
+_PREFIX = "base_model.model."
 _MAX_CAUSES = 8
 
 Cause = tuple[Callable[[str], object], str]
@@ -126,7 +127,7 @@ def _cause(name: str) -> str:
     known = next((why for is_cause, why in _CAUSES if is_cause(name)), None)
     if known:
         return f": {known}"
-    if _LORA.search(name) and not name.startswith("base_model.model."):
+    if _LORA.search(name) and not name.startswith(_PREFIX):
         return (
             ": PEFT's prefix is missing, so PEFT would load nothing; save the adapter with model.save_pretrained, or put "
             "'base_model.model.' before each name (safetensors' load_file and save_file)"
@@ -136,13 +137,21 @@ def _cause(name: str) -> str:
 
 def _wrapper(name: str) -> str | None:
     parts = name.split(".")
-    for part, wrapper, way in _WRAPPERS:
-        if part in parts:
-            return (
-                f": {part + '.'!r} in its name is left by {wrapper}; {way} with save_pretrained, or take it out of the names "
-                "(safetensors' load_file and save_file)"
-            )
-    return None
+    found = [wrapper for wrapper in _WRAPPERS if wrapper[0] in parts]
+    if found:
+        left = " and ".join(repr(f"{part}.") for part, _, _ in found)
+        by = " and ".join(wrapper for _, wrapper, _ in found)
+        return (
+            f": {left} in its name is left by {by}; {found[-1][2]} with save_pretrained, or take it out of the names "
+            "(safetensors' load_file and save_file)"
+        )
+    before, prefix, _ = name.partition(_PREFIX)
+    if not prefix or not before:
+        return None
+    return (
+        f": {before!r} stands before PEFT's prefix, left by a class around the model; save the model itself with "
+        "save_pretrained, or take it out of the names (safetensors' load_file and save_file)"
+    )
 
 
 def _module_cause(module: str, places: Places, base: str) -> str:
