@@ -146,7 +146,7 @@ def _wrapper(name: str) -> str | None:
             "(safetensors' load_file and save_file)"
         )
     before, prefix, _ = name.partition(_PREFIX)
-    if not prefix or not before:
+    if not prefix or not before.endswith("."):
         return None
     return (
         f": {before!r} stands before PEFT's prefix, left by a class around the model; save the model itself with "
