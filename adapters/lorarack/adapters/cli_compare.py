@@ -51,32 +51,23 @@ def compare(
 
     Example: lorarack compare support@r4 support@r16 --data heldout.jsonl
     """
-    from lorarack.adapters.comparison.compare import conclude, contenders, record, subjects
+    from lorarack.adapters.comparison.compare import compare as conduct
+    from lorarack.adapters.comparison.plan import plan_comparison
     from lorarack.adapters.comparison.report import as_markdown, as_table
-    from lorarack.adapters.comparison.seen import check_unseen
     from lorarack.adapters.data.rows import load_rows
     from lorarack.adapters.evaluation.client import ServerClient
-    from lorarack.adapters.evaluation.run import check_texts, evaluate, how_many
-    from lorarack.adapters.evaluation.scores import find_score, fitting_score
     from lorarack.adapters.progress import counting
     from lorarack.registry.registry import open_registry
 
     if url is not None and serve_flags:
         raise UsageError("--serve is for a server that is started here; with --url leave it out.")
     rows = load_rows(data)
-    check_texts(rows)
-    chosen = find_score(score) if score else fitting_score(row.completion for row in rows)
     with open_registry(registry, create=False) as opened, ExitStack() as stack:
-        versions, base = contenders(opened, references)
-        seen = check_unseen(opened, versions, rows, allow=allow_seen)
-        asked = subjects(versions, base if base_too else None)
-        address = url if url is not None else _started(stack, base.name, opened.home, serve_flags)
+        plan = plan_comparison(opened, references, rows, score=score, include_base=base_too, allow_seen=allow_seen)
+        address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_flags)
         client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
-        with counting("asking", how_many(asked, rows)) as done:
-            evaluation = evaluate(asked, rows, chosen, client, done)
-        stack.close()
-        record(opened, evaluation, versions, seen)
-        found = conclude(evaluation, versions, seen)
+        with counting("asking", plan.requests) as done:
+            found = conduct(opened, plan, client, done)
     if markdown and not json:
         out.print(as_markdown(found), markup=False)
         return

@@ -156,6 +156,11 @@ def test_a_key_with_a_meaning_is_never_dropped(tmp_path: Path, row: object, said
     assert "\n" not in caught.value.message
 
 
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="line 1: it has 'content' twice"):
+        load_rows(_write(tmp_path, '{"messages": [{"role": "user", "content": "a", "content": "b"}]}'))
+
+
 def test_not_json_although_python_reads_it(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="line 1: not JSON"):
         load_rows(_write(tmp_path, '{"prompt": "a", "completion": "b", "score": NaN}'))

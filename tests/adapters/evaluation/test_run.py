@@ -45,7 +45,7 @@ def test_each_row_goes_to_all_before_the_next_and_each_answer_is_scored_under_it
 
 def test_a_yardstick_is_asked_fewer_rows_and_pairs_with_the_right_ones() -> None:
     """The base gets rows 0, 2 and 4; the versions get all."""
-    subjects = (*SUBJECTS[:2], SUBJECTS[2].model_copy(update={"every": 2}))
+    subjects = (*SUBJECTS[:2], SUBJECTS[2].model_copy(update={"stride": 2}))
     with openai_server(answer) as server:
         found = evaluate(subjects, ROWS, find_score("exact_match"), ServerClient(server.url, at_once=1))
     assert [body["prompt"] for body in server.asked if body["model"] == "base"] == ["say 0", "say 2", "say 4"]

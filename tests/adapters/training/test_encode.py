@@ -134,5 +134,7 @@ def test_a_tokenizer_without_an_end_token_is_one_sentence(tokenizer: Any) -> Non
     tokenizer.eos_token = None
     with pytest.raises(UsageError, match="has no end token"):
         encode_row(Row("a", prompt="b"), tokenizer)
+    with pytest.raises(UsageError, match="has no end token"):
+        AnswerEnd.of(tokenizer, [-1, 10**6])
     known = AnswerEnd.of(tokenizer, [2])
     assert tokenizer.decode(encode_row(Row("a", prompt="b"), tokenizer, known).completion) == "a</s>"

@@ -219,3 +219,17 @@ def test_an_adapter_stays_on_its_base(tmp_path: Path, registry: Registry, recipe
     registry.add_base(str(tiny_base(tmp_path / "second", seed=9)), "second")
     with pytest.raises(Conflict, match="stands on base 'tiny'"):
         train(recipe(base="second"), registry)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [ValueError("Your setup doesn't support bf16/gpu."), RuntimeError(), KeyError("lm_head"), ImportError("a\nb")],
+)
+def test_what_other_libraries_raise_is_one_sentence(raised: Exception) -> None:
+    """transformers says ValueError where a device cannot do what was asked; an error may say nothing at all."""
+    from lorarack.adapters.training.train_rank import _faults
+
+    with pytest.raises(EngineError, match="Training at rank 4 failed: ") as caught, _faults(4):
+        raise raised
+    assert "\n" not in caught.value.message
+    assert caught.value.message != "Training at rank 4 failed: "

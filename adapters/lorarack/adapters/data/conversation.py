@@ -126,7 +126,7 @@ def _part(part: Any, where: str) -> str:
     if isinstance(part, str):
         return part
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind not in _TEXT_PARTS:
+    if not isinstance(kind, str) or kind not in _TEXT_PARTS:
         raise WrongLine(f"{where} is of type {str(kind)[:40]!r}; only text is trained, so leave such rows out")
     text = part.get(_TEXT_PARTS[kind])
     if not isinstance(text, str):

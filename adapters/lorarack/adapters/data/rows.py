@@ -136,7 +136,7 @@ def _canonical(value: Any) -> str:
 def _parse(line: str, number: int) -> tuple[Row, set[str]]:
     """The row, and its keys that are not read."""
     try:
-        found = json.loads(line, parse_constant=_no_constant)
+        found = json.loads(line, parse_constant=_no_constant, object_pairs_hook=_object)
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise WrongLine(
@@ -154,6 +154,15 @@ def _parse(line: str, number: int) -> tuple[Row, set[str]]:
 
 
 _CHAT_READ = ("messages", "tools", "documents", "chat_template_kwargs")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys each stand once: readers do not agree on which of two counts."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise WrongLine(f"it has {twice[:40]!a} twice in one object; keep one")
+    return found
 
 
 def _no_constant(text: str) -> NoReturn:

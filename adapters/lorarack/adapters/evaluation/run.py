@@ -34,7 +34,7 @@ def evaluate(
         Conflict: the server answered with another version than was asked for. Else like ``ServerClient.ask``.
     """
     check_texts(rows)
-    asked = [(subject, row) for place, row in enumerate(rows) for subject in subjects if place % subject.every == 0]
+    asked = [(subject, row) for place, row in enumerate(rows) for subject in subjects if place % subject.stride == 0]
     replies = client.ask([Question(subject.asked_as or subject.model, row) for subject, row in asked], done)
     scored: dict[str, list[Answer]] = {subject.model: [] for subject in subjects}
     for (subject, row), reply in zip(asked, replies, strict=True):
@@ -64,7 +64,7 @@ def check_texts(rows: Rows) -> None:
 
 def how_many(subjects: Sequence[Subject], rows: Rows) -> int:
     """The number of questions in an evaluation."""
-    return sum(-(-len(rows) // subject.every) for subject in subjects)
+    return sum(-(-len(rows) // subject.stride) for subject in subjects)
 
 
 def _scored(subject: Subject, row: Row, reply: Reply, score: Score) -> Answer:

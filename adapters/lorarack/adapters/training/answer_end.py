@@ -32,7 +32,8 @@ class AnswerEnd:
         """
         first = tokenizer.eos_token_id
         ids = [*([first] if isinstance(first, int) else []), *(generation or ())]
-        stops = {token: text for token in ids if (text := tokenizer.decode([token]))}
+        known = [token for token in ids if 0 <= token < len(tokenizer)]
+        stops = {token: text for token in known if (text := tokenizer.decode([token]))}
         if not stops:
             raise UsageError(
                 "The base's tokenizer has no end token, so that no answer would ever end; "

@@ -3,18 +3,18 @@
 
 import json
 import math
-import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedReader, FileIO
 from itertools import zip_longest
 from typing import Any, TypeGuard
 
 from lorarack.registry.artifact.folder import Folder
 from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.artifact.strict_json import check_size
+from lorarack.registry.disk import open_plain
+from lorarack.registry.errors import StoreError
 from lorarack.registry.values import MAX_STEP, Metric
 
 #: The log's key and the split it belongs to; other keys are about the run, not about the model.
@@ -119,20 +119,15 @@ def _best_step(state: Mapping[str, Any]) -> int | None:
 
 def _may_be(folder: Folder, step: int) -> bool:
     """Whether the weights are those of the checkpoint of ``step``; True as well where that is gone."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # not blocking: it may be a pipe
     try:
-        handle = os.open(folder.path / f"checkpoint-{step}" / WEIGHTS, flags)
-    except OSError:
+        with open_plain(folder.path / f"checkpoint-{step}" / WEIGHTS) as other:
+            folder.weights.seek(0)
+            return all(one == two for one, two in zip_longest(_pieces(folder.weights), _pieces(other), fillvalue=b""))
+    except (OSError, StoreError):
         return True
-    with os.fdopen(handle, "rb", buffering=0) as other:
-        found, own = os.fstat(handle), os.fstat(folder.weights.fileno())
-        if not stat.S_ISREG(found.st_mode) or found.st_size != own.st_size:
-            return not stat.S_ISREG(found.st_mode)
-        folder.weights.seek(0)
-        return all(one == two for one, two in zip_longest(_pieces(folder.weights), _pieces(other), fillvalue=b""))
 
 
-def _pieces(file: FileIO) -> Iterator[bytes]:
+def _pieces(file: FileIO | BufferedReader) -> Iterator[bytes]:
     return iter(lambda: file.read(_PIECE), b"")
 
 
