@@ -1,10 +1,12 @@
 """Content-addressed files in a local folder: ``blobs/sha256/ab/abcdef…``, each written once, whole or not at all."""
 
+import errno
 import fcntl
 import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from lorarack.registry.disk import disk_errors, sync_folder
-from lorarack.registry.errors import Damaged, UsageError
+from lorarack.registry.errors import Damaged, StoreError, UsageError
 
 _COPY_BYTES = 2**20
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
@@ -82,8 +84,9 @@ class FolderBlobs:
         """Copy a blob to ``target``, checking its bytes on the way.
 
         Raises:
-            Damaged: the blob is missing or its bytes are not those of ``digest``.
-            StoreError: the target is there already or cannot be written. Nothing is left there then.
+            Damaged: the blob's bytes were read and are not those of ``digest``.
+            StoreError: the blob is not there or cannot be read, the target is there already or cannot be written. Nothing is left
+                at the target then.
         """
         found = hashlib.sha256()
         with self.reading(digest) as reader, disk_errors(), target.open("xb") as writer, _kept_if_whole(target):
@@ -98,7 +101,7 @@ class FolderBlobs:
             self._check(digest, found.hexdigest())
 
     def read(self, digest: str) -> bytes:
-        """A small blob's bytes, checked. Raises ``Damaged`` like ``copy_to``."""
+        """A small blob's bytes, checked. Raises ``Damaged`` and ``StoreError`` like ``copy_to``."""
         with self.reading(digest) as reader:
             data = reader.read()
         self._check(digest, hashlib.sha256(data).hexdigest())
@@ -109,7 +112,7 @@ class FolderBlobs:
         return self._path(digest).is_file()
 
     def check(self, digest: str) -> None:
-        """Read the blob and compare. Raises ``Damaged`` like ``copy_to``."""
+        """Read the blob and compare. Raises ``Damaged`` and ``StoreError`` like ``copy_to``."""
         found = hashlib.sha256()
         with self.reading(digest) as reader:
             _pump(reader, found.update)
@@ -141,9 +144,9 @@ class FolderBlobs:
             return size
 
     def __iter__(self) -> Iterator[str]:
-        """The digests of all blobs."""
+        """The digests of all blobs. Whatever else lies in the folder (pipes, folders, other names) is nobody's blob."""
         for path in self._root.glob("??/*"):
-            if len(path.name) == 64:
+            if _DIGEST.fullmatch(f"sha256:{path.name}") and path.is_file():
                 yield f"sha256:{path.name}"
 
     def leftovers(self) -> Iterator[tuple[str, float, int]]:
@@ -194,8 +197,9 @@ class FolderBlobs:
         """Refresh the blob's time, as putting it again would; whether it is there with these bytes."""
         path = self._path(digest)
         try:
-            if path.stat().st_size != len(data) or path.read_bytes() != data:
-                return False
+            with _open_file(path) as there:
+                if os.fstat(there.fileno()).st_size != len(data) or there.read() != data:
+                    return False
             os.utime(path)
             sync_folder(path.parent)  # who wrote it may not have come so far
         except OSError:
@@ -227,14 +231,17 @@ class FolderBlobs:
         """The blob, open for reading; its bytes are not checked.
 
         Raises:
-            Damaged: it is missing. StoreError: the disk.
+            StoreError: it is not there, which says nothing about its bytes: its disk may be away for a moment. Or the disk.
         """
+        path = self._path(digest)
         with disk_errors():
             try:
-                reader = self._path(digest).open("rb")
+                reader = _open_file(path)
             except FileNotFoundError as error:
-                raise Damaged(
-                    f"The stored file {digest} is missing; publish the version again from its source."
+                raise StoreError(
+                    f"The stored file {digest} is not at {str(path.parent)!r}; bring the disk of the registry back, or, if the file "
+                    "is lost, publish the version again from its source.",
+                    code="missing",
                 ) from error
             with reader:
                 yield reader
@@ -246,12 +253,23 @@ class FolderBlobs:
             )
 
 
+def _open_file(path: Path) -> BufferedReader:
+    """Open a plain file for reading. Opening a pipe would wait for a writer for ever; that is an ``OSError`` here."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "this is no plain file, move it away", str(path))
+    return open(handle, "rb")
+
+
 @contextmanager
 def _unused(path: Path) -> Iterator[bool]:
-    """Whether no writer holds the file's lock; meanwhile none can. Another user's file cannot be looked at: used."""
+    """Whether no writer holds the file's lock; meanwhile none can. What cannot be looked at, or is no file, counts as used."""
     try:
-        file = path.open("rb")
-    except PermissionError:
+        file = _open_file(path)
+    except FileNotFoundError:
+        raise
+    except OSError:
         yield False
         return
     with file:
