@@ -85,7 +85,7 @@ def test_a_damaged_version_is_restored_only_when_its_files_are_whole(
             getattr(registry, bring_back)("support@2")
         assert state(registry, version) is State.DAMAGED
     registry.archive("support@2", "of no use")
-    with pytest.raises(Damaged, match="support@2 is damaged. "):
+    with pytest.raises(Damaged, match=r"support@2 is damaged\. "):
         registry.restore("support@2")
     assert state(registry, version) is State.ARCHIVED
     path.write_bytes(good)

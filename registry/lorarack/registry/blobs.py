@@ -239,7 +239,7 @@ class FolderBlobs:
                 reader = _open_file(path)
             except FileNotFoundError as error:
                 raise StoreError(
-                    f"The stored file {digest} is not at {str(path.parent)!r}; bring the disk of the registry back, or, if the file "
+                    f"The stored file {digest} is not at {str(path.parent)!r}; bring the registry's disk back, or, if the file "
                     "is lost, publish the version again from its source.",
                     code="missing",
                 ) from error
