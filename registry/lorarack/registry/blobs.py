@@ -1,12 +1,10 @@
 """Content-addressed files in a local folder: ``blobs/sha256/ab/abcdef…``, each written once, whole or not at all."""
 
-import errno
 import fcntl
 import hashlib
 import os
 import re
 import shutil
-import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +14,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TypeAlias
 
-from lorarack.registry.disk import disk_errors, sync_folder
+from lorarack.registry.disk import disk_errors, open_plain, sync_folder
 from lorarack.registry.errors import Damaged, StoreError, UsageError
 
 _COPY_BYTES = 2**20
@@ -144,10 +142,15 @@ class FolderBlobs:
             return size
 
     def __iter__(self) -> Iterator[str]:
-        """The digests of all blobs. Whatever else lies in the folder (pipes, folders, other names) is nobody's blob."""
-        for path in self._root.glob("??/*"):
-            if _DIGEST.fullmatch(f"sha256:{path.name}") and path.is_file():
-                yield f"sha256:{path.name}"
+        """The digests of all blobs."""
+        for folder in sorted(self._root.glob("??")):
+            if folder.is_symlink() or not folder.is_dir():
+                continue
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    # What is no plain file under such a name is not ours: neither read nor removed.
+                    if _DIGEST.fullmatch(f"sha256:{entry.name}") and entry.is_file(follow_symlinks=False):
+                        yield f"sha256:{entry.name}"
 
     def leftovers(self) -> Iterator[tuple[str, float, int]]:
         """Name, age in seconds and size of each file that nobody writes any more and that has not become a blob."""
@@ -197,12 +200,12 @@ class FolderBlobs:
         """Refresh the blob's time, as putting it again would; whether it is there with these bytes."""
         path = self._path(digest)
         try:
-            with _open_file(path) as there:
-                if os.fstat(there.fileno()).st_size != len(data) or there.read() != data:
+            with open_plain(path) as file:
+                if os.fstat(file.fileno()).st_size != len(data) or file.read() != data:
                     return False
             os.utime(path)
             sync_folder(path.parent)  # who wrote it may not have come so far
-        except OSError:
+        except (OSError, StoreError):
             return False  # writing it says what is wrong
         return True
 
@@ -236,7 +239,7 @@ class FolderBlobs:
         path = self._path(digest)
         with disk_errors():
             try:
-                reader = _open_file(path)
+                reader = open_plain(path)
             except FileNotFoundError as error:
                 raise StoreError(
                     f"The stored file {digest} is not at {str(path.parent)!r}; bring the registry's disk back, or, if the file "
@@ -253,23 +256,14 @@ class FolderBlobs:
             )
 
 
-def _open_file(path: Path) -> BufferedReader:
-    """Open a plain file for reading. Opening a pipe would wait for a writer for ever; that is an ``OSError`` here."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "this is no plain file, move it away", str(path))
-    return open(handle, "rb")
-
-
 @contextmanager
 def _unused(path: Path) -> Iterator[bool]:
-    """Whether no writer holds the file's lock; meanwhile none can. What cannot be looked at, or is no file, counts as used."""
+    """Whether no writer holds the file's lock; meanwhile none can. What cannot be opened as a file counts as used."""
     try:
-        file = _open_file(path)
+        file = open_plain(path)
     except FileNotFoundError:
         raise
-    except OSError:
+    except (OSError, StoreError):
         yield False
         return
     with file:
