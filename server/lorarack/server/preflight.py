@@ -61,6 +61,8 @@ def check_port(host: str, port: int) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except (TypeError, UnicodeError) as error:  # a NUL, or half of a character
+            raise UsageError(f"--host {host!a} is not an address.", code="bad_host") from error
         except OSError as error:
             if error.errno == 98:  # EADDRINUSE
                 raise Conflict(
@@ -68,7 +70,7 @@ def check_port(host: str, port: int) -> None:
                     code="port_taken",
                 ) from error
             raise UsageError(
-                f"Nothing can listen on {host}:{port}: {error.strerror or error}.", code="bad_host"
+                f"Nothing can listen on {host!r}, port {port}: {error.strerror or error}.", code="bad_host"
             ) from error
 
 

@@ -1,6 +1,7 @@
 """The ``lorarack`` command: it starts quickly, and errors become sentences."""
 
 import gc
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from lorarack.registry.errors import LorarackError
 
 def main() -> None:
     """Run the command line; errors that lorarack foresaw become one sentence and their exit code."""
+    _write_whatever_comes()
     try:
         with _nothing_to_collect():
             from lorarack.registry.cli.app import build_app
@@ -21,6 +23,12 @@ def main() -> None:
 
         complain(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
+
+
+def _write_whatever_comes() -> None:
+    """Names of files need not be UTF-8: what stdout cannot encode is written as an escape, as Python does on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 
 
-def remembered(
+def load_answers(
     path: Path, subjects: tuple[Subject, ...], digest: str, score: str, max_tokens: int
 ) -> Evaluation | None:
     """The evaluation in ``path`` if it is of just these, else None."""
@@ -25,7 +25,7 @@ def remembered(
     return found if same else None
 
 
-def remember(path: Path, evaluation: Evaluation) -> None:
+def save_answers(path: Path, evaluation: Evaluation) -> None:
     """Write the evaluation to ``path``, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")

@@ -11,7 +11,7 @@ from rich.padding import Padding
 _INDENT = 6
 
 
-class Stage:
+class StepConsole:
     """Where the story is told; keeps the seconds of each step."""
 
     def __init__(self, console: Console, steps: int) -> None:

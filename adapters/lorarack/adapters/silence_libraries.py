@@ -13,7 +13,7 @@ _WARNERS = r"(transformers|peft|accelerate|torch)(\.|$)"
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
+def silence_libraries() -> Iterator[None]:
     """Inside, transformers and friends log errors only, and show neither warnings nor progress bars.
 
     Whatever this changes in the process is put back afterwards. Warnings of anything else stay as they are.

@@ -1,4 +1,4 @@
-"""The watch over a run: curves, the best checkpoint, early stopping, divergence."""
+"""The callback over a run: curves, the best checkpoint, early stopping, divergence."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from lorarack.registry.errors import EngineError
 from lorarack.registry.values import Metric
 
 
-class Watch(TrainerCallback):
+class BestCheckpointCallback(TrainerCallback):
     """Listens to the Trainer. The best adapter's weights are kept in memory: they are small, and no file can be left over."""
 
     def __init__(self, model: Any, plan: Plan, patience: int | None, progress: TrainingProgress) -> None:

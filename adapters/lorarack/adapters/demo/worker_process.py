@@ -18,7 +18,7 @@ from lorarack.registry.values import Base, Published
 T = TypeVar("T")
 
 
-class Workshop:
+class WorkerProcess:
     """A process that makes one thing after the other."""
 
     def __init__(self, process: BaseProcess, line: Connection, home: Path) -> None:
@@ -53,15 +53,15 @@ class Workshop:
 
 
 @contextmanager
-def workshop(home: Path) -> Iterator[Workshop]:
+def worker_process(home: Path) -> Iterator[WorkerProcess]:
     """Open it for the registry in ``home``; at the end, whatever happens, its process is gone."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), daemon=True, name="workshop")
+    process = context.Process(target=_work, args=(theirs,), daemon=True, name="worker_process")
     process.start()
     theirs.close()
     try:
-        yield Workshop(process, ours, home)
+        yield WorkerProcess(process, ours, home)
     finally:
         ours.close()  # it ends when it has nothing more to wait for
         process.join(5.0)

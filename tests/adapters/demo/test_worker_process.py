@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lorarack.adapters.demo.workshop import workshop
+from lorarack.adapters.demo.worker_process import worker_process
 from lorarack.adapters.recipe import make_recipe
 from lorarack.registry.errors import EngineError, InvalidArtifact, NotFound
 
@@ -28,14 +28,14 @@ def surprise() -> None:
 
 
 def test_it_is_another_process_and_ends_with_the_block(tmp_path: Path) -> None:
-    with workshop(tmp_path) as made:
+    with worker_process(tmp_path) as made:
         first, second = made._made(pid), made._made(pid)
         assert first == second != os.getpid()
     assert not Path(f"/proc/{first}").exists()
 
 
 def test_errors_that_lorarack_foresaw_come_through_whole(tmp_path: Path) -> None:
-    with workshop(tmp_path) as made:
+    with worker_process(tmp_path) as made:
         with pytest.raises(NotFound, match="no base model 'nobody'"):
             made.adapters(make_recipe({"name": "a", "base": "nobody", "data": str(tmp_path / "rows.jsonl")}))
         with pytest.raises(InvalidArtifact) as caught:
@@ -46,12 +46,12 @@ def test_errors_that_lorarack_foresaw_come_through_whole(tmp_path: Path) -> None
 
 
 def test_a_process_that_was_killed_is_said_to_want_memory(tmp_path: Path) -> None:
-    with workshop(tmp_path) as made, pytest.raises(EngineError, match="want of memory"):
+    with worker_process(tmp_path) as made, pytest.raises(EngineError, match="want of memory"):
         made._made(die, signal.SIGKILL)
 
 
 def test_any_other_end_points_to_its_own_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with workshop(tmp_path) as made, pytest.raises(EngineError, match=r"exit code 1.*stand above"):
+    with worker_process(tmp_path) as made, pytest.raises(EngineError, match=r"exit code 1.*stand above"):
         made._made(surprise)
     assert "not foreseen" in capfd.readouterr().err
 
@@ -60,7 +60,7 @@ def test_it_ends_also_when_the_story_is_interrupted(tmp_path: Path) -> None:
     children = []
 
     def story() -> None:
-        with workshop(tmp_path) as made:
+        with worker_process(tmp_path) as made:
             children.append(made._made(pid))
             raise KeyboardInterrupt
 

@@ -39,7 +39,7 @@ def side_by_side(evaluation: Evaluation, rows: Rows, titles: Sequence[str]) -> T
 
 
 def _last_words(row: Row) -> str:
-    return row.prompt if row.prompt is not None else row.messages[-1].content
+    return row.prompt if row.prompt is not None else row.messages[-1].text
 
 
 def _mark(answer: Answer) -> str:
