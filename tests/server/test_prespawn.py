@@ -17,7 +17,6 @@ import pytest
 from tests.server.test_settings import SETTINGS
 
 from lorarack.server.process import launch_env_cache
-from lorarack.server.process.launch_env_cache import LOOKED_UP, look_up
 from lorarack.server.process.prespawn import PrespawnedEngine
 from lorarack.server.settings import VARIABLE
 
@@ -253,63 +252,6 @@ def test_only_names_that_bring_no_code_and_no_secret_are_written_down(
     assert early._waiting is None
 
 
-@pytest.mark.parametrize("name", [*LOOKED_UP, "PYTHONPATH", "PATH", "LORARACK_SERVING"])
-def test_a_memory_with_variables_that_no_start_writes_is_ignored(
-    name: str, memory: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Somebody else wrote it: nothing of it is used."""
-    memory.write_text(json.dumps({"python": sys.prefix, "changed": {**NEW, name: "/tmp/evil.so"}}))
-    memory.chmod(0o600)
-    with caplog.at_level("WARNING"):
-        assert recall(memory) is None
-    assert "is ignored" in caplog.text
-
-
-@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-def test_a_memory_that_others_may_write_is_ignored(memory: Path, mode: int, caplog: pytest.LogCaptureFixture) -> None:
-    remember(memory, NEW)
-    assert recall(memory) == NEW
-    memory.chmod(mode)
-    with caplog.at_level("WARNING"):
-        assert recall(memory) is None
-    assert "others may have written it" in caplog.text
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
-def test_a_memory_of_another_user_is_ignored(memory: Path) -> None:
-    remember(memory, NEW)
-    os.chown(memory, 12345, -1)
-    assert recall(memory) is None
-
-
-@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_only_a_plain_file_is_read(memory: Path, kind: str) -> None:
-    """A pipe must not make the start wait."""
-    if kind == "link":
-        other = memory.with_name("other")
-        remember(other, NEW)
-        memory.symlink_to(other)
-    elif kind == "pipe":
-        os.mkfifo(memory)
-    else:
-        memory.mkdir()
-    assert recall(memory) is None
-
-
-def test_what_is_preloaded_is_looked_up_and_never_read(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As vLLM finds it, beside what the user preloads; not where others may have put it."""
-    expected = look_up(os.environ).get("LD_PRELOAD")
-    if expected is None:
-        pytest.skip("nothing to preload is installed here")
-    remember(memory, {**NEW, "LD_PRELOAD": expected})
-    assert expected not in memory.read_text()
-    assert recall(memory) == {**NEW, "LD_PRELOAD": expected}
-    remember(memory, {**NEW, "LD_PRELOAD": "/tmp/evil.so"})
-    assert recall(memory) is None
-    monkeypatch.setattr(launch_env_cache, "distrust", lambda _: "others may write there")
-    assert look_up(os.environ) == {}
-
-
 def test_a_variable_that_is_gone_cannot_be_remembered(
     start: Callable[[], PrespawnedEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,31 +286,3 @@ def test_a_memory_that_no_environment_can_have_starts_nothing(
     remember(memory, {"OMP_PLACES": "1", "A=B": "x"})
     assert start()._waiting is None
     assert dict(os.environ) == before
-
-
-def test_a_value_that_is_no_text_is_not_remembered(memory: Path) -> None:
-    remember(memory, {"OMP_PLACES": os.fsdecode(b"\xff")})
-    assert not memory.exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"[]", b'{"python": "/elsewhere", "changed": {}}', b'{"changed": {}}', b"\xff", b'{"python": 1}'],
-)
-def test_a_memory_that_makes_no_sense_or_is_of_another_python_is_none(memory: Path, content: bytes) -> None:
-    memory.write_bytes(content)
-    memory.chmod(0o600)
-    assert recall(memory) is None
-
-
-def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, memory: Path) -> None:
-    memory.parent.rmdir()
-    memory.parent.write_text("a file")
-    remember(memory, NEW)
-    assert recall(memory) is None
-
-
-def test_the_memory_is_the_users_alone(memory: Path) -> None:
-    remember(memory, NEW)
-    assert memory.stat().st_mode & 0o077 == 0
-    assert [path.name for path in memory.parent.iterdir()] == ["engine.json"]

@@ -63,7 +63,7 @@ FLAGS: Mapping[str, str] = {
 
 _OFF = frozenset({"", "0", "false", "no", "off", "none"})
 #: Code that vLLM's SageMaker support loads because it is there, without being asked to.
-SAGEMAKER_SCRIPT = Path("/opt/ml/model/model.py")
+SAGEMAKER_SCRIPT = Path("/", "opt", "ml", "model", "model.py")
 
 
 def check_variables(
