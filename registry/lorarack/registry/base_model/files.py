@@ -1,11 +1,13 @@
 """The files of a base model, wherever they are: a local folder or a repository on the Hub, read by ranges."""
 
+import hashlib
 import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from lorarack.registry.base_model.content import FileContent, Progress, file_content
 from lorarack.registry.errors import NotFound, Unavailable, UsageError
 from lorarack.registry.hub_access.client import hub_api
 from lorarack.registry.hub_access.names import RepositoryName, whole_repository
@@ -28,6 +30,10 @@ class BaseFiles(Protocol):
 
     def size(self, name: str) -> int:
         """Its length in bytes."""
+        ...
+
+    def content(self, name: str, progress: Progress | None = None) -> FileContent:
+        """Digests of a weight file; without those of its tensors where they would have to be downloaded."""
         ...
 
     def identity(self) -> BaseId:
@@ -54,6 +60,10 @@ class FolderFiles:
         """Length in bytes."""
         return (self._folder / name).stat().st_size
 
+    def content(self, name: str, progress: Progress | None = None) -> FileContent:
+        """Read whole, once."""
+        return file_content(self._folder / name, progress)
+
     def identity(self) -> BaseId:
         """The folder's absolute path."""
         return BaseId(kind="path", value=str(self._folder))
@@ -77,7 +87,9 @@ class HubFiles:
         if info.sha is None:
             raise Unavailable(f"The Hub does not say which commit of {str(name)!r} it has; try again later.")
         self._commit = info.sha
-        self._sizes = {s.rfilename: s.size or 0 for s in info.siblings or [] if "/" not in s.rfilename}
+        top = [sibling for sibling in info.siblings or [] if "/" not in sibling.rfilename]
+        self._sizes = {sibling.rfilename: sibling.size or 0 for sibling in top}
+        self._sha256 = {sibling.rfilename: sibling.lfs.sha256 for sibling in top if sibling.lfs}
 
     def names(self) -> Iterable[str]:
         """File names at the repository's top."""
@@ -94,6 +106,16 @@ class HubFiles:
     def size(self, name: str) -> int:
         """Length in bytes as the Hub states it."""
         return self._sizes[name]
+
+    def content(self, name: str, progress: Progress | None = None) -> FileContent:
+        """What the Hub says of a large file; one that it keeps in Git is small, and read."""
+        stated = self._sha256.get(name)
+        if stated is None:
+            with self.open(name) as file:
+                stated = hashlib.sha256(file.read()).hexdigest()
+        if progress:
+            progress(self.size(name))
+        return FileContent(stated, {})
 
     def identity(self) -> BaseId:
         """Repository and commit."""
