@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
 from lorarack.registry.base_model.content import FileContent, Progress, file_content
-from lorarack.registry.errors import NotFound, Unavailable, UsageError
+from lorarack.registry.disk import open_plain
+from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.hub_access.client import hub_api
+from lorarack.registry.hub_access.listing import read_listing
 from lorarack.registry.hub_access.names import RepositoryName, whole_repository
-from lorarack.registry.hub_access.ranges import RemoteFile, remote_files
-from lorarack.registry.hub_access.translate import hub_errors
+from lorarack.registry.hub_access.remote_files import RemoteFile, RemoteFiles
 from lorarack.registry.texts import check_text
 from lorarack.registry.values import BaseId
 
@@ -54,7 +55,7 @@ class FolderFiles:
 
     def open(self, name: str) -> BinaryIO:
         """Open a file of the folder."""
-        return (self._folder / name).open("rb")
+        return open_plain(self._folder / name)
 
     def size(self, name: str) -> int:
         """Length in bytes."""
@@ -81,15 +82,11 @@ class HubFiles:
     def __init__(self, name: RepositoryName) -> None:
         self._repo_id = name.repo_id
         api = hub_api()
-        self._remote = remote_files(api)
-        with hub_errors(name.repo_id):
-            info = api.model_info(name.repo_id, revision=name.revision, files_metadata=True)
-        if info.sha is None:
-            raise Unavailable(f"The Hub does not say which commit of {str(name)!r} it has; try again later.")
-        self._commit = info.sha
-        top = [sibling for sibling in info.siblings or [] if "/" not in sibling.rfilename]
-        self._sizes = {sibling.rfilename: sibling.size or 0 for sibling in top}
-        self._sha256 = {sibling.rfilename: sibling.lfs.sha256 for sibling in top if sibling.lfs}
+        listing = read_listing(api, name)
+        self._commit = listing.commit
+        self._remote = RemoteFiles(api, name.repo_id, listing.commit)
+        self._sizes = {path: size for path, size in listing.sizes.items() if "/" not in path}
+        self._sha256 = listing.sha256
 
     def names(self) -> Iterable[str]:
         """File names at the repository's top."""
@@ -97,7 +94,7 @@ class HubFiles:
 
     def open(self, name: str) -> BinaryIO:
         """Weights by ranges, anything else whole."""
-        file = RemoteFile(self._remote, self._repo_id, self._commit, name)
+        file = RemoteFile(self._remote, name, self.size(name))
         if name.endswith(".safetensors"):
             return cast(BinaryIO, file)
         with file:
@@ -111,8 +108,10 @@ class HubFiles:
         """What the Hub says of a large file; one that it keeps in Git is small, and read."""
         stated = self._sha256.get(name)
         if stated is None:
-            with self.open(name) as file:
-                stated = hashlib.sha256(file.read()).hexdigest()
+            whole = hashlib.sha256()
+            for piece in self._remote.stream(name, 0, self.size(name)):
+                whole.update(piece)
+            stated = whole.hexdigest()
         if progress:
             progress(self.size(name))
         return FileContent(stated, {})
