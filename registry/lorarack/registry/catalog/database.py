@@ -17,7 +17,7 @@ from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
-SCHEMA = "0004"
+SCHEMA = "0006"
 
 _BUSY_MILLISECONDS = 5000
 #: Pages that each connection keeps, at most. A search looks at a thousand versions, each on a page of its own; SQLite's 2 MB hold
