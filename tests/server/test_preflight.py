@@ -43,9 +43,9 @@ def test_the_base_cannot_take_an_adapters_name(name: str) -> None:
 
 def test_the_model_comes_from_the_folder_else_from_the_hub(tmp_path: Path) -> None:
     here, gone = BaseId(kind="path", value=str(tmp_path)), BaseId(kind="path", value=str(tmp_path / "gone"))
-    hub = BaseId(kind="hub", value="org/smol")
-    assert preflight.model_source(base(hub, here)) == str(tmp_path)
-    assert preflight.model_source(base(hub)) == "org/smol"
-    assert preflight.model_source(base(hub, gone)) == "org/smol"
+    hub = BaseId(kind="hub", value="org/smol", revision="ab12")
+    assert preflight.model_source(base(hub, here)) == (str(tmp_path),)
+    assert preflight.model_source(base(hub)) == ("org/smol", "--revision=ab12")
+    assert preflight.model_source(base(hub, gone)) == ("org/smol", "--revision=ab12")
     with pytest.raises(NotFound, match="lorarack base add"):
         preflight.model_source(base(gone))

@@ -66,7 +66,9 @@ def variables_of(node: ast.AST) -> Iterator[str]:
     if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "envs" and node.attr.isupper():
         yield node.attr
     if isinstance(node, ast.ClassDef) and node.name.endswith("EnvVars"):
-        yield from (s.value.value for s in node.body if isinstance(s, ast.Assign) and isinstance(s.value, ast.Constant))
+        yield from (
+            str(s.value.value) for s in node.body if isinstance(s, ast.Assign) and isinstance(s.value, ast.Constant)
+        )
     of = node.func if isinstance(node, ast.Call) else node.value if isinstance(node, ast.Subscript) else None
     if of is not None and ("environ" in ast.unparse(of) or "getenv" in ast.unparse(of)):
         name = node.args[0] if isinstance(node, ast.Call) and node.args else getattr(node, "slice", None)
@@ -145,7 +147,7 @@ PLAIN: dict[str, Any] = {**dict.fromkeys(FLAGS), "model": "default", "middleware
 
 
 def args(**given: Any) -> Any:
-    some = {"model_tag": "base", "api_server_count": None, "load_format": "auto"}
+    some = {"model_tag": "base", "api_server_count": None, "load_format": "auto", "revision": None}
     return SimpleNamespace(**{**PLAIN, **some, **given})
 
 
@@ -161,6 +163,7 @@ def test_a_flag_is_refused_by_name_with_the_reason(name: str) -> None:
         ({"api_server_count": 0}, "--api-server-count"),
         ({"model": "another"}, "--model is refused"),
         ({"model_tag": "another"}, "--model is refused"),
+        ({"revision": "main"}, "--revision is refused"),
         ({"load_format": "dummy"}, "--load-format dummy"),
     ],
 )

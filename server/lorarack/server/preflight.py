@@ -5,7 +5,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lorarack.registry import Base
+from lorarack.registry import Base, BaseId
 from lorarack.registry.errors import Conflict, EngineError, NotFound, UsageError
 from lorarack.server.plan import COMPILED
 from lorarack.server.user_cache import distrust
@@ -89,8 +89,8 @@ def check_names(served: Iterable[str], adapters: Iterable[str]) -> None:
             )
 
 
-def model_source(base: Base) -> str:
-    """What vLLM is to load.
+def model_source(base: Base) -> tuple[str, ...]:
+    """What vLLM is to load: a folder, or a Hub id at the commit that the base was added at.
 
     Raises:
         NotFound: the base is known by a folder only, and that folder is gone.
@@ -102,5 +102,9 @@ def model_source(base: Base) -> str:
                 f"bring it back or tell where it is now with 'lorarack base add FOLDER --name {base.name}'.",
                 code="base_gone",
             )
-        return base.hub_id.value
-    return base.source
+        return _at_its_commit(base.hub_id)
+    return (base.path,) if base.path else _at_its_commit(base.hub_id) if base.hub_id else (base.source,)
+
+
+def _at_its_commit(known: BaseId) -> tuple[str, ...]:
+    return (known.value, f"--revision={known.revision}") if known.revision else (known.value,)
