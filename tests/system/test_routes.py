@@ -107,5 +107,5 @@ def test_ask_streams_an_answer_and_says_who_gave_it(server: Server) -> None:
     assert "plain@2, 5 tokens" in told.stderr
     plain = subprocess.run([*command, "--url", server.url, "--json"], env=environ, capture_output=True, text=True)
     answer = json.loads(plain.stdout)
-    assert answer["version"] == "plain@2"
+    assert answer["reference"] == "plain@2"
     assert answer["answer"].strip() == told.stdout.strip()

@@ -4,7 +4,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from lorarack.registry.errors import UsageError
 
@@ -208,6 +217,25 @@ class Version(Value):
         """``support@3``: names this very version for ever."""
         return f"{self.adapter}@{self.number}"
 
+    def brief(self) -> dict[str, Any]:
+        """What every record about this version begins with, in JSON (docs/json.md)."""
+        return {**naming(self.adapter, self.number), "digest": self.digest, "rank": self.rank}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_json(cls, data: Any) -> Any:
+        """What ``_in_json`` wrote is read again."""
+        if not isinstance(data, dict) or "reference" not in data:
+            return data
+        return {"number" if key == "version" else key: value for key, value in data.items() if key != "reference"}
+
+    @model_serializer(mode="wrap")
+    def _in_json(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As everywhere in JSON a version is named; also inside other values."""
+        data: dict[str, Any] = whole(self)
+        number = data.pop("number", None)
+        return data if number is None else naming(self.adapter, number) | data
+
     def metric(self, name: str, split: str) -> Metric | None:
         """The finished version's metric of that name and split (the newest), if any."""
         found = [m for m in self.metrics if m.name == name and m.split == split and m.step is None]
@@ -217,6 +245,11 @@ class Version(Value):
         """That metric at each training step where it was measured, in order of steps."""
         points = [m for m in self.metrics if m.name == name and m.split == split and m.step is not None]
         return tuple(sorted(points, key=lambda m: m.step or 0))
+
+
+def naming(adapter: str, number: int) -> dict[str, Any]:
+    """How JSON names a version."""
+    return {"reference": f"{adapter}@{number}", "adapter": adapter, "version": number}
 
 
 class Adapter(Value):

@@ -36,11 +36,11 @@ def verify(
     with open_registry(registry, create=False) as opened:
         if reference is not None:
             found = _checked(opened.verify(reference))
-            emit(found, json, lambda: f"[bold]{found['version']}[/bold] is whole ({size(found['bytes'])})")
+            emit(found, json, lambda: f"[bold]{found['reference']}[/bold] is whole ({size(found['bytes'])})")
             return
         records = [record for each in _all(opened) if (record := _check(opened, each))]
     emit(records, json, lambda: _table(records) if records else "There are no versions yet.")
-    if damaged := [record["version"] for record in records if not record["whole"]]:
+    if damaged := [record["reference"] for record in records if not record["whole"]]:
         out.file.flush()
         raise Damaged(
             f"{len(damaged)} of {len(records)} versions are damaged and now quarantined: {', '.join(damaged)}; "
@@ -48,28 +48,28 @@ def verify(
         )
 
 
-def _all(registry: Registry) -> Iterator[str]:
+def _all(registry: Registry) -> Iterator[Version]:
     for adapter in registry.adapters():
-        yield from (version.reference for version in registry.versions(adapter.name))
+        yield from registry.versions(adapter.name)
 
 
-def _check(registry: Registry, reference: str) -> dict[str, Any] | None:
+def _check(registry: Registry, version: Version) -> dict[str, Any] | None:
     try:
-        return _checked(registry.verify(reference))
+        return _checked(registry.verify(version.reference))
     except Damaged as error:
-        return {"version": reference, "whole": False, "bytes": None, "damage": error.message}
+        return {**version.brief(), "whole": False, "bytes": None, "damage": error.message}
     except NotFound:
         return None  # deleted meanwhile
 
 
 def _checked(version: Version) -> dict[str, Any]:
     stored = sum(file.bytes for file in version.files)
-    return {"version": version.reference, "whole": True, "bytes": stored, "damage": None}
+    return {**version.brief(), "whole": True, "bytes": stored, "damage": None}
 
 
 def _table(records: list[dict[str, Any]]) -> Table:
     rows = table("version", "stored bytes", ">size")
     for record in records:
         whole = "whole" if record["whole"] else "[bold red]damaged[/bold red]"
-        rows.add_row(record["version"], whole, size(record["bytes"]) if record["whole"] else "–")
+        rows.add_row(record["reference"], whole, size(record["bytes"]) if record["whole"] else "–")
     return rows
