@@ -56,7 +56,13 @@ def test_search_finds_nothing(home: Path) -> None:
 
 def test_best(home: Path) -> None:
     best = lorarack("best", "support", "--metric", "eval_loss", "--json").json()
-    assert (best["adapter"], best["version"], best["rank"], best["value"], best["lacking"]) == ("support", 3, 16, 0.41, 1)
+    assert (best["adapter"], best["version"], best["rank"], best["value"], best["lacking"]) == (
+        "support",
+        3,
+        16,
+        0.41,
+        1,
+    )
     answer = lorarack("best", "support", "--metric", "test/exact")
     assert answer.out == "support@3 (rank 16) has test/exact 0.5900\n"
     assert answer.err == "1 ready version does not have it.\n"
