@@ -12,17 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import TypeAlias
 
-from lorarack.registry.disk import disk_errors, open_plain, sync_folder
+from lorarack.registry.disk import Bytes, disk_errors, open_plain, pump, sync_folder, write_all
 from lorarack.registry.errors import Damaged, StoreError, UsageError
 
-_COPY_BYTES = 2**20
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 #: How the name of a file begins that is being written.
 _NEW = ".new-"
-
-Bytes: TypeAlias = bytes | memoryview
 
 
 @dataclass(slots=True)
@@ -67,7 +63,7 @@ class FolderBlobs:
 
         def copied(write: Callable[[Bytes], object]) -> None:
             source.seek(0)
-            _pump(source, write)
+            pump(source, write)
 
         with disk_errors(), self._written(copied) as copy:
             yield copy
@@ -82,8 +78,9 @@ class FolderBlobs:
         """Copy a blob to ``target``, checking its bytes on the way.
 
         Raises:
-            Damaged: the blob is missing or its bytes are not those of ``digest``.
-            StoreError: the target is there already or cannot be written. Nothing is left there then.
+            Damaged: the blob's bytes were read and are not those of ``digest``.
+            StoreError: the blob is not there or cannot be read, the target is there already or cannot be written. Nothing is left
+                at the target then.
         """
         found = hashlib.sha256()
         with self.reading(digest) as reader, disk_errors(), target.open("xb") as writer, _kept_if_whole(target):
@@ -92,13 +89,13 @@ class FolderBlobs:
                 found.update(chunk)
                 writer.write(chunk)
 
-            _pump(reader, write)
+            pump(reader, write)
             writer.flush()
             os.fsync(writer.fileno())
             self._check(digest, found.hexdigest())
 
     def read(self, digest: str) -> bytes:
-        """A small blob's bytes, checked. Raises ``Damaged`` like ``copy_to``."""
+        """A small blob's bytes, checked. Raises ``Damaged`` and ``StoreError`` like ``copy_to``."""
         with self.reading(digest) as reader:
             data = reader.read()
         self._check(digest, hashlib.sha256(data).hexdigest())
@@ -109,10 +106,10 @@ class FolderBlobs:
         return self._path(digest).is_file()
 
     def check(self, digest: str) -> None:
-        """Read the blob and compare. Raises ``Damaged`` like ``copy_to``."""
+        """Read the blob and compare. Raises ``Damaged`` and ``StoreError`` like ``copy_to``."""
         found = hashlib.sha256()
         with self.reading(digest) as reader:
-            _pump(reader, found.update)
+            pump(reader, found.update)
         self._check(digest, found.hexdigest())
 
     def age(self, digest: str) -> float:
@@ -188,7 +185,7 @@ class FolderBlobs:
 
                 def write(chunk: Bytes) -> None:
                     digest.update(chunk)
-                    _write_all(writer, chunk)
+                    write_all(writer, chunk)
 
                 fill(write)
                 yield StagedBlob(temporary, writer, lambda: self._settle(temporary, digest.hexdigest()))
@@ -233,14 +230,17 @@ class FolderBlobs:
         """The blob, open for reading; its bytes are not checked.
 
         Raises:
-            Damaged: it is missing. StoreError: the disk.
+            StoreError: it is not there, which says nothing about its bytes: its disk may be away for a moment. Or the disk.
         """
+        path = self._path(digest)
         with disk_errors():
             try:
-                reader = open_plain(self._path(digest))
+                reader = open_plain(path)
             except FileNotFoundError as error:
-                raise Damaged(
-                    f"The stored file {digest} is missing; publish the version again from its source."
+                raise StoreError(
+                    f"The stored file {digest} is not at {str(path.parent)!r}; bring the registry's disk back, or, if the file "
+                    "is lost, publish the version again from its source.",
+                    code="missing",
                 ) from error
             with reader:
                 yield reader
@@ -283,17 +283,3 @@ def _kept_if_whole(target: Path) -> Iterator[None]:
 def remove_tree(folder: Path) -> None:
     """Remove a temporary folder of ours; one that is gone already is fine."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_all(writer: FileIO, chunk: Bytes) -> None:
-    """Write all of ``chunk``: unbuffered, a write may take a part of it."""
-    left = memoryview(chunk)
-    while left:
-        left = left[writer.write(left) or 0 :]
-
-
-def _pump(reader: BufferedReader | FileIO, write: Callable[[Bytes], object]) -> None:
-    """Hand all bytes of ``reader`` to ``write``, in one buffer that is used again and again."""
-    buffer = memoryview(bytearray(_COPY_BYTES))
-    while count := reader.readinto(buffer):
-        write(buffer[:count])

@@ -2,20 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from lorarack.registry.errors import UsageError
+from lorarack.registry.value import Said as Said
+from lorarack.registry.value import Value as Value
+from lorarack.registry.value import mend as mend
 
 #: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
 #: Of an embedding: (rows of the table, width).
@@ -29,51 +22,13 @@ LOSS_LABELS = {"train_loss": "train", "eval_loss": "validation", "test_loss": "t
 MAX_STEP = 2**53 - 1
 
 
-class Value(BaseModel):
-    """A frozen value; unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for ``json.dumps``."""
-        return self.model_dump(mode="json")
-
-
-class Said(Value):
-    """A value that callers write out in Python: one that cannot be raises ``UsageError``, like everything else that is wrong in a
-    call. As part of another value, or of a file that is read, it is that one's ``ValidationError``.
-    """
-
-    code: ClassVar[str]
-
-    if not TYPE_CHECKING:  # checkers know the fields
-
-        def __init__(self, /, **data: Any) -> None:
-            try:
-                super().__init__(**data)
-            except ValidationError as error:
-                raise UsageError(f"This {type(self).__name__} cannot be kept; {mend(error)}", code=self.code) from error
-
-        # Pydantic need not come by here for each of the many that it makes of the catalog's rows.
-        __init__.__pydantic_base_init__ = True
-
-
-def mend(error: ValidationError) -> str:
-    """What is to be mended, in one line."""
-    found = [
-        f"{'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-    return f"mend {'; '.join(found[:3])}{more}."
-
-
 class BaseId(Value):
     """One name by which the outside world knows a base model: a Hub repository at a revision, or a local folder."""
 
     kind: str = Field(pattern="^(hub|path)$")
     value: str
     revision: str | None = None
+    template: str | None = Field(default=None, description="digest of the chat template there")
 
 
 class Base(Value):
@@ -88,6 +43,13 @@ class Base(Value):
     vocab_size: int
     parameters: int
     modules: ModuleTable = Field(repr=False)
+    fingerprints: tuple[str, ...] = Field(
+        default=(),
+        description="all by which it is known: by its tensors, by its files; empty where only 0.1.0 has seen it",
+    )
+    sampled: str | None = Field(default=None, description="the fingerprint of 0.1.0, which saw a sample of the weights")
+    config: dict[str, JsonValue] | None = Field(default=None, repr=False, description="what its function depends on")
+    template: str | None = Field(default=None, description="digest of its chat template")
     ids: tuple[BaseId, ...] = ()
     original: str | None = Field(default=None, description="name of the base that this one was made from")
     relation: str | None = Field(default=None, description="how: quantized, converted, finetuned")
@@ -95,7 +57,7 @@ class Base(Value):
 
     @property
     def path(self) -> str | None:
-        """The newest local folder that holds it."""
+        """The local folder that is used: the last one."""
         return next((known.value for known in reversed(self.ids) if known.kind == "path"), None)
 
     @property
@@ -112,6 +74,15 @@ class Base(Value):
     def public_id(self) -> str:
         """What a published adapter names as its base: its Hub id, else its plain name; never a machine's path."""
         return self.hub_id.value if self.hub_id else self.name
+
+
+class CheckedBase(Value):
+    """A base whose files were looked at, and what to hand to transformers or vLLM."""
+
+    base: Base
+    source: str = Field(description="a local folder, or a repository on the Hub")
+    revision: str | None = Field(default=None, description="commit of the repository")
+    notes: tuple[str, ...] = ()
 
 
 class Metric(Said):
@@ -164,7 +135,8 @@ class State(StrEnum):
 
     READY = "ready"
     ARCHIVED = "archived"
-    QUARANTINED = "quarantined"
+    QUARANTINED = "quarantined"  # by somebody, for a reason
+    DAMAGED = "damaged"  # by the registry, which has read bytes of another digest
 
 
 class StoredFile(Value):

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from lorarack.registry.catalog import base_models
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.inserting import (
     NewVersion,
@@ -12,24 +13,20 @@ from lorarack.registry.catalog.inserting import (
     add_metrics,
     base_id,
     insert_version,
-    refuse_taken_name,
     set_tags,
     set_version,
     with_digest,
 )
-from lorarack.registry.catalog.recording import find_version, move_alias, now, record
+from lorarack.registry.catalog.recording import find_version, move_alias, record
 from lorarack.registry.catalog.rows import VersionRow, put
-from lorarack.registry.catalog.tables import BASE_IDS, BASES, PARENTS, TAGS
+from lorarack.registry.catalog.tables import BASES, PARENTS, TAGS
 from lorarack.registry.catalog.wording import keep_words
-from lorarack.registry.errors import UsageError
+from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import BaseId, Metric, Parent, State
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.fingerprint import Reading
-
-#: How the reason begins when a version is quarantined because its stored bytes have changed.
-DAMAGE = "damaged: "
 
 
 class BlobGone(Exception):
@@ -43,30 +40,31 @@ class CatalogWriter:
         self._database = database
         self._actor = actor
 
-    def add_base(self, reading: "Reading", name: str, known_as: BaseId) -> str:
-        """Add a base model, or one more id for a base model of that fingerprint; returns its name.
+    def add_base(
+        self, reading: "Reading", name: str | None, default_name: str, known_as: BaseId, *, use: bool
+    ) -> "base_models.Added":
+        """Add a base model, or one more place of a base model that is known.
 
         Raises:
-            Conflict: the name belongs to another base or to an adapter.
+            Conflict: the name belongs to another base or to an adapter, or the model is known by another name.
         """
 
-        def work(connection: Connection) -> str:
-            query = select(BASES.c.id, BASES.c.name).where(BASES.c.fingerprint == reading.fingerprint)
-            row = connection.execute(query).first()
-            if row is None:
-                refuse_taken_name(connection, name)
-            own_id, called = (row.id, str(row.name)) if row else (_insert_base(connection, reading, name), name)
-            connection.execute(
-                delete(BASE_IDS).where(
-                    BASE_IDS.c.base_id == own_id, BASE_IDS.c.kind == known_as.kind, BASE_IDS.c.value == known_as.value
-                )
-            )
-            connection.execute(insert(BASE_IDS), {"base_id": own_id, **known_as.model_dump()})
-            about: dict[str, Any] = {"base": called, "fingerprint": reading.fingerprint, "id": known_as.value}
+        def work(connection: Connection) -> base_models.Added:
+            added = base_models.add_base(connection, reading, name, default_name, known_as, use=use)
+            about: dict[str, Any] = {"base": added.name, "fingerprint": reading.fingerprint, "id": known_as.value}
             record(connection, self._actor, "base_added", **about)
-            return called
+            return added
 
         return self._database.write(work)
+
+    def renew_base(self, name: str, reading: "Reading", places: tuple[BaseId, ...]) -> None:
+        """Give a base that an older lorarack added its present fingerprints. Raises ``Conflict`` where another base has them."""
+
+        def work(connection: Connection) -> None:
+            base_models.renew_base(connection, name, reading, places)
+            record(connection, self._actor, "base_renewed", base=name, fingerprint=reading.fingerprint)
+
+        self._database.write(work)
 
     def link_base(self, name: str, original: str, relation: str) -> None:
         """Say that base ``name`` was made from base ``original``.
@@ -107,7 +105,9 @@ class CatalogWriter:
             The number, and whether it is new: an equal digest gives the old number and adds metrics, tags and parents.
 
         Raises:
-            Conflict: the adapter stands on another base, or its name belongs to a base. NotFound: no such parent.
+            Conflict: the adapter stands on another base, its name belongs to a base, or the version is there and was archived or
+                quarantined.
+            NotFound: no such parent.
             BlobGone: a file of the version is not stored.
         """
 
@@ -120,9 +120,10 @@ class CatalogWriter:
                 adapter, row = insert_version(connection, self._actor, adapter, new)
             else:
                 row = found
+                if row.state in (State.ARCHIVED, State.QUARANTINED):
+                    raise _put_aside(new.adapter, row)
                 if new.description:
                     set_version(connection, row.id, description=new.description)
-                self._mend(connection, new, row)
             created = found is None
             measured = (new.measured,) if created and new.measured else ()
             add_metrics(connection, row.id, (*measured, *new.metrics), has_none=created)
@@ -166,25 +167,16 @@ class CatalogWriter:
 
         self._database.write(work)
 
-    def _mend(self, connection: Connection, new: NewVersion, row: VersionRow) -> None:
-        """Its bytes are whole again: what was quarantined for their damage is ready."""
-        if row.state == State.QUARANTINED and (row.state_reason or "").startswith(DAMAGE):
-            set_version(connection, row.id, state=State.READY.value, state_reason=None)
-            record(connection, self._actor, str(State.READY), new.adapter, row.number, reason="published again, whole")
 
-
-def _insert_base(connection: Connection, reading: "Reading", name: str) -> int:
-    row = {
-        "name": name,
-        "fingerprint": reading.fingerprint,
-        "architecture": reading.architecture,
-        "vocabulary": reading.vocabulary,
-        "vocab_size": reading.vocab_size,
-        "parameters": reading.parameters,
-        "modules": {module: list(shape) for module, shape in reading.modules.items()},
-        "created_at": now(),
-    }
-    return int(connection.execute(insert(BASES), row).lastrowid)
+def _put_aside(adapter: str, row: VersionRow) -> Conflict:
+    """Publishing says nothing about why somebody put a version aside, so it does not bring it back."""
+    because = f" ({row.state_reason.rstrip('.')})" if row.state_reason else ""
+    reference = f"{adapter}@{row.number}"
+    return Conflict(
+        f"These files are {reference}, which is {row.state}{because}; bring it back with 'lorarack restore {reference}', "
+        "then publish again what is to be added.",
+        code="not_ready",
+    )
 
 
 def _add_parents(connection: Connection, row: VersionRow, parents: Sequence[Parent]) -> None:
