@@ -2,28 +2,12 @@
 
 import gc
 import logging
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from tests.server.test_settings import SETTINGS
 
 from lorarack.server.settings import VARIABLE
-
-
-@pytest.mark.parametrize(
-    ("begin", "collects"),
-    [
-        ("import multiprocessing.spawn", True),
-        (f"import os; os.environ[{VARIABLE!r}] = 'x'", True),
-        (f"import os, multiprocessing.spawn; os.environ[{VARIABLE!r}] = 'x'", False),
-    ],
-)
-def test_only_a_process_that_vllm_begins_for_a_server_imports_without(begin: str, collects: bool) -> None:
-    code = f"{begin}\nimport gc, lorarack.registry.cli.main\nprint(gc.isenabled())"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == f"{collects}\n"
 
 
 @pytest.mark.parametrize("serving", [True, False])

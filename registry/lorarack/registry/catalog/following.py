@@ -1,9 +1,6 @@
 """From one snapshot to the next by what the events between them name, so that the work grows with the changes alone."""
 
-import gc
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from sqlalchemy import Connection, select
 
@@ -29,21 +26,8 @@ def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot
             return since
         if since is None or not 0 < changes - since.changes <= _MANY:
             bases = {base.name: base for base in read_bases(connection, {})}
-            with _uncollected():
-                return Snapshot(changes, bases, read_views(connection, brief=True))
+            return Snapshot(changes, bases, read_views(connection, brief=True))
         return _after(connection, since, changes)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles: it would look through all that was loaded so far again and again, and none of it goes."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:

@@ -1,43 +1,21 @@
-"""The ``lorarack`` command: it starts quickly, and errors become sentences."""
+"""The ``lorarack`` command: errors become sentences."""
 
-import gc
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from lorarack.registry.errors import LorarackError
-
-if "LORARACK_SERVING" in os.environ and "multiprocessing.spawn" in sys.modules:
-    # A process that vLLM begins for `lorarack serve`: Python reads this module again, then imports for seconds. A fifth of that
-    # is looking for garbage; our plugin in the process turns it on again.
-    gc.disable()
 
 
 def main() -> None:
     """Run the command line; errors that lorarack foresaw become one sentence and their exit code."""
     try:
-        with _nothing_to_collect():
-            from lorarack.registry.cli.app import build_app
+        from lorarack.registry.cli.app import build_app
 
-            app = build_app(sys.argv[1] if len(sys.argv) > 1 else None)
-        app()
+        build_app(sys.argv[1] if len(sys.argv) > 1 else None)()
     except LorarackError as error:
         from lorarack.registry.cli.output import complain
 
         complain(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
-
-
-@contextmanager
-def _nothing_to_collect() -> Iterator[None]:
-    """Imports make objects that stay: looking through them for garbage, again and again, is a tenth of a quick command's time."""
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
 
 
 if __name__ == "__main__":
