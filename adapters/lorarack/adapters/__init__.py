@@ -1,1 +1,63 @@
-"""Making adapters: train them at several ranks, evaluate them, compare the ranks."""
+"""Making adapters: train them at several ranks, evaluate them, compare the ranks.
+
+Names are imported when they are asked for, and torch not before training begins.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lorarack.adapters.comparison.compare import compare
+    from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
+    from lorarack.adapters.comparison.report import Comparison
+    from lorarack.adapters.data.rows import Row, Rows, load_rows
+    from lorarack.adapters.evaluation.answers import Evaluation, Subject
+    from lorarack.adapters.evaluation.client import ServerClient
+    from lorarack.adapters.evaluation.run import evaluate
+    from lorarack.adapters.evaluation.scores import find_score
+    from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+    from lorarack.adapters.training.run import train
+
+__all__ = [
+    "Comparison",
+    "ComparisonPlan",
+    "Evaluation",
+    "Recipe",
+    "Row",
+    "Rows",
+    "ServerClient",
+    "Subject",
+    "compare",
+    "evaluate",
+    "find_score",
+    "load_recipe",
+    "load_rows",
+    "make_recipe",
+    "plan_comparison",
+    "train",
+]
+
+_MODULES = {
+    "comparison.compare": "compare",
+    "comparison.plan": "ComparisonPlan plan_comparison",
+    "comparison.report": "Comparison",
+    "data.rows": "Row Rows load_rows",
+    "evaluation.answers": "Evaluation Subject",
+    "evaluation.client": "ServerClient",
+    "evaluation.run": "evaluate",
+    "evaluation.scores": "find_score",
+    "recipe": "Recipe load_recipe make_recipe",
+    "training.run": "train",
+}
+_WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -36,6 +36,10 @@ def compare(
     ] = "",
     at_once: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at a time.")] = 64,
     max_tokens: Annotated[int, typer.Option(min=1, help="Where an answer is cut off.")] = 256,
+    allow_seen: Annotated[
+        bool,
+        typer.Option("--allow-seen", help="Score rows that the versions were trained on; kept apart as split 'seen'."),
+    ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -43,33 +47,27 @@ def compare(
     """Ask several versions the same rows in one mixed batch, and say which one to keep, and why.
 
     The cheapest version is kept that the best one does not beat beyond noise. The scores become metrics of the versions.
-    A server's key is taken from LORARACK_TOKEN.
+    Rows that a version was trained on or chosen by are refused (exit code 3). A server's key is taken from LORARACK_TOKEN.
 
     Example: lorarack compare support@r4 support@r16 --data heldout.jsonl
     """
-    from lorarack.adapters.comparison.compare import conclude, contenders, record, subjects
+    from lorarack.adapters.comparison.compare import compare as conduct
+    from lorarack.adapters.comparison.plan import plan_comparison
     from lorarack.adapters.comparison.report import as_markdown, as_table
     from lorarack.adapters.data.rows import load_rows
     from lorarack.adapters.evaluation.client import ServerClient
-    from lorarack.adapters.evaluation.run import evaluate, how_many
-    from lorarack.adapters.evaluation.scores import find_score, fitting_score
     from lorarack.adapters.progress import counting
     from lorarack.registry.registry import open_registry
 
-    if url and serve_flags:
+    if url is not None and serve_flags:
         raise UsageError("--serve is for a server that is started here; with --url leave it out.")
     rows = load_rows(data)
-    chosen = find_score(score) if score else fitting_score(row.completion for row in rows)
     with open_registry(registry, create=False) as opened, ExitStack() as stack:
-        versions, base = contenders(opened, references)
-        asked = subjects(versions, base if base_too else None)
-        address = url or _started(stack, base.name, opened.home, serve_flags)
+        plan = plan_comparison(opened, references, rows, score=score, include_base=base_too, allow_seen=allow_seen)
+        address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_flags)
         client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
-        with counting("asking", how_many(asked, rows)) as done:
-            evaluation = evaluate(asked, rows, chosen, client, done)
-        stack.close()
-        record(opened, evaluation, versions)
-        found = conclude(evaluation, versions)
+        with counting("asking", plan.requests) as done:
+            found = conduct(opened, plan, client, done)
     if markdown and not json:
         out.print(as_markdown(found), markup=False)
         return

@@ -22,10 +22,10 @@ def run(json: JsonOption = False) -> None:
 
     Example: lorarack demo run
     """
-    from lorarack.adapters.demo.stage import Stage
-    from lorarack.adapters.demo.story import STEPS, tell
+    from lorarack.adapters.demo.console import StepConsole
+    from lorarack.adapters.demo.run import STEPS, run_demo
 
-    told = tell(Stage(talk if json else out, STEPS))
+    told = run_demo(StepConsole(talk if json else out, STEPS))
     emit(told, json, lambda: None)
 
 

@@ -1,5 +1,6 @@
 """``lorarack train``."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,7 +76,7 @@ def train(
 
 def _recipe(what: str, given: dict[str, Any], paths: dict[str, str]) -> Recipe:
     """The recipe file with the options over it, or a recipe made of options alone."""
-    if what.endswith((".yaml", ".yml")) or Path(what).is_file():
+    if what.endswith((".yaml", ".yml")) or os.path.isfile(what):  # which says no to what is no path at all
         settings = load_recipe(Path(what)).to_json()
         return make_recipe({**settings, **given, "data": {**settings["data"], **paths}})
     for key, flag in (("base", "--base"), ("train", "--data")):

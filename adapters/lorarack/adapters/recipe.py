@@ -11,7 +11,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lorarack.registry.errors import NotFound, UsageError
+from lorarack.adapters.data.text_file import read_text_file
+from lorarack.registry.errors import UsageError
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.values import Value
 
@@ -124,12 +125,7 @@ def load_recipe(path: Path) -> Recipe:
     Raises:
         NotFound: no such file. UsageError: not a recipe; the sentence says which key and what is wrong with it.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        raise NotFound(f"There is no recipe file {str(path)!r}.", code="no_recipe") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{str(path)!r} cannot be read as UTF-8 text; give a YAML file.", code="bad_recipe") from error
+    text = read_text_file(path, "recipe file", "recipe")
     recipe = parse_recipe(text)
     here = path.resolve().parent
     moved = {

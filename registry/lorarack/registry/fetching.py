@@ -9,6 +9,7 @@ from lorarack.registry.artifact.peft_config import config_for_base
 from lorarack.registry.blobs import FolderBlobs, remove_tree
 from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import Conflict
+from lorarack.registry.settings import check_path
 from lorarack.registry.values import Base, Version
 
 
@@ -41,9 +42,18 @@ def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Pat
 
 
 def free_place(folder: Path) -> Path:
-    """Where ``folder`` really is; it must be new or empty. Raises ``Conflict``."""
+    """Where ``folder`` really is; it must be new or empty.
+
+    Raises:
+        Conflict: it is not, or it is a loop of links.
+        UsageError: no path at all.
+    """
+    check_path(folder)
     with disk_errors():
-        place = folder.resolve()
+        try:
+            place = folder.resolve()
+        except RuntimeError as error:
+            raise Conflict(f"{str(folder)!r} is a link to itself; give another place.", code="exists") from error
         taken = place.exists() and (not place.is_dir() or any(place.iterdir()))
         if taken:
             raise Conflict(f"{str(folder)!r} exists and is not an empty folder; give another place.", code="exists")

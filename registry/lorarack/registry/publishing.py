@@ -14,6 +14,7 @@ from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.header import HeaderError, Tensor
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
+from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.blobs import FolderBlobs
 from lorarack.registry.catalog.inserting import NewVersion
 from lorarack.registry.disk import disk_errors
@@ -73,7 +74,7 @@ def store(
     with disk_errors(), open_folder(folder) as opened:
         check_base(opened.read(CONFIG) or b"")
         before = _stamp(opened.weights)
-        artifact = inspect_artifact(opened, base)
+        artifact = inspect_artifact(opened, base, KnownBase(base))
         with blobs.staged(opened.weights) as copy:
             if _stamp(opened.weights) != before or _tensors(copy.path) != artifact.tensors:
                 raise Conflict(
@@ -106,6 +107,7 @@ def store(
         bytes=artifact.weights_bytes,
         files=tuple(files),
         metrics=(*artifact.curves, *about.metrics),
+        measured=_measured(artifact, about),
         tags=about.tags or {},
         description=about.description,
         provenance=about.provenance,
@@ -129,13 +131,20 @@ def under_known_digest(
     """
     known = dict(same_weights)
     weights = next(file.digest for file in new.files if file.name == WEIGHTS)
+    own_config = next(file.digest for file in new.files if file.name == CONFIG)
     for digest, files in known.items() if new.digest not in known else ():
-        config = next((file.digest for file in files if file.name == CONFIG), None)
+        config = next((file.digest for file in files if file.name == CONFIG), "")
         # A configuration that is missing or damaged tells nothing.
         with suppress(LorarackError, ValueError, RecursionError):
-            if config and artifact_digest(json.loads(blobs.read(config)), weights) == new.digest:
+            if config == own_config or artifact_digest(json.loads(blobs.read(config)), weights) == new.digest:
                 return replace(new, digest=digest)
     return new
+
+
+def _measured(artifact: Artifact, about: About) -> Metric | None:
+    """The metric that the run measured for these weights, unless the publisher says one of that label."""
+    final = artifact.final
+    return None if final and any(said.step is None and said.label == final.label for said in about.metrics) else final
 
 
 def _digest(artifact: Artifact, weights: str, folder: Path) -> str:

@@ -14,7 +14,7 @@ from lorarack.registry.operations.parts import CATALOG
 from lorarack.registry.operations.portability import PortabilityOperations
 from lorarack.registry.operations.promoting import PromotionOperations
 from lorarack.registry.operations.searching import SearchOperations
-from lorarack.registry.settings import default_registry, home_folder
+from lorarack.registry.settings import default_registry, home_folder, usable_path
 
 
 class Registry(
@@ -48,13 +48,14 @@ def open_registry(where: str | Path | None = None, *, create: bool = True) -> Re
         create: make a new registry there if there is none; one in the home folder is made in any case.
 
     Raises:
-        UsageError: a URL, which this version cannot open. StoreError: the folder cannot be used.
+        UsageError: a URL, which this version cannot open, or no path at all.
+        StoreError: the folder cannot be used.
         NotFound: no registry is there, and none is to be made.
     """
     place = str(where or default_registry())
     if "://" in place:
         raise UsageError(f"{place!r} is a URL; this version of lorarack opens folders only.", code="bad_registry")
-    folder = Path(place).expanduser().absolute()
+    folder = usable_path(place).absolute()
     if not create and folder != home_folder():
         _check_there(folder)
     return Registry(folder)

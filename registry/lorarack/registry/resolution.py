@@ -41,7 +41,7 @@ def resolve(text: str, adapters: Mapping[str, AdapterView], names: Iterable[str]
     if found is None:
         raise _unknown(reference, view)
     by_bytes = isinstance(reference.selector, ByNumber | ByDigest)
-    if found.state is State.QUARANTINED or (found.state is State.ARCHIVED and not by_bytes):
+    if found.state in (State.QUARANTINED, State.DAMAGED) or (found.state is State.ARCHIVED and not by_bytes):
         because = f" ({found.state_reason.rstrip('.')})" if found.state_reason else ""
         raise Conflict(
             f"{found.reference} is {found.state}{because}; ask for another version of {view.name!r}.", code="not_ready"

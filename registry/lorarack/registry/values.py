@@ -131,6 +131,11 @@ class Dataset(Value):
     name: str
     rows: int
     digest: str
+    row_digests: str | None = Field(
+        default=None,
+        repr=False,
+        description="of the rows that shaped the version: the smallest 4,096 of the 48-bit digests of their prompts, in base64",
+    )
 
 
 class Provenance(Value):
@@ -150,7 +155,8 @@ class State(StrEnum):
 
     READY = "ready"
     ARCHIVED = "archived"
-    QUARANTINED = "quarantined"
+    QUARANTINED = "quarantined"  # by somebody, for a reason
+    DAMAGED = "damaged"  # by the registry, which has read bytes of another digest
 
 
 class StoredFile(Value):

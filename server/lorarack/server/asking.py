@@ -62,11 +62,12 @@ def ask(url: str, question: Question, key: str | None = None, timeout: float = 3
         Unavailable: no server there, or it failed.
     """
     address = _address(url)
-    headers = {"authorization": f"Bearer {key}"} if key else {}
+    headers = {"content-type": "application/json", **_authorization(key)}
+    content = _encoded(question)
     try:
         with (
             httpx.Client(timeout=httpx.Timeout(timeout, connect=10.0)) as client,
-            client.stream("POST", address + question.path, json=question.body(), headers=headers) as response,
+            client.stream("POST", address + question.path, content=content, headers=headers) as response,
         ):
             if response.status_code >= 400:
                 raise _refusal(response.status_code, response.read())
@@ -74,12 +75,33 @@ def ask(url: str, question: Question, key: str | None = None, timeout: float = 3
             digest = response.headers.get("x-lorarack-digest", "")
             for event in _events(response.iter_lines()):
                 yield _piece(event, version, digest)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        raise UsageError(f"{url!a} is not an address: {error}.", code="bad_url") from error
+    except ValueError as error:
+        raise Unavailable(f"What answers at {address} does not speak OpenAI's API; is it the right port?") from error
     except httpx.ConnectError as error:
         raise Unavailable(
             f"No server answers at {address}; start one with 'lorarack serve BASE' or name it with --url."
         ) from error
     except httpx.HTTPError as error:
         raise Unavailable(f"The server at {address} broke off: {str(error) or type(error).__name__}.") from error
+
+
+def _encoded(question: Question) -> bytes:
+    try:
+        return json.dumps(question.body(), ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("The question holds half of a character, which no server takes; write it anew.") from error
+    except ValueError as error:
+        raise UsageError(f"The temperature {question.temperature} is not a number that a server takes.") from error
+
+
+def _authorization(key: str | None) -> dict[str, str]:
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        raise NotAllowed("The key (LORARACK_TOKEN) is not plain text in one line; set it anew.", code="bad_key")
+    return {"authorization": f"Bearer {key}"}
 
 
 def _address(url: str) -> str:

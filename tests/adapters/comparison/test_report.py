@@ -12,7 +12,7 @@ from lorarack.registry.values import Dataset
 
 
 def comparison() -> Comparison:
-    base = line(0, rights(1, 24)).model_copy(update={"every": 4})
+    base = line(0, rights(1, 24)).model_copy(update={"stride": 4})
     lines = (base, line(4, rights(72), loss=None), line(16, rights(84)))
     data = Dataset(split="test", name="held[out].jsonl", rows=96, digest="sha256:" + "a" * 64)
     return Comparison(score="json_exact", dataset=data, candidates=lines, verdict=decide(lines, binary=True))

@@ -80,7 +80,7 @@ def test_a_version_that_does_not_beat_the_base_is_said_not_to() -> None:
 def test_a_base_that_answered_fewer_rows_is_paired_with_those() -> None:
     """Of 96 rows the base got each fourth, and was right where the version is: no gain shown."""
     ranked = [line(4, [1.0, 0.0, 0.0, 0.0] * 24), line(16, [1.0, 0.0, 0.0, 0.0] * 24)]
-    base = line(0, [1.0] * 24).model_copy(update={"every": 4})
+    base = line(0, [1.0] * 24).model_copy(update={"stride": 4})
     assert "(+0.0 points" in decide([base, *ranked], binary=True).warnings[0]
 
 

@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console, Group
 
-from lorarack.adapters.data.rows import Message, Row, Rows
-from lorarack.adapters.demo.asking import handful, side_by_side
-from lorarack.adapters.demo.ending import SERVE_FLAGS, next_steps, times
+from lorarack.adapters.data import Message, Row, Rows
+from lorarack.adapters.demo.answer_cache import load_answers, save_answers
+from lorarack.adapters.demo.console import StepConsole
 from lorarack.adapters.demo.memory import PeakMemory, resident_bytes
-from lorarack.adapters.demo.remembering import remember, remembered
-from lorarack.adapters.demo.stage import Stage
+from lorarack.adapters.demo.next_steps import SERVE_FLAGS, next_steps, times
+from lorarack.adapters.demo.side_by_side import handful, side_by_side
 from lorarack.adapters.evaluation.answers import Answer, Answers, Evaluation, Subject
 from lorarack.registry.values import Dataset
 
 DIGEST = "sha256:" + "d" * 64
-SUBJECTS = (Subject(model="orders@1", digest=DIGEST), Subject(model="smol", every=2))
+SUBJECTS = (Subject(model="orders@1", digest=DIGEST), Subject(model="smol", stride=2))
 
 
 def evaluation(*texts: str) -> Evaluation:
@@ -42,7 +42,7 @@ def printed(what: object) -> str:
 
 def test_steps_are_numbered_timed_and_told_once() -> None:
     out = StringIO()
-    stage = Stage(Console(file=out, width=80), 2)
+    stage = StepConsole(Console(file=out, width=80), 2)
     with stage.step("First [odd]"):
         stage.say("a line with [brackets]")
     with pytest.raises(ValueError), stage.step("Second"):
@@ -78,18 +78,18 @@ def test_answers_stand_side_by_side_marked_right_or_wrong() -> None:
 
 def test_answers_are_remembered_only_for_the_very_same_question(tmp_path: Path) -> None:
     path = tmp_path / "demo" / "answers.json"
-    assert remembered(path, SUBJECTS, DIGEST, "exact_match", 9) is None
+    assert load_answers(path, SUBJECTS, DIGEST, "exact_match", 9) is None
     found = evaluation("right", "wrong")
-    remember(path, found)
-    assert remembered(path, SUBJECTS, DIGEST, "exact_match", 9) == found
+    save_answers(path, found)
+    assert load_answers(path, SUBJECTS, DIGEST, "exact_match", 9) == found
     assert [file.name for file in path.parent.iterdir()] == ["answers.json"]
     other = (SUBJECTS[0].model_copy(update={"digest": "sha256:" + "e" * 64}), SUBJECTS[1])
-    assert remembered(path, other, DIGEST, "exact_match", 9) is None
-    assert remembered(path, SUBJECTS, "sha256:other", "exact_match", 9) is None
-    assert remembered(path, SUBJECTS, DIGEST, "json_f1", 9) is None
-    assert remembered(path, SUBJECTS, DIGEST, "exact_match", 10) is None
+    assert load_answers(path, other, DIGEST, "exact_match", 9) is None
+    assert load_answers(path, SUBJECTS, "sha256:other", "exact_match", 9) is None
+    assert load_answers(path, SUBJECTS, DIGEST, "json_f1", 9) is None
+    assert load_answers(path, SUBJECTS, DIGEST, "exact_match", 10) is None
     path.write_text('{"score": 1}')
-    assert remembered(path, SUBJECTS, DIGEST, "exact_match", 9) is None
+    assert load_answers(path, SUBJECTS, DIGEST, "exact_match", 9) is None
 
 
 def test_memory_counts_the_children_too() -> None:
@@ -127,7 +127,7 @@ def test_the_next_steps_can_be_copied_as_they_stand() -> None:
 
 def test_commands_stay_on_one_line_and_tables_are_never_cut() -> None:
     out = StringIO()
-    stage = Stage(Console(file=out, width=60, soft_wrap=True), 1)
+    stage = StepConsole(Console(file=out, width=60, soft_wrap=True), 1)
     stage.copyable([("do", "x" * 100)])
     stage.show(Group(" ".join(["word"] * 30)))
     assert "x" * 100 in out.getvalue()

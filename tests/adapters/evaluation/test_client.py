@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.adapters.openai_stand_in import Said, openai_server
 
-from lorarack.adapters.data.rows import Message, Row
+from lorarack.adapters.data import Message, PromptOptions, Row
 from lorarack.adapters.evaluation.client import Question, ServerClient
 from lorarack.registry.errors import (
     EngineError,
@@ -103,3 +103,14 @@ def test_where_no_server_answers_the_sentence_says_how_to_start_one(url: str) ->
 def test_a_server_that_breaks_off_is_unavailable() -> None:
     with openai_server(lambda _: Said(body=b"", hang_up=True)) as server, pytest.raises(Unavailable, match="broke off"):
         ServerClient(server.url).ask([Question("a@1", PLAIN)])
+
+
+def test_what_the_row_gives_the_template_is_asked_with_it() -> None:
+    """Tools, documents and template arguments; with tools the answer stays a text, whatever parser the server has."""
+    tool = {"type": "function", "function": {"name": "f"}}
+    options = PromptOptions((tool,), {"mood": "x"}, ({"text": "d"},))
+    with openai_server(lambda _: Said("fine")) as server:
+        ServerClient(server.url).ask([Question("a@1", Row("out", messages=CHAT.messages, options=options))])
+    (body,) = server.asked
+    assert (body["tools"], body["chat_template_kwargs"], body["documents"]) == ([tool], {"mood": "x"}, [{"text": "d"}])
+    assert body["tool_choice"] == "none"

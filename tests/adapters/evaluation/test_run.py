@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from tests.adapters.openai_stand_in import Said, openai_server
 
-from lorarack.adapters.data.rows import Row, Rows
+from lorarack.adapters.data import Message, Row, Rows, ToolCall
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
 from lorarack.adapters.evaluation.run import evaluate, how_many
 from lorarack.adapters.evaluation.scores import find_score
-from lorarack.registry.errors import Conflict
+from lorarack.registry.errors import Conflict, UsageError
 
 ROWS = Rows("rows.jsonl", tuple(Row(str(n), prompt=f"say {n}") for n in range(5)))
 DIGESTS = {"a@1": "sha256:" + "1" * 64, "a@2": "sha256:" + "2" * 64}
@@ -45,7 +45,7 @@ def test_each_row_goes_to_all_before_the_next_and_each_answer_is_scored_under_it
 
 def test_a_yardstick_is_asked_fewer_rows_and_pairs_with_the_right_ones() -> None:
     """The base gets rows 0, 2 and 4; the versions get all."""
-    subjects = (*SUBJECTS[:2], SUBJECTS[2].model_copy(update={"every": 2}))
+    subjects = (*SUBJECTS[:2], SUBJECTS[2].model_copy(update={"stride": 2}))
     with openai_server(answer) as server:
         found = evaluate(subjects, ROWS, find_score("exact_match"), ServerClient(server.url, at_once=1))
     assert [body["prompt"] for body in server.asked if body["model"] == "base"] == ["say 0", "say 2", "say 4"]
@@ -67,3 +67,10 @@ def test_an_answer_of_other_weights_is_never_scored(said: Said) -> None:
     """The server may stand on another registry, where a@1 is something else."""
     with openai_server(lambda _: said) as server, pytest.raises(Conflict, match="another registry"):
         evaluate(SUBJECTS[:1], ROWS, find_score("exact_match"), ServerClient(server.url))
+
+
+def test_answers_that_call_tools_are_not_scored_as_texts() -> None:
+    calls = Message("assistant", None, (ToolCall("f", "{}", "c"),))
+    rows = Rows("rows.jsonl", (Row("", messages=(Message("user", "u"),), answer=calls, line=7),))
+    with pytest.raises(UsageError, match=r"rows\.jsonl, line 7: its answer calls tools"):
+        evaluate(SUBJECTS, rows, find_score("exact_match"), ServerClient("http://127.0.0.1:1"))

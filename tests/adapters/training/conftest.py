@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.tiny import tiny_base
 
+from lorarack.adapters.data import Row, load_rows
 from lorarack.adapters.recipe import Recipe, make_recipe
 from lorarack.registry import Registry, open_registry
 
@@ -45,3 +47,10 @@ def recipe(tmp_path: Path) -> Callable[..., Recipe]:
         return make_recipe({**settings, "learning_rate": 0.01, "dtype": "float32", **changes})
 
     return make
+
+
+def one_row(folder: Path, body: dict[str, Any]) -> Row:
+    """The row of a file that holds this one."""
+    path = folder / "rows.jsonl"
+    path.write_text(json.dumps(body) + "\n")
+    return load_rows(path).rows[0]

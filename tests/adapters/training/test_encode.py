@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lorarack.adapters.data import Message, Row, Rows
+from lorarack.adapters.data import Message, Row, Rows, ToolCall
 from lorarack.registry.errors import UsageError
 
 pytestmark = pytest.mark.torch
@@ -70,3 +70,71 @@ def test_long_rows_are_refused_not_cut(tokenizer: Any) -> None:
     rows = Rows("rows.jsonl", (Row(prompt="a", completion="b"), Row(prompt="a" * 40, completion="b" * 40)))
     with pytest.raises(UsageError, match=r"1 rows of rows.jsonl .* row 2, the longest has 81"):
         encode_rows(rows, tokenizer, 64)
+
+
+TRIMS = (
+    "{% for m in messages %}<{{ m.role }}>{{ m.content | trim }}#\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.mark.parametrize("stops", ["eos alone", "# as well"])
+def test_every_answer_of_a_data_set_ends_alike(tokenizer: Any, stops: str) -> None:
+    """A template that trims, and whose turns end with another token than the tokenizer's: its end is learned, for every answer."""
+    from lorarack.adapters.training.answer_end import AnswerEnd
+    from lorarack.adapters.training.encode import encode_rows
+
+    tokenizer.chat_template = TRIMS
+    hash_id = tokenizer.convert_tokens_to_ids("#")
+    end = AnswerEnd.of(tokenizer, [2, hash_id] if stops == "# as well" else [2])
+    answers = ("a", "a\n", "\na ", "a")
+    rows = Rows("rows.jsonl", tuple(Row(answer, messages=(Message("user", "x"),)) for answer in answers))
+    said = {tokenizer.decode(row.completion) for row in encode_rows(rows, tokenizer, 64, end)}
+    assert said == ({"a#"} if stops == "# as well" else {"a#\n</s>"})
+    assert (end.note is None) == (stops == "# as well")
+    assert {tokenizer.decode(row.completion) for row in encode_rows(rows, tokenizer, 64)} == {"a#\n"}
+
+
+def test_a_template_without_an_end_gets_the_tokenizers(tokenizer: Any) -> None:
+    from lorarack.adapters.training.encode import encode_row
+
+    tokenizer.chat_template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
+    assert tokenizer.decode(encode_row(CHAT, tokenizer).completion) == "four</s>"
+
+
+def test_called_tools_are_learned_as_the_template_writes_them(tokenizer: Any) -> None:
+    """Calls and reasoning come after the prompt, up to the end token, whatever follows it."""
+    from lorarack.adapters.training.encode import encode_row
+
+    tokenizer.chat_template = (
+        "{% for m in messages %}<{{ m.role }}>{% if m.reasoning %}({{ m.reasoning }}){% endif %}{{ m.content }}"
+        "{% for c in m.tool_calls or [] %}*{{ c.function.name }}{{ c.function.arguments.n }}{% endfor %}</s>\n"
+        "{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    call = ToolCall("get", '{"n": 1}', "c1")
+    answer = Message("assistant", None, (call,), reasoning="hm")
+    encoded = encode_row(Row("", messages=CHAT.messages, answer=answer), tokenizer)
+    assert tokenizer.decode(encoded.completion) == "(hm)*get1</s>"
+
+
+@pytest.mark.parametrize("row", [Row("a</s>", prompt="b"), Row("a</s>b", messages=CHAT.messages)])
+def test_an_end_token_inside_an_answer_is_refused(tokenizer: Any, row: Row) -> None:
+    """A server stops there; and at its end it would be learned twice."""
+    from lorarack.adapters.training.encode import encode_row
+
+    tokenizer.chat_template = TEMPLATE
+    with pytest.raises(UsageError, match="holds '</s>', at which a server stops"):
+        encode_row(row, tokenizer)
+
+
+def test_a_tokenizer_without_an_end_token_is_one_sentence(tokenizer: Any) -> None:
+    from lorarack.adapters.training.answer_end import AnswerEnd
+    from lorarack.adapters.training.encode import encode_row
+
+    tokenizer.eos_token = None
+    with pytest.raises(UsageError, match="has no end token"):
+        encode_row(Row("a", prompt="b"), tokenizer)
+    with pytest.raises(UsageError, match="has no end token"):
+        AnswerEnd.of(tokenizer, [-1, 10**6])
+    known = AnswerEnd.of(tokenizer, [2])
+    assert tokenizer.decode(encode_row(Row("a", prompt="b"), tokenizer, known).completion) == "a</s>"

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from tests.adapters.training.conftest import write_rows
-from tests.tiny import base_tensors, tiny_base, write_safetensors
+from tests.tiny import BASE_CONFIG, base_tensors, tiny_base, write_json, write_safetensors
 
+from lorarack.adapters.data import load_rows
+from lorarack.adapters.data.row_digests import rows_among
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.progress import Silent
 from lorarack.adapters.training.run import train
@@ -31,7 +33,7 @@ class Heard(Silent):
         self.validations.append((step, loss, best))
 
 
-def test_every_rank_becomes_a_version_with_all_that_is_known(registry: Registry, recipe: Make) -> None:
+def test_every_rank_becomes_a_version_with_all_that_is_known(tmp_path: Path, registry: Registry, recipe: Make) -> None:
     """Losses, curves, data, settings, software: complete, and without a path of this machine."""
     published = train(recipe(ranks=[2, 4], eval_every=3), registry)
     assert [done.version.rank for done in published] == [2, 4]
@@ -48,6 +50,12 @@ def test_every_rank_becomes_a_version_with_all_that_is_known(registry: Registry,
         origin = version.provenance
         assert origin is not None
         assert {part.split: part.rows for part in origin.datasets} == {"train": 12, "validation": 4}
+        known = {part.split: part.row_digests for part in origin.datasets}
+        assert (
+            rows_among(load_rows(tmp_path / "train.jsonl"), known["train"] or "")
+            == load_rows(tmp_path / "train.jsonl").rows
+        )
+        assert rows_among(load_rows(tmp_path / "train.jsonl"), known["validation"] or "") == ()
         assert origin.recipe["ranks"] == [version.rank]
         assert origin.wall_seconds
         assert {"torch", "peft", "python"} <= origin.versions.keys()
@@ -139,6 +147,21 @@ def test_conversations_train_through_the_template(tmp_path: Path, recipe: Make) 
     assert {part.split: part.rows for part in done.version.provenance.datasets} == {"train": 8, "validation": 2}
 
 
+@pytest.mark.parametrize("tied", [True, False])
+def test_embeddings_and_head_are_trained_and_published(
+    tmp_path: Path, registry: Registry, recipe: Make, tied: bool
+) -> None:
+    """On a tied base too, where neither brings the base's own tensor along (tests/system/test_compiled.py serves them)."""
+    folder = tiny_base(tmp_path / "other", seed=6)
+    if not tied:
+        write_json(folder / "config.json", {**BASE_CONFIG, "tie_word_embeddings": False})
+        head = base_tensors(7)["model.embed_tokens.weight"]
+        write_safetensors(folder / "model.safetensors", {**base_tensors(6), "lm_head.weight": head})
+    registry.add_base(str(folder), "other")
+    (done,) = train(recipe(base="other", target_modules=["lm_head", "embed_tokens", "q_proj"], max_steps=2), registry)
+    assert done.version.target_modules == ("embed_tokens", "lm_head", "q_proj")
+
+
 def test_a_run_that_diverges_publishes_nothing(tmp_path: Path, recipe: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Numbers that are no longer numbers end in one sentence; nothing is published, and no file stays behind."""
     folder = tiny_base(tmp_path / "broken", seed=4)
@@ -162,7 +185,6 @@ def test_a_run_that_diverges_publishes_nothing(tmp_path: Path, recipe: Make, mon
         ({"base": "tinny"}, NotFound, "no base model 'tinny'"),
         ({"data": "nowhere.jsonl"}, NotFound, "no data file"),
         ({"target_modules": ["q_prj"]}, UsageError, "no module 'q_prj'; did you mean 'q_proj'?"),
-        ({"target_modules": ["embed_tokens"]}, UsageError, "not served"),
         ({"max_length": 8, "data": "{long}"}, UsageError, "longer than max_length=8"),
         ({"data": {"train": "{train}", "validation": "{train}"}}, UsageError, "12 of the 12 validation rows"),
         ({"data": {"train": "{train}", "validation": "{valid}", "test": "{train}"}}, UsageError, "12 test rows"),
@@ -197,3 +219,17 @@ def test_an_adapter_stays_on_its_base(tmp_path: Path, registry: Registry, recipe
     registry.add_base(str(tiny_base(tmp_path / "second", seed=9)), "second")
     with pytest.raises(Conflict, match="stands on base 'tiny'"):
         train(recipe(base="second"), registry)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [ValueError("Your setup doesn't support bf16/gpu."), RuntimeError(), KeyError("lm_head"), ImportError("a\nb")],
+)
+def test_what_other_libraries_raise_is_one_sentence(raised: Exception) -> None:
+    """transformers says ValueError where a device cannot do what was asked; an error may say nothing at all."""
+    from lorarack.adapters.training.train_rank import _faults
+
+    with pytest.raises(EngineError, match="Training at rank 4 failed: ") as caught, _faults(4):
+        raise raised
+    assert "\n" not in caught.value.message
+    assert caught.value.message != "Training at rank 4 failed: "

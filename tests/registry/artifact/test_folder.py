@@ -49,7 +49,9 @@ def test_a_trainers_output_folder_publishes_as_it_is(adapter: Path, base: Base, 
     artifact = read_artifact(like_a_trainer(adapter, base_folder), base)
     assert artifact.chat_template == b"{{ messages }}"
     assert [(m.label, m.step, m.value) for m in artifact.curves] == [("train_loss", 5, 2.5), ("eval_loss", 10, 2.25)]
-    (note,) = artifact.notes
+    assert artifact.final is not None
+    assert (artifact.final.label, artifact.final.step, artifact.final.value) == ("eval_loss", None, 2.25)
+    note, _ = artifact.notes
     for name in (*TRAINER_LEFTOVERS, "checkpoint-10", "tokenizer_config.json"):
         assert name in note
     assert "adapter_model.safetensors" not in note
@@ -72,7 +74,7 @@ def test_only_files_that_are_needed_are_opened_and_each_once(adapter: Path, base
         read_artifact(adapter, base)
     kept = {"adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "trainer_state.json"}
     ours = [Path(path).name for path in opened if path != str(adapter)]
-    assert sorted(ours) == sorted(kept | {"tokenizer.json"})
+    assert sorted(ours) == sorted(kept | {"tokenizer.json", "tokenizer_config.json"})
 
 
 _watchers: list[list[str]] = []
@@ -100,8 +102,10 @@ def test_a_missing_folder_is_not_found(tmp_path: Path, base: Base) -> None:
     with pytest.raises(NotFound, match=r"There is no folder .*nowhere.*save_pretrained"):
         read_artifact(tmp_path / "nowhere", base)
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotFound, match="There is no folder"):
+    with pytest.raises(NotFound, match=r"There is no folder .*: it is a file; give the folder"):
         read_artifact(tmp_path / "file", base)
+    with pytest.raises(NotFound, match=r"one that is on the Hub is taken with 'lorarack pull'"):
+        read_artifact(Path("acme/orders-lora"), base)
     with pytest.raises(NotFound, match="There is no folder"):
         read_artifact(tmp_path / ("n" * 300), base)
 
@@ -157,18 +161,18 @@ WRONG_SHAPE: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         ("a pickle (adapter_model.bin), which can run code when opened; save them again with save_pretrained",),
     ),
     "nothing but a checkpoint": (only_in_a_checkpoint, ("for example its 'checkpoint-20'", "no adapter_model")),
-    "linked weights": (link("adapter_model.safetensors"), ("is a link; copy the file", "no adapter_model")),
-    "linked configuration": (link("adapter_config.json"), ("is a link; copy the file", "no adapter_config")),
+    "linked weights": (link("adapter_model.safetensors"), ("is a link; copy the file",)),
+    "linked configuration": (link("adapter_config.json"), ("is a link; copy the file",)),
     "any link": (link("notes.txt"), ("'notes.txt' is a link",)),
     "a link to the folder above": (lambda folder: (folder / "up").symlink_to(".."), ("'up' is a link",)),
-    "a configuration that is a pipe": (pipe, ("is not a plain file", "no adapter_config")),
+    "a configuration that is a pipe": (pipe, ("is not a plain file",)),
     "a configuration over the limit": (
         grow("adapter_config.json", limits.MAX_CONFIG_BYTES + 1),
-        (f"has {limits.MAX_CONFIG_BYTES + 1} bytes; lorarack reads at most {limits.MAX_CONFIG_BYTES}", "no adapter_config"),
+        (f"has {limits.MAX_CONFIG_BYTES + 1} bytes; lorarack reads at most {limits.MAX_CONFIG_BYTES}",),
     ),
     "weights over the limit": (
         grow("adapter_model.safetensors", limits.MAX_WEIGHT_BYTES + 1),
-        ("lorarack reads at most", "no adapter_model"),
+        ("lorarack reads at most",),
     ),
     "a trainer's state over the limit": (
         grow("trainer_state.json", limits.MAX_TRAINER_STATE_BYTES + 1),

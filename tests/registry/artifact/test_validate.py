@@ -98,7 +98,7 @@ BROKEN: dict[str, tuple[Change, str]] = {
     ),
     "rank 0": (
         {f"{Q}.lora_A.weight": ONES_A[:0], f"{Q}.lora_B.weight": ONES_B[:, :0]},
-        "do not share one rank",
+        "has empty or flat matrices, as a model sharded by ZeRO-3 or FSDP leaves them; gather it before saving",
     ),
     "three dimensions": ({f"{Q}.lora_A.weight": ONES_A[None]}, "do not share one rank"),
     "another width": (
@@ -173,8 +173,23 @@ def test_one_b_that_is_not_zero_is_enough(adapter: Path, base: Base) -> None:
 DAMAGE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "cut short": (lambda data: data[:-5], "adapter_model.safetensors: the file is cut short; save or copy it again"),
     "empty": (lambda _: b"", "the file is too short to be safetensors"),
-    "another kind of file": (lambda _: b"PK\x03\x04" + b"z" * 100, "its header claims"),
+    "another kind of file": (lambda _: b"z" * 100, "its header claims"),
+    "a pickle by this name": (lambda _: b"PK\x03\x04" + b"z" * 100, "adapter_model.safetensors is a pickle"),
+    "an old pickle by this name": (lambda _: b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19." + b"z" * 9, "is a pickle"),
+    "a Git LFS pointer": (
+        lambda _: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n",
+        "adapter_model.safetensors is a Git LFS pointer, not the file; run 'git lfs pull'",
+    ),
+    "a web page": (
+        lambda _: b"<!DOCTYPE html><html><body>Sign in</body></html>",
+        "is a web page, not the file; download",
+    ),
+    "GGUF": (lambda _: b"GGUF" + b"\3" * 60, "is a GGUF file, llama.cpp's format; publish the PEFT folder"),
     "no tensors": (lambda _: safetensors_bytes({}), "adapter_model.safetensors holds no tensors"),
+    "empty tensors": (
+        lambda _: safetensors_bytes({f"{Q}.lora_A.weight": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}),
+        "holds no numbers: all its tensors are empty; a model that is sharded (ZeRO-3, FSDP)",
+    ),
 }
 
 

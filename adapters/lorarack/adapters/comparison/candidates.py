@@ -13,7 +13,7 @@ class Candidate(Value):
     model: str
     rank: int
     scores: tuple[float, ...]
-    every: int = 1  # the scores are of each so-manieth row
+    stride: int = 1  # the scores are of one row in so many
     score: Interval
     cut_off: int
     validation_loss: float | None = None
@@ -51,7 +51,7 @@ def _line(result: Answers, version: Version | None, binary: bool) -> Candidate:
     common = {
         "model": result.subject.model,
         "scores": scores,
-        "every": result.subject.every,
+        "stride": result.subject.stride,
         "score": interval,
         "cut_off": result.cut_off,
     }

@@ -1,62 +1,51 @@
-"""The operation behind ``lorarack compare``: from references and an evaluation to a verdict, kept in the registry."""
+"""From a plan and answers to a verdict, kept in the registry."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from lorarack.adapters.comparison.candidates import candidates
+from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.report import Comparison
 from lorarack.adapters.comparison.verdict import decide
-from lorarack.adapters.evaluation.answers import Evaluation, Subject
-from lorarack.registry import Base, Metric, Registry, Version
-from lorarack.registry.errors import Conflict, UsageError
+from lorarack.adapters.evaluation.answers import Evaluation
+from lorarack.adapters.evaluation.client import ServerClient
+from lorarack.adapters.evaluation.run import evaluate
+from lorarack.registry import Metric, Registry
 
 
-def contenders(registry: Registry, references: Sequence[str]) -> tuple[tuple[Version, ...], Base]:
-    """The versions that the references name, each once, and the base that they all stand on.
+def compare(
+    registry: Registry, plan: ComparisonPlan, client: ServerClient, done: Callable[[int], None] = lambda _: None
+) -> Comparison:
+    """Ask the plan's rows, keep the scores, and say which version to keep.
+
+    Args:
+        registry: where the scores go.
+        plan: of ``plan_comparison``.
+        client: a server of the plan's base over the same registry.
+        done: called after each answer with the number of answers so far, of ``plan.requests``.
 
     Raises:
-        UsageError: they name fewer than two versions. Conflict: they stand on different bases. Else like ``resolve``.
+        LorarackError: as ``evaluate``; nothing is recorded then.
     """
-    named = [registry.resolve(reference) for reference in references]
-    versions = tuple({version.reference: version for version in named}.values())
-    if len(versions) < 2:
-        only = f" ({' and '.join(references)} is {versions[0].reference})" if len(references) > 1 else ""
-        raise UsageError(
-            f"A comparison needs two different versions or more{only}; name another reference, for example "
-            f"{versions[0].adapter if versions else 'support'}@r16.",
-            code="nothing_to_compare",
-        )
-    first = versions[0]
-    for other in versions[1:]:
-        if other.base_fingerprint != first.base_fingerprint:
-            raise Conflict(
-                f"{first.reference} stands on {first.base!r} and {other.reference} on {other.base!r}; "
-                "one engine holds one base, so compare versions of the same.",
-                code="other_base",
-            )
-    return versions, registry.base(first.base)
+    return conclude(registry, plan, evaluate(plan.subjects, plan.rows, plan.score, client, done))
 
 
-def subjects(versions: Sequence[Version], base: Base | None) -> tuple[Subject, ...]:
-    """Who to ask: the versions by their exact references, and the base if it is given."""
-    asked = [Subject(model=version.reference, digest=version.digest) for version in versions]
-    return (*asked, *([Subject(model=base.name)] if base else []))
-
-
-def conclude(evaluation: Evaluation, versions: Sequence[Version]) -> Comparison:
-    """What the evaluation says about the versions. Raises ``UsageError`` for fewer than two."""
-    lines = candidates(evaluation, versions)
-    verdict = decide(lines, binary=evaluation.binary)
-    return Comparison(score=evaluation.score, dataset=evaluation.dataset, candidates=lines, verdict=verdict)
-
-
-def record(registry: Registry, evaluation: Evaluation, versions: Sequence[Version]) -> None:
-    """Keep each version's score in the registry, as a metric of the ``test`` split with the data set's digest."""
-    for version in versions:
+def conclude(registry: Registry, plan: ComparisonPlan, evaluation: Evaluation) -> Comparison:
+    """Keep each version's score as a metric with the data set's digest, and say which version to keep."""
+    for version in plan.versions:
         metric = Metric(
             name=evaluation.score,
-            split=evaluation.dataset.split,
+            split=plan.split,
             value=evaluation.of(version.reference).mean,
             dataset=evaluation.dataset.digest,
             higher_is_better=True,
         )
         registry.add_metrics(version.reference, [metric])
+    lines = candidates(evaluation, plan.versions)
+    verdict = decide(lines, binary=evaluation.binary)
+    warnings = [f"{one.sentence}: its score says nothing about new rows." for one in plan.seen]
+    return Comparison(
+        score=evaluation.score,
+        dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
+        candidates=lines,
+        verdict=verdict.model_copy(update={"warnings": (*verdict.warnings, *warnings)}),
+    )

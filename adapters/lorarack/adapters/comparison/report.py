@@ -62,7 +62,7 @@ def as_markdown(comparison: Comparison) -> str:
 def _cells(line: Candidate) -> Sequence[str]:
     """One text for each column but the last."""
     if line.is_base:
-        fewer = f" ({len(line.scores)} rows)" if line.every > 1 else ""
+        fewer = f" ({len(line.scores)} rows)" if line.stride > 1 else ""
         return (line.model + fewer, "base", share(line.score), "–", "–", "–", "–")
     return (
         line.model,

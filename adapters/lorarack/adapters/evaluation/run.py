@@ -6,7 +6,7 @@ from lorarack.adapters.data.rows import Row, Rows
 from lorarack.adapters.evaluation.answers import Answer, Answers, Evaluation, Reply, Subject
 from lorarack.adapters.evaluation.client import Question, ServerClient
 from lorarack.adapters.evaluation.scores import Score
-from lorarack.registry.errors import Conflict
+from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.values import Dataset
 
 
@@ -30,9 +30,11 @@ def evaluate(
         done: called after each answer with the number of answers so far, of ``how_many(subjects, rows)``.
 
     Raises:
+        UsageError: an answer to score is no text.
         Conflict: the server answered with another version than was asked for. Else like ``ServerClient.ask``.
     """
-    asked = [(subject, row) for place, row in enumerate(rows) for subject in subjects if place % subject.every == 0]
+    check_texts(rows)
+    asked = [(subject, row) for place, row in enumerate(rows) for subject in subjects if place % subject.stride == 0]
     replies = client.ask([Question(subject.asked_as or subject.model, row) for subject, row in asked], done)
     scored: dict[str, list[Answer]] = {subject.model: [] for subject in subjects}
     for (subject, row), reply in zip(asked, replies, strict=True):
@@ -46,9 +48,23 @@ def evaluate(
     )
 
 
+def check_texts(rows: Rows) -> None:
+    """Refuse rows whose answer calls tools: scores are of texts.
+
+    Raises:
+        UsageError: names the first such row.
+    """
+    called = next((row for row in rows if row.answer_message.tool_calls), None)
+    if called:
+        raise UsageError(
+            f"{rows.where(called)}: its answer calls tools, and scores are of texts; leave out such rows to compare.",
+            code="bad_data",
+        )
+
+
 def how_many(subjects: Sequence[Subject], rows: Rows) -> int:
     """The number of questions in an evaluation."""
-    return sum(-(-len(rows) // subject.every) for subject in subjects)
+    return sum(-(-len(rows) // subject.stride) for subject in subjects)
 
 
 def _scored(subject: Subject, row: Row, reply: Reply, score: Score) -> Answer:

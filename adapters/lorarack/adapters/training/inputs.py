@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from lorarack.adapters.data import Rows, check_leaks, load_rows, split_rows
+from lorarack.adapters.data.row_digests import row_digests
 from lorarack.adapters.recipe import Recipe
 from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import Registry
@@ -21,12 +22,19 @@ class Inputs:
     validation: Rows
     test: Rows | None
     family: str
+    notes: tuple[str, ...] = ()
 
     def datasets(self) -> tuple[Dataset, ...]:
         """The splits as they are kept in a version's provenance."""
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
         return tuple(
-            Dataset(split=split, name=rows.name, rows=len(rows), digest=rows.digest)
+            Dataset(
+                split=split,
+                name=rows.name,
+                rows=len(rows),
+                digest=rows.digest,
+                row_digests=None if split == "test" else row_digests(rows),
+            )
             for split, rows in splits.items()
             if rows is not None
         )
@@ -47,9 +55,11 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     else:
         train, validation = everything, load_rows(recipe.data.validation)
     test = load_rows(recipe.data.test) if recipe.data.test is not None else None
+    files = [rows for rows in (everything, validation, test) if rows is not None]
     check_leaks(train, [("validation", validation), *([("test", test)] if test is not None else [])])
     digests = {"train": train.digest, "validation": validation.digest}
-    return Inputs(recipe, base, train, validation, test, recipe.family_digest(base.fingerprint, digests))
+    notes = tuple(rows.note for rows in files if rows.note)
+    return Inputs(recipe, base, train, validation, test, recipe.family_digest(base.fingerprint, digests), notes)
 
 
 def _check_targets(recipe: Recipe, base: Base) -> None:
@@ -60,11 +70,6 @@ def _check_targets(recipe: Recipe, base: Base) -> None:
         if not any(module == target or module.endswith(f".{target}") for module in base.modules):
             raise UsageError(
                 f"The base {base.name!r} has no module {target!r}; {_suggest(target, short)}", code="no_such_module"
-            )
-        if target.rpartition(".")[2] in ("lm_head", "embed_tokens"):
-            raise UsageError(
-                f"target_modules names {target!r}, which is not served with an adapter; leave it out.",
-                code="not_served_module",
             )
 
 

@@ -6,16 +6,37 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, TaskType, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from lorarack.adapters.recipe import Recipe
-from lorarack.registry.errors import EngineError
+from lorarack.adapters.training.answer_end import AnswerEnd
+from lorarack.registry.errors import EngineError, UsageError
 from lorarack.registry.values import Base
 
 
 def use_all_cores() -> None:
     """Let torch use every core that this process may run on."""
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def check_dtype(dtype: str) -> None:
+    """Refuse bfloat16 on an accelerator that lacks it.
+
+    Raises:
+        UsageError: with the way out.
+    """
+    if (
+        dtype == "bfloat16"
+        and torch.cuda.is_available()
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        name = torch.cuda.get_device_name(0)
+        raise UsageError(f"{name} does not compute in bfloat16; write 'dtype: float32' in the recipe.", code="no_bf16")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def load_tokenizer(base: Base) -> Any:
@@ -26,7 +47,7 @@ def load_tokenizer(base: Base) -> Any:
     """
     try:
         return AutoTokenizer.from_pretrained(base.source, **_revision(base))
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # files of others: their readers raise every kind, tokenizers' a bare Exception
         raise _cannot_load(base, error) from error
 
 
@@ -39,9 +60,35 @@ def load_model(base: Base, dtype: str) -> Any:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         model = AutoModelForCausalLM.from_pretrained(base.source, dtype=getattr(torch, dtype), **_revision(base))
+        return model.to(device)
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # as above
+        raise _cannot_load(base, error) from error
+
+
+def load_end(base: Base, tokenizer: Any) -> AnswerEnd:
+    """The tokens at which a server of the base stops: the tokenizer's, and those of its generation settings.
+
+    Raises:
+        EngineError: transformers cannot read the settings.
+        UsageError: there is no such token.
+    """
+    try:
+        found = GenerationConfig.from_pretrained(base.source, **_revision(base)).eos_token_id
+    except OSError:  # no such file: a server takes what config.json says
+        found = _from_config(base)
+    except Exception as error:  # as above
+        raise _cannot_load(base, error) from error
+    ids = found if isinstance(found, list) else [found]
+    return AnswerEnd.of(tokenizer, [token for token in ids if isinstance(token, int)])
+
+
+def _from_config(base: Base) -> Any:
+    try:
+        return getattr(AutoConfig.from_pretrained(base.source, **_revision(base)), "eos_token_id", None)
     except (OSError, ValueError, KeyError) as error:
         raise _cannot_load(base, error) from error
-    return model.to(device)
 
 
 def add_adapter(model: Any, recipe: Recipe, rank: int, base_id: str) -> Any:
@@ -80,8 +127,7 @@ def _revision(base: Base) -> dict[str, str]:
 
 
 def _cannot_load(base: Base, error: Exception) -> EngineError:
-    reason = str(error).strip().splitlines()
     return EngineError(
-        f"The base {base.name!r} cannot be loaded from {base.source!r}: {reason[0] if reason else type(error).__name__}",
+        f"The base {base.name!r} cannot be loaded from {base.source!r}: {first_line(error)}",
         code="base_load",
     )

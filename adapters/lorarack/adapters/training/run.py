@@ -4,8 +4,8 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-from lorarack.adapters.quiet import quiet_libraries
 from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.adapters.training.inputs import Inputs, read_inputs
 from lorarack.adapters.training.progress import Silent, TrainingProgress
 from lorarack.registry.errors import NotFound, UsageError
@@ -44,20 +44,24 @@ def _train_ranks(
     inputs: Inputs, ranks: list[int], registry: Registry, progress: TrainingProgress
 ) -> dict[int, Published]:
     _need_packages()
-    with quiet_libraries():
+    with silence_libraries():
         from lorarack.adapters.training.encode import encode_rows
-        from lorarack.adapters.training.model import load_tokenizer, use_all_cores
-        from lorarack.adapters.training.one_rank import Tokens, train_rank
-        from lorarack.adapters.training.origin import provenance
+        from lorarack.adapters.training.model import load_end, load_tokenizer, use_all_cores
+        from lorarack.adapters.training.provenance import provenance
+        from lorarack.adapters.training.train_rank import Tokens, train_rank
 
         use_all_cores()
         tokenizer = load_tokenizer(inputs.base)
+        end = load_end(inputs.base, tokenizer)
         longest = inputs.recipe.max_length
         tokens = Tokens(
             tokenizer,
-            encode_rows(inputs.train, tokenizer, longest),
-            encode_rows(inputs.validation, tokenizer, longest),
+            encode_rows(inputs.train, tokenizer, longest, end),
+            encode_rows(inputs.validation, tokenizer, longest, end),
         )
+        for text in (*inputs.notes, end.note):
+            if text:
+                progress.note(text)
         made: dict[int, Published] = {}
         for rank in ranks:
             with tempfile.TemporaryDirectory(prefix="lorarack-train-") as workspace:

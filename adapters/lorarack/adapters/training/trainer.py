@@ -25,7 +25,7 @@ class CompletionTrainer(Trainer):
         pad: int,
         train: list[Encoded],
         validation: list[Encoded],
-        watch: TrainerCallback,
+        callback: TrainerCallback,
         workspace: str,
     ) -> None:
         super().__init__(
@@ -33,7 +33,7 @@ class CompletionTrainer(Trainer):
             args=_arguments(recipe, plan, workspace),
             data_collator=Collator(pad),
             train_dataset=[row.features() for row in train],
-            callbacks=[watch],
+            callbacks=[callback],
         )
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # compute_loss divides by num_items_in_batch itself
@@ -80,7 +80,7 @@ def _arguments(recipe: Recipe, plan: Plan, workspace: str) -> TrainingArguments:
         logging_strategy="steps",
         logging_steps=plan.log_every,
         logging_nan_inf_filter=False,
-        eval_strategy="no",  # the watch asks for validations, the last step's included
+        eval_strategy="no",  # the callback asks for validations, the last step's included
         save_strategy="no",
         report_to="none",
         disable_tqdm=True,

@@ -6,30 +6,43 @@ exchanges a file afterwards changes nothing.
 
 import errno
 import os
+import re
 import stat
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact import limits
+from lorarack.registry.artifact.cache_links import blob_behind, open_blob
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
+from lorarack.registry.artifact.other_formats import missing_problems
 from lorarack.registry.errors import InvalidArtifact, NotFound
 
-_PICKLED_WEIGHTS = ("adapter_model.bin", "adapter_model.pt", "adapter_model.pth", "pytorch_model.bin")
 #: The files that matter, each with the most bytes that are read of it.
 READ_LIMITS = {
     CONFIG: limits.MAX_CONFIG_BYTES,
     CHAT_TEMPLATE: limits.MAX_TEMPLATE_BYTES,
     "trainer_state.json": limits.MAX_TRAINER_STATE_BYTES,
     "tokenizer.json": limits.MAX_TOKENIZER_BYTES,
+    "tokenizer_config.json": limits.MAX_TOKENIZER_BYTES,
+    "special_tokens_map.json": limits.MAX_CONFIG_BYTES,
     "added_tokens.json": limits.MAX_TOKENIZER_BYTES,
+    "vocab.json": limits.MAX_TOKENIZER_BYTES,
+    "logging.jsonl": limits.MAX_TRAINER_STATE_BYTES,
     WEIGHTS: limits.MAX_WEIGHT_BYTES,
 }
 
 
 _CHUNK = 2**20
+#: Entries that are looked at for adapters, at each of two levels.
+_SUBFOLDERS = 1000
+#: Files that are read to compare them with the base's, or for what they say of the run, and are not kept.
+_ONLY_COMPARED = frozenset({"tokenizer_config.json", "special_tokens_map.json", "vocab.json"})
+_IS_A_LINK = (
+    "is a link; copy the file it points to into the folder ('hf download' with --local-dir does, or 'lorarack pull')"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +84,13 @@ def open_folder(path: Path) -> Iterator[Folder]:
 
     Raises:
         NotFound: no such folder.
-        InvalidArtifact: links, files over the limits, no safetensors weights, no configuration.
+        InvalidArtifact: links that leave it (but for the Hub's cache), files over the limits, no safetensors weights, no
+            configuration.
     """
     if not os.path.isdir(path):  # Path.is_dir raises where a name is too long
-        raise NotFound(
-            f"There is no folder {str(path)!r}; give the folder that PEFT's save_pretrained wrote.", code="no_folder"
-        )
+        raise NotFound(_no_folder(path), code="no_folder")
     problems: list[str] = []
-    passed_over: list[str] = []
+    names: list[str] = []
     files: dict[str, FileIO] = {}
     with ExitStack() as opened:
         place = _open_place(path, opened)
@@ -87,21 +99,30 @@ def open_folder(path: Path) -> Iterator[Folder]:
                 raise InvalidArtifact(
                     [f"it holds more than {limits.MAX_FILES} files; publish the adapter's own folder"]
                 )
-            problem = _entry_problem(place, name)
-            if problem:
+            names.append(name)
+            file, problem = _open_entry(path, place, name)
+            if file is not None:
+                files[name] = opened.enter_context(file)
+            elif problem:
                 problems.append(problem)
-            elif name in READ_LIMITS:
-                file, problem = _open(place, name)
-                if file is None or problem:
-                    problems.append(problem)
-                else:
-                    files[name] = opened.enter_context(file)
-            else:
-                passed_over.append(name)
-        problems.extend(_missing(set(files), passed_over, path))
+        if not {CONFIG, WEIGHTS} <= set(names):
+            problems.extend(
+                missing_problems(names, _adapters_below(place, names), lambda below: f"for example its {below!r}")
+            )
         if problems:
             raise InvalidArtifact(problems, subject=f"The folder {str(path)!r}")
-        yield Folder(path, files, tuple(passed_over))
+        yield Folder(path, files, tuple(name for name in names if name not in files or name in _ONLY_COMPARED))
+
+
+def _no_folder(path: Path) -> str:
+    where = str(path)
+    if os.path.isfile(path):
+        return f"There is no folder {where!r}: it is a file; give the folder that PEFT's save_pretrained wrote."
+    on_the_hub = re.match(r"(https?:/+)?(www\.)?(huggingface\.co|hf\.co)/", where) or re.fullmatch(
+        r"[\w.-]+/[\w.-]+", where
+    )
+    hint = "; one that is on the Hub is taken with 'lorarack pull'" if on_the_hub else ""
+    return f"There is no folder {where!r}; give the folder that PEFT's save_pretrained wrote{hint}."
 
 
 def _open_place(path: Path, opened: ExitStack) -> int:
@@ -111,23 +132,25 @@ def _open_place(path: Path, opened: ExitStack) -> int:
     return place
 
 
-def _entry_problem(place: int, name: str) -> str | None:
+def _open_entry(path: Path, place: int, name: str) -> tuple[FileIO | None, str]:
+    """A file that matters, open for reading; or why the entry is refused, if so. What it was a moment ago does not count."""
     mode = os.lstat(name, dir_fd=place)
-    if stat.S_ISLNK(mode.st_mode):
-        return f"{name!r} is a link; copy the file it points to into the folder"
-    if name in READ_LIMITS and not stat.S_ISREG(mode.st_mode):
-        return f"{name!r} is not a plain file"
-    return size_problem(name, mode.st_size)
-
-
-def _open(place: int, name: str) -> tuple[FileIO | None, str]:
-    """The file, open for reading, or why it is refused. What it was a moment ago does not count."""
+    linked = blob_behind(path, name, place) if stat.S_ISLNK(mode.st_mode) else None
+    if stat.S_ISLNK(mode.st_mode) and linked is None:
+        return None, f"{name!r} {_IS_A_LINK}"
+    if name not in READ_LIMITS:
+        return None, ""
+    if linked is None and not stat.S_ISREG(mode.st_mode):
+        return None, f"{name!r} is not a plain file"
     try:
         # Not blocking: it may have become a pipe that nobody writes to.
-        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=place)
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        handle = open_blob(*linked, place) if linked else os.open(name, flags, dir_fd=place)
     except OSError as error:
-        if error.errno == errno.ELOOP:
-            return None, f"{name!r} is a link; copy the file it points to into the folder"
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            return None, f"{name!r} {_IS_A_LINK}"
+        if linked and error.errno == errno.ENOENT:
+            return None, f"{name!r} is a link to a blob that the cache does not hold; download the repository again"
         raise
     file = os.fdopen(handle, "rb", buffering=0)
     found = os.fstat(handle)
@@ -135,7 +158,8 @@ def _open(place: int, name: str) -> tuple[FileIO | None, str]:
     problem = problem or size_problem(name, found.st_size) or ""
     if problem:
         file.close()
-    return file, problem
+        return None, problem
+    return file, ""
 
 
 def size_problem(name: str, size: int) -> str | None:
@@ -146,31 +170,32 @@ def size_problem(name: str, size: int) -> str | None:
     return f"{name!r} has {size} bytes; lorarack reads at most {limit}"
 
 
-def weights_problem(names: Container[str]) -> str | None:
-    """Why files of these ``names`` are no weights that can be kept, if so."""
-    if WEIGHTS in names:
-        return None
-    pickled = next((name for name in _PICKLED_WEIGHTS if name in names), None)
-    if pickled is None:
-        return f"it has no {WEIGHTS}"
-    return (
-        f"its weights are a pickle ({pickled}), which can run code when opened; "
-        "save them again with save_pretrained(…, safe_serialization=True)"
-    )
+def _adapters_below(place: int, names: list[str]) -> list[str]:
+    """Subfolders, and their subfolders, that hold an adapter's configuration."""
+    found: list[str] = []
+    for name in names[:_SUBFOLDERS]:
+        try:
+            if not stat.S_ISDIR(os.lstat(name, dir_fd=place).st_mode):
+                continue
+            if _is_there(f"{name}/{CONFIG}", place):
+                found.append(name)
+            else:
+                inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+                try:
+                    below = sorted(os.listdir(inner))
+                finally:
+                    os.close(inner)
+                found.extend(
+                    f"{name}/{sub}" for sub in below[:_SUBFOLDERS] if _is_there(f"{name}/{sub}/{CONFIG}", place)
+                )
+        except OSError:
+            continue  # only a hint
+    return found
 
 
-def _missing(names: set[str], passed_over: list[str], path: Path) -> list[str]:
-    problems = []
-    if CONFIG not in names:
-        problems.append(
-            f"it has no {CONFIG}; give the folder that PEFT's save_pretrained wrote{_hint(passed_over, path)}"
-        )
-    wrong_weights = weights_problem(names.union(passed_over))
-    if wrong_weights:
-        problems.append(wrong_weights)
-    return problems
-
-
-def _hint(passed_over: list[str], path: Path) -> str:
-    checkpoints = [name for name in passed_over if name.startswith("checkpoint-") and (path / name).is_dir()]
-    return f", for example its {checkpoints[-1]!r}" if checkpoints else ""
+def _is_there(name: str, place: int) -> bool:
+    try:
+        os.lstat(name, dir_fd=place)
+    except OSError:
+        return False
+    return True

@@ -26,6 +26,22 @@ def matches_whole(pattern: str, module: str) -> bool:
     return _search(f"(?:{pattern})$", module, pattern)
 
 
+def layer_number(name: str | None, module: str) -> int | None:
+    """The number of the layer that ``module`` is in.
+
+    Args:
+        name: a pattern for what the list of layers is called, as in ``layers_pattern``; without it the first number counts
+            that stands between dots and has two names or more before it, as in PEFT.
+        module: the module's name.
+
+    Raises:
+        ValueError: like ``matches``.
+    """
+    before = r".*?\.[^.]*" if name is None else rf"(?:^|.*?\.){name}"
+    found = _match(rf"{before}\.(?P<layer>\d+)\.", module, name or "")
+    return int(found["layer"]) if found else None
+
+
 def first_match(patterns: Mapping[str, T], module: str, default: T) -> T:
     """The value of the first pattern that names ``module``, else ``default``; the order counts, as in PEFT and vLLM.
 
@@ -62,7 +78,11 @@ def _compiled(expression: str) -> "regex.Pattern[str]":
 
 
 def _search(expression: str, module: str, shown: str) -> bool:
+    return _match(expression, module, shown) is not None
+
+
+def _match(expression: str, module: str, shown: str) -> "regex.Match[str] | None":
     try:
-        return _compiled(expression).match(module, timeout=PATTERN_SECONDS) is not None
+        return _compiled(expression).match(module, timeout=PATTERN_SECONDS)
     except (regex.error, TimeoutError, RecursionError, MemoryError, OverflowError) as error:
         raise ValueError(f"{shown[:80]!r} is not a usable pattern") from error

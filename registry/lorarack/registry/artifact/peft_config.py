@@ -1,53 +1,35 @@
-"""``adapter_config.json``: which PEFT features lorarack accepts, and the configuration's canonical form.
-
-PEFT and vLLM both drop what they do not know. A version must be served as it was trained, so here an unknown key with a
-meaning is refused: the lists below are an allow-list for PEFT 0.21 against what vLLM 0.32 applies
-(``vllm/lora/peft_helper.py``).
-"""
+"""``adapter_config.json``: the part that says how the weights are applied, and the form in which it is stored."""
 
 import json
 import math
+from functools import cached_property
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from lorarack.registry.artifact.features import feature_problems
 from lorarack.registry.artifact.limits import MAX_PATTERNS, MAX_RANK
-from lorarack.registry.artifact.patterns import Patience, first_match, matches, matches_whole
+from lorarack.registry.artifact.magic import other_kind
+from lorarack.registry.artifact.manifest import CONFIG
+from lorarack.registry.artifact.methods import method_problem
+from lorarack.registry.artifact.patterns import Patience, first_match, layer_number, matches
+from lorarack.registry.artifact.targets import Targets
 
 #: The base's business, not the adapter's: PEFT writes a machine's path there.
 BASE_KEYS = ("base_model_name_or_path", "revision")
 
-#: Lists whose order means nothing; PEFT writes them from sets, in hash order.
-_SET_LIKE = ("target_modules", "exclude_modules", "modules_to_save", "layers_to_transform")
+#: Lists whose order and repetitions mean nothing; PEFT writes them from sets, in hash order.
+_SET_LIKE = frozenset({"target_modules", "exclude_modules", "modules_to_save", "layers_to_transform"})
+
+#: Lists of the typed part; of the second kind one value alone means a list of it.
+_SEQUENCES = frozenset({"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"})
+_ONE_OR_MANY = frozenset({"layers_to_transform", "layers_pattern"})
 
 #: Tables of patterns, of which the first that matches counts.
 _ORDERED = ("rank_pattern", "alpha_pattern")
 
-#: Keys that change nothing about a finished adapter's weights or how they are applied.
-_HARMLESS = frozenset({
-    "auto_mapping", "base_model_name_or_path", "revision", "inference_mode", "peft_type", "peft_version", "task_type",
-    "r", "lora_alpha", "lora_dropout", "target_modules", "exclude_modules", "layers_to_transform", "layers_pattern",
-    "rank_pattern", "alpha_pattern", "use_rslora", "init_lora_weights", "bias", "modules_to_save",
-    "megatron_core", "eva_config", "lora_ga_config", "qalora_group_size",
-})  # fmt: skip
-
-#: Feature by key: why the pinned vLLM would not serve it as trained.
-_REFUSED = {
-    "use_dora": "DoRA is not served by vLLM; train with use_dora=False",
-    "lora_bias": "a LoRA bias is not served by vLLM; train with lora_bias=False",
-    "alora_invocation_tokens": "activated LoRA (aLoRA) is not served by vLLM; train a plain LoRA",
-    "layer_replication": "layer_replication is not served by vLLM; train without it",
-    "use_bdlora": "block-diagonal LoRA is not served by vLLM; train a plain LoRA",
-    "use_qalora": "QALoRA is not served by vLLM; train with use_qalora=False",
-    "trainable_token_indices": "trained token embeddings are not served by vLLM; train without trainable_token_indices",
-    "target_parameters": "target_parameters is not served by lorarack; target modules instead",
-    "fan_in_fan_out": "fan_in_fan_out weights are transposed, which vLLM does not undo; train on linear layers",
-}
-
 _SHOWN = 3  # bad patterns named
 _ANY_MODULE = "model.layers.0.self_attn.q_proj"
-
-_PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "mica", "lora_ga"})
 
 
 class PeftConfig(BaseModel):
@@ -61,6 +43,24 @@ class PeftConfig(BaseModel):
     use_rslora: bool = False
     rank_pattern: dict[str, int] = Field(default_factory=dict)
     alpha_pattern: dict[str, float] = Field(default_factory=dict)
+    exclude_modules: tuple[str, ...] | str = ()
+    layers_to_transform: tuple[int, ...] = ()
+    layers_pattern: tuple[str, ...] = ()
+    ensure_weight_tying: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_written(cls, data: Any) -> Any:
+        """PEFT writes null for what is off, lists for tuples, and lets one value stand for a list of it."""
+        if not isinstance(data, dict):
+            return data
+        part = {key: data[key] for key in cls.model_fields if data.get(key) is not None}
+        for key in _SEQUENCES & part.keys():
+            if key in _ONE_OR_MANY and not isinstance(part[key], list | tuple):
+                part[key] = [part[key]] if part[key] != "" else []
+            if isinstance(part[key], list):
+                part[key] = tuple(part[key])
+        return {key: value for key, value in part.items() if value or key not in _ORDERED}
 
     def rank_of(self, module: str) -> int:
         """The rank that PEFT gives ``module``: the first matching key of ``rank_pattern``, else ``r``."""
@@ -71,41 +71,61 @@ class PeftConfig(BaseModel):
         return first_match(self.alpha_pattern, module, self.lora_alpha)
 
     def targets(self, module: str) -> bool:
-        """Whether PEFT would put the adapter on ``module`` when it loads the folder."""
-        if isinstance(self.target_modules, str):
-            return self.target_modules == "all-linear" or matches_whole(self.target_modules, module)
-        return any(module == target or module.endswith(f".{target}") for target in self.target_modules)
+        """Whether PEFT would put the adapter on ``module`` when it loads the folder. Raises like ``Targets``."""
+        return self._targets.takes(module)
+
+    @cached_property
+    def _targets(self) -> Targets:
+        names, excluded = (
+            value if isinstance(value, str) else frozenset(value)
+            for value in (self.target_modules, self.exclude_modules)
+        )
+        layers = frozenset(self.layers_to_transform)
+        return Targets(names, excluded, layers, self.layers_pattern, self.ensure_weight_tying)
 
 
 def parse_config(raw: bytes) -> tuple[PeftConfig | None, dict[str, Any], list[str]]:
-    """Parse ``adapter_config.json``.
+    """Parse ``adapter_config.json`` and judge what it says.
 
     Returns:
-        The typed part (None when it cannot be had), the whole object as it stands, and every problem found.
+        The typed part (None when there is a problem), the whole object as it stands, and every problem found.
     """
-    try:
-        data = json.loads(raw, parse_constant=_no_constants, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return None, {}, ["adapter_config.json is not JSON; save the adapter again with PEFT's save_pretrained"]
+    if other := other_kind(raw):
+        return None, {}, [f"{CONFIG} {other}"]
+    data = _parsed(raw)
     if not isinstance(data, dict):
-        return (
-            None,
-            {},
-            ["adapter_config.json is not a JSON object; save the adapter again with PEFT's save_pretrained"],
-        )
+        what = "JSON" if data is None else "a JSON object"
+        return None, {}, [f"{CONFIG} is not {what}; save the adapter again with PEFT's save_pretrained"]
     if data.get("peft_type") != "LORA":
-        found = data.get("peft_type")
-        named = repr(found[:40]) if isinstance(found, str) else "missing"
-        return None, data, [f"its peft_type is {named}; only LORA adapters are served"]
-    problems = _feature_problems(data)
-    try:
-        config = PeftConfig.model_validate(_typed_part(data))
-    except ValidationError as error:
-        for found in error.errors():
-            problems.append(f"adapter_config.json: {'.'.join(map(str, found['loc'][:2]))}: {found['msg']}")
-        return None, data, problems
-    problems.extend(_pattern_problems(config))
+        return None, data, [method_problem(data)]
+    problems = feature_problems(data)
+    config, mistyped = _typed(data)
+    problems.extend(mistyped)
+    if config is not None:
+        problems.extend(_layer_problems(data))
+        problems.extend(_pattern_problems(config))
     return (None if problems else config), data, problems
+
+
+def applied_config(raw: bytes) -> PeftConfig | None:
+    """The typed part of a stored configuration, by whatever rules it was once accepted; None where it cannot be read."""
+    data = _parsed(raw)
+    return _typed(data)[0] if isinstance(data, dict) else None
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw, parse_constant=_no_constants, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _typed(data: dict[str, Any]) -> tuple[PeftConfig | None, list[str]]:
+    try:
+        return PeftConfig.model_validate(data), []
+    except ValidationError as error:
+        found = {".".join(map(str, problem["loc"][:2])): problem["msg"] for problem in error.errors()}
+        return None, [f"{CONFIG}: {place}: {message}" for place, message in found.items()]
 
 
 def _no_constants(text: str) -> float:
@@ -136,45 +156,16 @@ def config_for_base(canonical: bytes, base_id: str, revision: str | None) -> byt
     return (json.dumps(dict(sorted(data.items())), indent=2) + "\n").encode()
 
 
-def _typed_part(data: dict[str, Any]) -> dict[str, Any]:
-    part = {key: data[key] for key in PeftConfig.model_fields if data.get(key) is not None}
-    if isinstance(part.get("target_modules"), list):
-        part["target_modules"] = tuple(part["target_modules"])
-    for key in ("rank_pattern", "alpha_pattern"):
-        if not part.get(key):
-            part.pop(key, None)
-    return part
-
-
-def _feature_problems(data: dict[str, Any]) -> list[str]:
-    problems = [why for key, why in _REFUSED.items() if data.get(key)]
-    if data.get("bias", "none") != "none":
-        problems.append(f"a bias ({_text(data['bias'])}) is not served by vLLM; train with bias='none'")
-    if data.get("modules_to_save"):
-        problems.append("modules_to_save keeps whole trained modules, which are not served; train without it")
-    init = data.get("init_lora_weights", True)
-    if isinstance(init, str) and init.lower() not in _PLAIN_INITS:
-        problems.append(
-            f"init_lora_weights={init[:20]!r} changes the base's weights; convert the adapter with PEFT's "
-            "save_pretrained(path_initial_model_for_weight_conversion=…)"
-        )
-    known = _HARMLESS | _REFUSED.keys()
-    problems.extend(
-        f"adapter_config.json sets {key[:60]!r}, which lorarack does not know; it may not be served as trained"
-        for key, value in sorted(data.items())
-        if key not in known and not _is_default(value)
-    )
-    return problems
-
-
-def _text(value: Any) -> str:
-    return repr(value[:20]) if isinstance(value, str) else f"a {type(value).__name__}"
-
-
-def _is_default(value: Any) -> bool:
-    """Whether an unknown key says nothing: off or empty, or a block of settings that are all off or empty."""
-    off: tuple[Any, ...] = (None, False, "", 0, [], {})
-    return all(inner in off for inner in value.values()) if isinstance(value, dict) else value in off
+def _layer_problems(data: dict[str, Any]) -> list[str]:
+    """What PEFT refuses to load."""
+    given = [key for key in ("layers_to_transform", "layers_pattern") if data.get(key) is not None]
+    if given and isinstance(data.get("target_modules"), str):
+        return [
+            f"{given[0]} stands beside a pattern in target_modules, which PEFT refuses; write the layers into the pattern"
+        ]
+    if data.get("layers_pattern") and data.get("layers_to_transform") is None:
+        return ["layers_pattern stands without layers_to_transform, which PEFT refuses; remove it"]
+    return []
 
 
 def _pattern_problems(config: PeftConfig) -> list[str]:
@@ -192,8 +183,10 @@ def _pattern_problems(config: PeftConfig) -> list[str]:
             break
     try:
         config.targets(_ANY_MODULE)
+        for name in config.layers_pattern[:MAX_PATTERNS]:
+            layer_number(name, _ANY_MODULE)
     except ValueError as error:
-        problems.append(f"target_modules: {error}")
+        problems.append(f"target_modules, exclude_modules or layers_pattern: {error}")
     bad = [rank for rank in config.rank_pattern.values() if not 1 <= rank <= MAX_RANK]
     if bad:
         problems.append(f"rank_pattern has rank {bad[0]}; ranks are 1 to {MAX_RANK}")
@@ -204,7 +197,8 @@ def _pattern_problems(config: PeftConfig) -> list[str]:
 
 def _canonical(key: str, value: Any) -> Any:
     if key in _SET_LIKE and isinstance(value, list):
-        return sorted(value, key=lambda item: (str(type(item)), str(item)))
+        distinct = {(str(type(item)), str(item)): item for item in value}
+        return [distinct[key] for key in sorted(distinct)]
     return value if key in _ORDERED else _sorted_keys(value)
 
 

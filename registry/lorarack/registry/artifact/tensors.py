@@ -19,6 +19,8 @@ _KINDS = {
     ".lora_embedding_A": ("a", True),
     ".lora_embedding_B": ("b", True),
 }
+#: The base's own weights of adapted embeddings, which PEFT's save_pretrained writes along and vLLM passes over.
+_BASE_WEIGHTS = (".embed_tokens.base_layer.weight", ".lm_head.base_layer.weight")
 _CHUNK = 2**18  # elements looked at in one go: as many as the processor's cache holds
 
 FLOATS = frozenset({"F32", "F16", "BF16"})
@@ -36,25 +38,29 @@ class Pair:
 
 @dataclass(slots=True)
 class Pairs:
-    """All modules of an adapter, and the tensors that belong to none."""
+    """All modules of an adapter, the base's own weights by module, and the tensors that are neither."""
 
     by_module: dict[str, Pair] = field(default_factory=dict)
-    strangers: list[str] = field(default_factory=list)
+    base_weights: dict[str, Tensor] = field(default_factory=dict)
+    strangers: list[Tensor] = field(default_factory=list)
 
 
 def pair_up(tensors: Iterable[Tensor]) -> Pairs:
     """Sort tensors by the module they belong to; PEFT names them ``base_model.model.MODULE.lora_A.weight``."""
     pairs = Pairs()
     for tensor in tensors:
+        if tensor.name.startswith(_PREFIX) and tensor.name.endswith(_BASE_WEIGHTS):
+            pairs.base_weights[tensor.name[len(_PREFIX) : -len(".base_layer.weight")]] = tensor
+            continue
         suffix = next((end for end in _KINDS if tensor.name.endswith(end)), None)
         if suffix is None or not tensor.name.startswith(_PREFIX):
-            pairs.strangers.append(tensor.name)
+            pairs.strangers.append(tensor)
             continue
         side, embedding = _KINDS[suffix]
         module = tensor.name[len(_PREFIX) : -len(suffix)]
         pair = pairs.by_module.setdefault(module, Pair(module, embedding))
         if pair.embedding is not embedding:
-            pairs.strangers.append(tensor.name)
+            pairs.strangers.append(tensor)
             continue
         setattr(pair, side, tensor)
     return pairs

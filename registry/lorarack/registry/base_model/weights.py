@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.limits import MAX_HEADER_BYTES
+from lorarack.registry.artifact.magic import START, other_kind
 from lorarack.registry.base_model.files import BaseFiles
 from lorarack.registry.errors import InvalidArtifact
 
@@ -28,12 +29,16 @@ def read_weights(files: BaseFiles, names: set[str], subject: str) -> tuple[list[
     """
     located: list[tuple[Tensor, BinaryIO]] = []
     with ExitStack() as opened:
-        for name in _weight_files(files, names, subject):
+        for name in weight_files(files, names, subject):
             file = opened.enter_context(files.open(name))
             try:
                 found = read_header(file, files.size(name))
             except HeaderError as error:
-                raise _invalid(f"{name}: {error}; download or convert it again", subject) from error
+                file.seek(0)
+                other = other_kind(file.read(START))
+                raise _invalid(
+                    f"{name} {other}" if other else f"{name}: {error}; download or convert it again", subject
+                ) from error
             located.extend((tensor, file) for tensor in found)
         if not located:
             raise _invalid("it holds no tensors; convert it with transformers' save_pretrained", subject)
@@ -41,7 +46,7 @@ def read_weights(files: BaseFiles, names: set[str], subject: str) -> tuple[list[
         return [tensor for tensor, _ in located], _sample(located)
 
 
-def _weight_files(files: BaseFiles, names: set[str], subject: str) -> list[str]:
+def weight_files(files: BaseFiles, names: set[str], subject: str) -> list[str]:
     """The files that transformers would load. Some repositories hold the weights once more, in another layout."""
     if _ONE_FILE in names:
         return [_ONE_FILE]

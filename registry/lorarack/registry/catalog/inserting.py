@@ -37,6 +37,8 @@ class NewVersion:
     description: str | None
     provenance: Provenance | None
     parents: tuple[Parent, ...] = ()
+    #: What the run itself measured; it counts for a new version, and does not come over what was said later of an old one.
+    measured: Metric | None = None
 
 
 def refuse_taken_name(connection: Connection, name: str) -> None:

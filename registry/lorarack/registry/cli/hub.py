@@ -63,11 +63,14 @@ def push(
 
 
 def pull(
-    repository: Annotated[str, typer.Argument(metavar="ORG/REPO[@REV]", help="Where on the Hub.")],
+    repository: Annotated[str, typer.Argument(metavar="ORG/REPO[@REV]", help="Where on the Hub; its address will do.")],
     name: Annotated[
         str | None, typer.Argument(help="The adapter's name here. Default: the repository's, lower-cased.")
     ] = None,
     base: Annotated[str | None, typer.Option(help="The base model. Default: the one that the adapter names.")] = None,
+    subfolder: Annotated[
+        str | None, typer.Option(help="The folder in the repository that holds the adapter. Default: its top.")
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -76,11 +79,9 @@ def pull(
     Example: lorarack pull acme/support@main support
     """
     from lorarack.registry.hub import pull as hub
-    from lorarack.registry.hub_access.names import parse_repository
 
-    asked = parse_repository(repository)
     with open_registry(registry, create=False) as opened:
-        done = hub.pull(opened, asked.repo_id, asked.revision, name, base)
+        done = hub.pull(opened, repository, None, name, base, subfolder)
     for text in done.notes:
         note(text)
     version = done.published.version

@@ -1,5 +1,6 @@
 """The ``lorarack`` command: errors become sentences."""
 
+import io
 import sys
 
 from lorarack.registry.errors import LorarackError
@@ -7,6 +8,7 @@ from lorarack.registry.errors import LorarackError
 
 def main() -> None:
     """Run the command line; errors that lorarack foresaw become one sentence and their exit code."""
+    _write_whatever_comes()
     try:
         from lorarack.registry.cli.app import build_app
 
@@ -16,6 +18,12 @@ def main() -> None:
 
         complain(error, as_json="--json" in sys.argv)
         sys.exit(error.exit_code)
+
+
+def _write_whatever_comes() -> None:
+    """Names of files need not be UTF-8: what stdout cannot encode is written as an escape, as Python does on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

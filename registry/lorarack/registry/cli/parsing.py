@@ -102,7 +102,5 @@ def split_alias(text: str) -> tuple[str, str]:
     """
     adapter, at, alias = text.partition("@")
     if not at:
-        raise UsageError(
-            f"{text!r} names no alias; write NAME@ALIAS, for example {text or 'support'}@prod.", code="bad_alias"
-        )
+        raise UsageError(f"{text!r} names no alias; write NAME@ALIAS, for example support@prod.", code="bad_alias")
     return check_adapter_name(adapter), check_alias_name(alias)

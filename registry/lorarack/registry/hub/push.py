@@ -8,7 +8,7 @@ from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, NotAllowed, NotFound, UsageError
 from lorarack.registry.hub.folder import write_folder
 from lorarack.registry.hub_access.client import hub_api
-from lorarack.registry.hub_access.names import parse_repository
+from lorarack.registry.hub_access.names import whole_repository
 from lorarack.registry.hub_access.translate import hub_errors
 from lorarack.registry.registry import Registry
 from lorarack.registry.values import Value, Version
@@ -47,7 +47,8 @@ def push(
         Conflict: ``private`` was asked for, but the repository is public. Unavailable: the Hub cannot be reached.
         Else like ``write_folder``.
     """
-    name = parse_repository(repo_id)
+    name = whole_repository(repo_id)
+    repo_id = name.repo_id
     if name.revision:
         raise UsageError(
             f"A version is pushed to the main branch; write {name.repo_id!r} alone.", code="bad_repository"

@@ -12,6 +12,7 @@ from lorarack.registry import fetching, publishing
 from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.validate import inspect_artifact
+from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.blobs import remove_tree
 from lorarack.registry.catalog.importing import Arrival, CatalogImporter, Known, Landed
 from lorarack.registry.catalog.writing import BlobGone
@@ -54,7 +55,7 @@ def export_to(registry: VersionOperations, folder: Path, what: str | None = None
     finally:
         remove_tree(temporary)
     references = tuple(version.reference for version in versions)
-    return Exported(folder=str(folder), versions=references, left_out=tuple(left_out))
+    return Exported(folder=str(folder), versions=references, left_out=tuple(version.reference for version in left_out))
 
 
 def import_from(registry: VersionOperations, folder: Path) -> Imported:
@@ -91,7 +92,7 @@ def import_from(registry: VersionOperations, folder: Path) -> Imported:
     )
 
 
-def _chosen(registry: VersionOperations, what: str | None) -> tuple[list[Version], list[str]]:
+def _chosen(registry: VersionOperations, what: str | None) -> tuple[list[Version], list[Version]]:
     if what is None:
         found: Iterable[Version] = (v for adapter in registry.adapters() for v in registry.versions(adapter.name))
     elif "@" in what:
@@ -99,8 +100,8 @@ def _chosen(registry: VersionOperations, what: str | None) -> tuple[list[Version
     else:
         found = registry.versions(what)
     ordered = sorted(found, key=lambda version: version.engine_id)
-    left_out = [version.reference for version in ordered if version.state is State.QUARANTINED]
-    versions = [version for version in ordered if version.state is not State.QUARANTINED]
+    left_out = [version for version in ordered if version.state in (State.QUARANTINED, State.DAMAGED)]
+    versions = [version for version in ordered if version not in left_out]
     if not versions:
         raise NotFound("There is nothing to export here; publish something first.", code="nothing")
     return versions, left_out
@@ -203,7 +204,9 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
     folder = version_folder(root, version)
     try:
         with open_folder(folder) as opened:
-            artifact = inspect_artifact(opened, base)  # the numbers are looked at in the copy that is stored
+            artifact = inspect_artifact(
+                opened, base, KnownBase(base)
+            )  # the numbers are looked at in the copy that is stored
             opened.weights.seek(0)
             weights = f"sha256:{hashlib.file_digest(opened.weights, 'sha256').hexdigest()}"
     except InvalidArtifact as error:

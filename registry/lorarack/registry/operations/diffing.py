@@ -21,7 +21,7 @@ class DiffOperations(VersionOperations):
         """How version ``b`` differs from version ``a``, down to the delta weight of each module.
 
         Raises:
-            Damaged: stored bytes of one have changed; it is quarantined. Else like ``resolve``, but in any state.
+            Damaged: stored bytes of one have changed; it is out of use then. Else like ``resolve``, but in any state.
         """
         from lorarack.registry import differing
         from lorarack.registry.queries import Diff
@@ -56,9 +56,9 @@ class DiffOperations(VersionOperations):
     @contextmanager
     def _deltas(self, version: Version) -> "Iterator[Deltas]":
         from lorarack.registry.artifact.deltas import Deltas
-        from lorarack.registry.artifact.peft_config import parse_config
+        from lorarack.registry.artifact.peft_config import applied_config
 
-        config, _, _ = parse_config(self._blobs.read(_file(version, CONFIG)))
+        config = applied_config(self._blobs.read(_file(version, CONFIG)))
         weights = _file(version, WEIGHTS)
         with self._blobs.reading(weights) as file:
             if config is None:

@@ -1,0 +1,102 @@
+"""What a comparison is to do, checked before a server is started or asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lorarack.adapters.comparison.seen import SEEN_SPLIT, SeenRows, check_unseen
+from lorarack.adapters.data.rows import Rows
+from lorarack.adapters.evaluation.answers import Subject
+from lorarack.adapters.evaluation.run import check_texts, how_many
+from lorarack.adapters.evaluation.scores import Score, find_score, fitting_score
+from lorarack.registry import Base, Registry, Version
+from lorarack.registry.errors import Conflict, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPlan:
+    """Who is asked which rows, and how answers are scored.
+
+    Attributes:
+        versions: those to compare.
+        base: the base that they stand on.
+        subjects: who is asked: the versions, and the base where it is wanted.
+        rows: what.
+        score: what an answer is worth.
+        seen: rows that the versions know from training.
+    """
+
+    versions: tuple[Version, ...]
+    base: Base
+    subjects: tuple[Subject, ...]
+    rows: Rows
+    score: Score
+    seen: tuple[SeenRows, ...] = ()
+
+    @property
+    def requests(self) -> int:
+        """How many questions that makes."""
+        return how_many(self.subjects, self.rows)
+
+    @property
+    def split(self) -> str:
+        """The split under which the scores are kept: apart where rows were seen."""
+        return SEEN_SPLIT if self.seen else "test"
+
+
+def plan_comparison(
+    registry: Registry,
+    references: Sequence[str],
+    rows: Rows,
+    *,
+    score: str | None = None,
+    include_base: bool = False,
+    base_stride: int = 1,
+    allow_seen: bool = False,
+) -> ComparisonPlan:
+    """Find the versions, and check that they can be compared on ``rows``.
+
+    Args:
+        registry: where the versions are.
+        references: two or more.
+        rows: held-out rows.
+        score: a score's name; without it the one that fits the rows.
+        include_base: ask the bare base too.
+        base_stride: ask the base one row in so many.
+        allow_seen: score rows that the versions know from training.
+
+    Raises:
+        NotFound, BadReference: as the registry's ``resolve``.
+        UsageError: fewer than two versions, no such score, or answers that are no text.
+        Conflict: the versions stand on different bases.
+        GateRefused: versions have seen rows.
+    """
+    check_texts(rows)
+    chosen = find_score(score) if score else fitting_score(row.completion for row in rows)
+    versions, base = _contenders(registry, references)
+    seen = check_unseen(registry, versions, rows, allow=allow_seen)
+    subjects = [Subject(model=version.reference, digest=version.digest) for version in versions]
+    if include_base:
+        subjects.append(Subject(model=base.name, stride=base_stride))
+    return ComparisonPlan(versions, base, tuple(subjects), rows, chosen, seen)
+
+
+def _contenders(registry: Registry, references: Sequence[str]) -> tuple[tuple[Version, ...], Base]:
+    """The versions that the references name, each once, and the base that they all stand on."""
+    named = [registry.resolve(reference) for reference in references]
+    versions = tuple({version.reference: version for version in named}.values())
+    if len(versions) < 2:
+        only = f" ({' and '.join(references)} is {versions[0].reference})" if len(references) > 1 else ""
+        raise UsageError(
+            f"A comparison needs two different versions or more{only}; name another reference, for example "
+            f"{versions[0].adapter if versions else 'support'}@r16.",
+            code="nothing_to_compare",
+        )
+    first = versions[0]
+    for other in versions[1:]:
+        if other.base_fingerprint != first.base_fingerprint:
+            raise Conflict(
+                f"{first.reference} stands on {first.base!r} and {other.reference} on {other.base!r}; "
+                "one engine holds one base, so compare versions of the same.",
+                code="other_base",
+            )
+    return versions, registry.base(first.base)

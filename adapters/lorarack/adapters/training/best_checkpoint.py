@@ -1,0 +1,95 @@
+"""The callback over a run: curves, the best checkpoint, early stopping, divergence."""
+
+import math
+from typing import Any
+
+from peft import get_peft_model_state_dict, set_peft_model_state_dict
+from transformers.trainer_callback import TrainerCallback
+
+from lorarack.adapters.training.plan import Plan
+from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.registry.errors import EngineError
+from lorarack.registry.values import Metric
+
+
+class BestCheckpointCallback(TrainerCallback):
+    """Listens to the Trainer. The best adapter's weights are kept in memory: they are small, and no file can be left over."""
+
+    def __init__(self, model: Any, plan: Plan, patience: int | None, progress: TrainingProgress) -> None:
+        self._model = model
+        self._plan = plan
+        self._patience = patience
+        self._progress = progress
+        self._losses: list[tuple[int, float]] = []
+        self._validations: list[tuple[int, float]] = []
+        self._best: dict[str, Any] | None = None
+        self.best_step = 0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
+        """Ask for a validation when the plan has one here."""
+        self._progress.step(state.global_step, self._losses[-1][1] if self._losses else None)
+        control.should_log = control.should_log or self._plan.validates_at(state.global_step)
+        control.should_evaluate = self._plan.validates_at(state.global_step)
+        return control
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
+        """Keep the training loss; stop a run whose numbers are no longer numbers."""
+        logs = logs or {}
+        if not math.isfinite(float(logs.get("grad_norm", 0.0))) or not math.isfinite(float(logs.get("loss", 0.0))):
+            raise _diverged(state.global_step)
+        if "loss" in logs:
+            self._losses.append((state.global_step, float(logs["loss"])))
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> Any:
+        """Keep the weights when they are the best so far; stop when that was too long ago."""
+        loss = metrics["eval_loss"]
+        if not math.isfinite(loss):
+            raise _diverged(state.global_step)
+        best = loss < min((earlier for _, earlier in self._validations), default=math.inf)
+        self._validations.append((state.global_step, loss))
+        if best:
+            self.best_step = state.global_step
+            weights = get_peft_model_state_dict(self._model, save_embedding_layers=False)
+            self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
+        self._progress.validated(state.global_step, self._losses[-1][1] if self._losses else None, loss, best)
+        since = sum(1 for step, _ in self._validations if step > self.best_step)
+        if self._patience is not None and since >= self._patience:
+            control.should_training_stop = True
+        return control
+
+    def restore_best(self) -> None:
+        """Put the best weights back into the model."""
+        if self._best is None:
+            raise EngineError("Training ended before its first validation; run it again.", code="no_validation")
+        set_peft_model_state_dict(self._model, self._best)
+
+    def train_loss(self) -> float:
+        """Mean training loss between the validation before the best one and the best one."""
+        earlier = [step for step, _ in self._validations if step < self.best_step]
+        start = max(earlier, default=0)
+        window = [loss for step, loss in self._losses if start < step <= self.best_step]
+        return sum(window) / len(window)
+
+    def eval_loss(self) -> float:
+        """The lowest loss on the validation rows."""
+        return min(loss for _, loss in self._validations)
+
+    def curves(self, train_digest: str, validation_digest: str) -> tuple[Metric, ...]:
+        """Both losses over steps."""
+        found = [
+            Metric(name="loss", split="train", value=loss, step=step, dataset=train_digest)
+            for step, loss in self._losses
+        ]
+        found.extend(
+            Metric(name="loss", split="validation", value=loss, step=step, dataset=validation_digest)
+            for step, loss in self._validations
+        )
+        return tuple(found)
+
+
+def _diverged(step: int) -> EngineError:
+    return EngineError(
+        f"Training diverged at step {step}: the loss is no longer a number; nothing was published. "
+        "Lower learning_rate, or raise warmup.",
+        code="diverged",
+    )

@@ -1,0 +1,92 @@
+"""The files of a base that is known here, read again for a check of an adapter."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
+
+from lorarack.registry.artifact.base_contents import Stored
+from lorarack.registry.artifact.base_weights import CHUNK
+from lorarack.registry.artifact.header import DTYPE_BYTES, HeaderError, Tensor, read_header
+from lorarack.registry.artifact.limits import MAX_TOKENIZER_BYTES
+from lorarack.registry.artifact.tokenizer import token_table, vocabulary_digest
+from lorarack.registry.base_model.files import BaseFiles, FolderFiles, HubFiles
+from lorarack.registry.base_model.weights import weight_files
+from lorarack.registry.errors import LorarackError, NotFound
+from lorarack.registry.hub_access.names import RepositoryName
+from lorarack.registry.values import Base
+
+_EMBEDDING = "embed_tokens.weight"
+
+
+class KnownBase:
+    """Implements ``BaseContents``: in the folder where the base was, else in its repository on the Hub."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+        self._files: BaseFiles | None = None
+
+    def tokens(self) -> Mapping[str, int]:
+        """The base's token table.
+
+        Raises:
+            NotFound: its files are gone, or hold another tokenizer. Unavailable, NotAllowed: as the Hub says.
+        """
+        files = self._found()
+        if "tokenizer.json" not in files.names() or files.size("tokenizer.json") > MAX_TOKENIZER_BYTES:
+            raise NotFound("it has no tokenizer.json", code="no_tokenizer")
+        with files.open("tokenizer.json") as file:
+            raw = file.read()
+        if vocabulary_digest(raw) != self._base.vocabulary:
+            raise NotFound("its tokenizer.json has changed since it was added", code="base_changed")
+        return token_table(raw)
+
+    @contextmanager
+    def weight(self, module: str) -> Iterator[Stored]:
+        """The weight of ``module``; that of the embedding where the head is tied to it.
+
+        Raises:
+            NotFound: its files are gone, or hold no such weight. Unavailable, NotAllowed: as the Hub says.
+        """
+        files = self._found()
+        with ExitStack() as opened:
+            tensors: dict[str, tuple[Tensor, BinaryIO]] = {}
+            for name in weight_files(files, set(files.names()), f"The base model {self._base.name!r}"):
+                file = opened.enter_context(files.open(name))
+                try:
+                    tensors |= {tensor.name: (tensor, file) for tensor in read_header(file, files.size(name))}
+                except HeaderError as error:
+                    raise NotFound(f"its {name} cannot be read: {error}", code="base_changed") from error
+            found = tensors.get(f"{module}.weight")
+            if found is None and module.rpartition(".")[2] == "lm_head":
+                found = next((tensors[name] for name in tensors if name.endswith(_EMBEDDING)), None)
+            if found is None:
+                raise NotFound(f"it has no {module}.weight", code="base_changed")
+            yield found[0], _pieces(*found)
+
+    def _found(self) -> BaseFiles:
+        if self._files is None:
+            self._files = _files(self._base)
+        return self._files
+
+
+def _files(base: Base) -> BaseFiles:
+    from pathlib import Path
+
+    if base.path is not None and Path(base.path).is_dir():
+        return FolderFiles(Path(base.path))
+    if base.hub_id is not None:
+        return HubFiles(RepositoryName(base.hub_id.value, base.hub_id.revision))
+    raise NotFound(f"its files are not at {base.path!r}", code="no_base")
+
+
+def _pieces(tensor: Tensor, file: BinaryIO) -> Iterator[bytes]:
+    width = DTYPE_BYTES[tensor.dtype]
+    for start in range(tensor.start, tensor.end, CHUNK * width):
+        file.seek(start)
+        count = min(CHUNK * width, tensor.end - start)
+        data = bytearray()
+        while len(data) < count and (piece := file.read(count - len(data))):
+            data += piece
+        if len(data) < count:
+            raise LorarackError("its weight file is cut short")
+        yield bytes(data)
