@@ -116,7 +116,7 @@ def _engine(path: Path) -> Engine:
         # A writer takes the lock at once: of two transactions that read first and write later, both would hold a read
         # lock and one would fail without waiting (https://sqlite.org/lang_transaction.html).
         writes = connection.get_execution_options().get("lorarack_write", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        connection.connection.driver_connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
 
