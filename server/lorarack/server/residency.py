@@ -5,8 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from lorarack.registry import Snapshot, State, Version
 from lorarack.registry.errors import EngineError, NotServeable
@@ -18,8 +17,8 @@ log = logging.getLogger(__name__)
 class Engine(Protocol):
     """What residency needs of an inference engine."""
 
-    async def load(self, name: str, engine_id: int, path: Path) -> None:
-        """Load the adapter at ``path`` and let requests name it. Raises ``EngineError``."""
+    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
+        """Load the adapter from ``copy``, an open file (``adapter_copy``), and let requests name it. Raises ``EngineError``."""
 
     async def forget(self, name: str, engine_id: int) -> None:
         """Let no request name the adapter any more, and free its memory. Raises ``EngineError``."""
@@ -31,10 +30,10 @@ class Engine(Protocol):
 class Residency:
     """Loads versions on demand: each once, one at a time, files off the event loop."""
 
-    def __init__(self, engine: Engine, path_of: Callable[[Version], Path], limits: Limits) -> None:
+    def __init__(self, engine: Engine, copy_of: Callable[[Version], IO[bytes]], limits: Limits) -> None:
         self.limits = limits
         self._engine = engine
-        self._path_of = path_of
+        self._copy_of = copy_of
         self._files = ThreadPoolExecutor(max_workers=2, thread_name_prefix="lorarack-files")
         self._loaded: dict[str, Version] = {}
         self._loading: dict[str, asyncio.Task[None]] = {}
@@ -85,10 +84,10 @@ class Residency:
     async def _load(self, version: Version) -> None:
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
-        path = await loop.run_in_executor(self._files, self._path_of, version)
-        fetched = time.perf_counter()
-        async with self._engine_lock:
-            await self._engine.load(version.reference, version.engine_id, path)
+        with await loop.run_in_executor(self._files, self._copy_of, version) as copy:
+            fetched = time.perf_counter()
+            async with self._engine_lock:
+                await self._engine.load(version.reference, version.digest, version.engine_id, copy)
         self._loaded[version.reference] = version
         log.info(
             "Loaded %s (rank %d): files %.0f ms, engine %.0f ms.",

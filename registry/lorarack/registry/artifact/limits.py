@@ -20,3 +20,5 @@ PATTERN_SECONDS = 0.05
 #: Seconds that matching all of an adapter's patterns may take.
 PATTERNS_SECONDS = 5.0
 MAX_PATTERNS = 5_000
+#: Characters of one pattern; one that names each module of a model by its full name would have its own key for each.
+MAX_PATTERN_CHARS = 20_000

@@ -66,7 +66,7 @@ class LorarackEndpoints:
         await directory.refresh()
         residency = Residency(
             VllmEngine(engine_client, self._models),
-            LocalCache(Path(self._settings.cache), registry).path_of,
+            LocalCache(Path(self._settings.cache), registry).copy_of,
             limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint),
         )
         # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.

@@ -14,7 +14,9 @@ def register() -> None:
     gc.enable()  # most is imported by now
     from lorarack.server.faults import FaultNotes
     from lorarack.server.vllm_plugin.cpu_seam import use_our_lora
+    from lorarack.server.vllm_plugin.engine_guard import guard_engines
 
+    guard_engines()
     logger = logging.getLogger("vllm")
     if not any(isinstance(handler, FaultNotes) for handler in logger.handlers):
         logger.addHandler(FaultNotes(settings.faults))

@@ -1,0 +1,112 @@
+"""Numbers that are not finite fail the request that they belong to, and stay out of the memory that requests share.
+
+vLLM's attention on a CPU multiplies V of a block's unused slots by 0, and 0 times NaN is NaN: one such number in the KV
+cache makes every later request that gets the block answer with nothing.
+"""
+
+import os
+from typing import Any
+
+import torch
+
+from lorarack.server.vllm_plugin.adapter_loader import kept_files
+
+#: What a failed request's answer carries as its reason to stop, so that the API process knows it from other errors.
+NOT_FINITE, NOT_LOADED = "lorarack: not finite", "lorarack: not loaded"
+_REASONS = {1: NOT_FINITE, 2: NOT_LOADED}
+
+
+def count_in_logits() -> None:
+    """Have vLLM ask for the count in every step; it is off by default."""
+    os.environ["VLLM_COMPUTE_NANS_IN_LOGITS"] = "1"
+
+
+def guard_cache() -> None:
+    """Keep NaN and infinity out of the KV cache of a CPU. Once a process."""
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackendImpl
+
+    implementation: Any = CPUAttentionBackendImpl
+    if getattr(implementation, "_lorarack", False):
+        return
+    implementation._lorarack = True
+    update = implementation.do_kv_cache_update
+
+    def do_kv_cache_update(
+        self: Any, layer: Any, key: torch.Tensor, value: torch.Tensor, kv_cache: Any, slot_mapping: Any
+    ) -> None:
+        update(self, layer, torch.nan_to_num(key), torch.nan_to_num(value), kv_cache, slot_mapping)
+
+    implementation.do_kv_cache_update = do_kv_cache_update
+
+
+def guard_rows() -> None:
+    """Find the requests of a step whose rows are not finite or lack their adapter. Once a process."""
+    from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+    runner: Any = GPUModelRunner
+    if getattr(runner, "_lorarack", False):
+        return
+    runner._lorarack = True
+    forward = runner._model_forward
+
+    def model_forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        output = forward(self, *args, **kwargs)
+        hidden = output[0] if isinstance(output, tuple) else output
+        self._lorarack_hidden = hidden if isinstance(hidden, torch.Tensor) else None
+        return output
+
+    def failed(self: Any, logits: torch.Tensor | None) -> dict[str, int]:
+        batch = self.input_batch
+        count = batch.num_reqs
+        found: dict[str, int] = {}
+        if logits is not None and logits.shape[0] == count:
+            # Masks set -inf on purpose; NaN wins every maximum.
+            good = (logits.amax(dim=-1) < torch.inf).tolist()
+            found.update((batch.req_ids[row], 1) for row in range(count) if not good[row])
+        hidden, self._lorarack_hidden = getattr(self, "_lorarack_hidden", None), None
+        if hidden is not None and not bool((finite := torch.isfinite(hidden).all(dim=-1)).all()):
+            starts = self.query_start_loc.np
+            for row in range(count):
+                if not bool(finite[int(starts[row]) : int(starts[row + 1])].all()):
+                    found[batch.req_ids[row]] = 1
+        if hasattr(self, "lora_manager") and (without := kept_files(self.lora_manager).failed):
+            for row in range(count):
+                if int(batch.request_lora_mapping[row]) in without:
+                    found[batch.req_ids[row]] = 2
+        return found
+
+    runner._model_forward, runner._get_nans_in_logits = model_forward, failed
+
+
+def guard_scheduler(scheduler: Any) -> None:
+    """Have this scheduler end the requests that a step found wanting with an error, in place of their tokens."""
+    update = scheduler.update_from_output
+
+    def update_from_output(scheduled: Any, output: Any) -> Any:
+        answers = update(scheduled, output)
+        failed = {name: number for name, number in (output.num_nans_in_logits or {}).items() if number}
+        if failed:
+            _fail(scheduler, answers, failed)
+        return answers
+
+    scheduler.update_from_output = update_from_output
+
+
+def _fail(scheduler: Any, answers: dict[int, Any], failed: dict[str, int]) -> None:
+    from vllm.v1.engine import EngineCoreOutput, EngineCoreOutputs, FinishReason
+    from vllm.v1.request import RequestStatus
+
+    told = set()
+    for answer in answers.values():
+        for output in answer.outputs:
+            if (number := failed.get(output.request_id)) is not None:
+                output.new_token_ids, output.new_logprobs, output.new_prompt_logprobs_tensors = [], None, None
+                output.finish_reason, output.stop_reason = FinishReason.ERROR, _REASONS.get(number, NOT_FINITE)
+                told.add(output.request_id)
+    clients = {name: scheduler.requests[name].client_index for name in failed if name in scheduler.requests}
+    scheduler.finish_requests(list(clients), RequestStatus.FINISHED_ERROR)
+    for name, client in clients.items():
+        if name not in told:
+            answer = answers.setdefault(client, EngineCoreOutputs(outputs=[]))
+            reason = _REASONS.get(failed[name], NOT_FINITE)
+            answer.outputs.append(EngineCoreOutput(name, [], finish_reason=FinishReason.ERROR, stop_reason=reason))
