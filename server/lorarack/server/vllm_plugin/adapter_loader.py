@@ -106,7 +106,7 @@ def guard_loading() -> None:
     def _try(self: Any, request: LoRARequest) -> bool:
         try:
             add(self, request)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is this adapter's
             _logger.error("%s failed its requests, and only these: %s", request.lora_name, error)
             return False
         return True

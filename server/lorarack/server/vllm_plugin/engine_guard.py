@@ -17,7 +17,7 @@ def guard_engines() -> None:
     count_in_logits()
     make_engine, make_worker = engine.__init__, worker.init_worker
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def make_guarded(self: Any, *args: Any, **kwargs: Any) -> None:
         from lorarack.server.vllm_plugin.finite import guard_scheduler
 
         make_engine(self, *args, **kwargs)
@@ -27,7 +27,7 @@ def guard_engines() -> None:
         make_worker(self, *args, **kwargs)
         guard_worker()
 
-    engine.__init__, worker.init_worker = __init__, init_worker  # type: ignore[method-assign]
+    engine.__init__, worker.init_worker = make_guarded, init_worker  # type: ignore[method-assign]
 
 
 def guard_worker() -> None:

@@ -55,27 +55,30 @@ def guard_rows() -> None:
         self._lorarack_hidden = hidden if isinstance(hidden, torch.Tensor) else None
         return output
 
-    def failed(self: Any, logits: torch.Tensor | None) -> dict[str, int]:
-        batch = self.input_batch
-        count = batch.num_reqs
-        found: dict[str, int] = {}
-        if logits is not None and logits.shape[0] == count:
-            # Masks set -inf on purpose; NaN wins every maximum.
-            good = (logits.amax(dim=-1) < torch.inf).tolist()
-            found.update((batch.req_ids[row], 1) for row in range(count) if not good[row])
-        hidden, self._lorarack_hidden = getattr(self, "_lorarack_hidden", None), None
-        if hidden is not None and not bool((finite := torch.isfinite(hidden).all(dim=-1)).all()):
-            starts = self.query_start_loc.np
-            for row in range(count):
-                if not bool(finite[int(starts[row]) : int(starts[row + 1])].all()):
-                    found[batch.req_ids[row]] = 1
-        if hasattr(self, "lora_manager") and (without := kept_files(self.lora_manager).failed):
-            for row in range(count):
-                if int(batch.request_lora_mapping[row]) in without:
-                    found[batch.req_ids[row]] = 2
-        return found
+    runner._model_forward, runner._get_nans_in_logits = model_forward, _failed_requests
 
-    runner._model_forward, runner._get_nans_in_logits = model_forward, failed
+
+def _failed_requests(runner: Any, logits: torch.Tensor | None) -> dict[str, int]:
+    """The requests of the step that failed, in place of vLLM's count of NaN by request."""
+    batch = runner.input_batch
+    names = batch.req_ids[: batch.num_reqs]
+    found: dict[str, int] = {}
+    if logits is not None and logits.shape[0] == len(names):
+        # Masks set -inf on purpose; NaN wins every maximum.
+        good = (logits.amax(dim=-1) < torch.inf).tolist()
+        found.update((name, 1) for name, is_good in zip(names, good, strict=True) if not is_good)
+    hidden, runner._lorarack_hidden = getattr(runner, "_lorarack_hidden", None), None
+    if hidden is not None and not bool((finite := torch.isfinite(hidden).all(dim=-1)).all()):
+        starts = runner.query_start_loc.np
+        found.update(
+            (name, 1)
+            for row, name in enumerate(names)
+            if not bool(finite[int(starts[row]) : int(starts[row + 1])].all())
+        )
+    if hasattr(runner, "lora_manager") and (missing := kept_files(runner.lora_manager).failed):
+        ids = batch.request_lora_mapping
+        found.update((name, 2) for row, name in enumerate(names) if int(ids[row]) in missing)
+    return found
 
 
 def guard_scheduler(scheduler: Any) -> None:
