@@ -9,6 +9,10 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+# The server that is compared runs on the same cores: two threads that wait for each other at every operation would take
+# minutes on a machine that is busy with anything else.
+torch.set_num_threads(1)
+
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 

@@ -14,8 +14,8 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import TypeAlias
 
-from lorarack.registry.disk import disk_errors, sync_folder
-from lorarack.registry.errors import Damaged, UsageError
+from lorarack.registry.disk import disk_errors, open_plain, sync_folder
+from lorarack.registry.errors import Damaged, StoreError, UsageError
 
 _COPY_BYTES = 2**20
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
@@ -142,9 +142,14 @@ class FolderBlobs:
 
     def __iter__(self) -> Iterator[str]:
         """The digests of all blobs."""
-        for path in self._root.glob("??/*"):
-            if len(path.name) == 64:
-                yield f"sha256:{path.name}"
+        for folder in sorted(self._root.glob("??")):
+            if folder.is_symlink() or not folder.is_dir():
+                continue
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    # What is no plain file under such a name is not ours: neither read nor removed.
+                    if _DIGEST.fullmatch(f"sha256:{entry.name}") and entry.is_file(follow_symlinks=False):
+                        yield f"sha256:{entry.name}"
 
     def leftovers(self) -> Iterator[tuple[str, float, int]]:
         """Name, age in seconds and size of each file that nobody writes any more and that has not become a blob."""
@@ -194,11 +199,12 @@ class FolderBlobs:
         """Refresh the blob's time, as putting it again would; whether it is there with these bytes."""
         path = self._path(digest)
         try:
-            if path.stat().st_size != len(data) or path.read_bytes() != data:
-                return False
+            with open_plain(path) as file:
+                if os.fstat(file.fileno()).st_size != len(data) or file.read() != data:
+                    return False
             os.utime(path)
             sync_folder(path.parent)  # who wrote it may not have come so far
-        except OSError:
+        except (OSError, StoreError):
             return False  # writing it says what is wrong
         return True
 
@@ -231,7 +237,7 @@ class FolderBlobs:
         """
         with disk_errors():
             try:
-                reader = self._path(digest).open("rb")
+                reader = open_plain(self._path(digest))
             except FileNotFoundError as error:
                 raise Damaged(
                     f"The stored file {digest} is missing; publish the version again from its source."
@@ -248,10 +254,12 @@ class FolderBlobs:
 
 @contextmanager
 def _unused(path: Path) -> Iterator[bool]:
-    """Whether no writer holds the file's lock; meanwhile none can. Another user's file cannot be looked at: used."""
+    """Whether no writer holds the file's lock; meanwhile none can. What cannot be opened as a file counts as used."""
     try:
-        file = path.open("rb")
-    except PermissionError:
+        file = open_plain(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, StoreError):
         yield False
         return
     with file:

@@ -2,8 +2,10 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from lorarack.registry.errors import StoreError
@@ -26,6 +28,19 @@ def disk_errors() -> Iterator[None]:
         raise StoreError(
             sentences.get(error.errno or 0, f"The disk failed{where}: {error.strerror or error}.")
         ) from error
+
+
+def open_plain(path: Path) -> BufferedReader:
+    """``path``, open for reading; never waits, as opening a pipe that nobody writes to would.
+
+    Raises:
+        StoreError: it is no plain file. OSError: as ``open``.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise StoreError(f"{str(path)!r} is not a plain file; move it away and try again.", code="not_a_file")
+    return open(handle, "rb")
 
 
 def sync_folder(folder: Path) -> None:

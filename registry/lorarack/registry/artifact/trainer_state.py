@@ -6,13 +6,15 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from io import FileIO
+from io import BufferedReader, FileIO
 from itertools import zip_longest
 from typing import Any, TypeGuard
 
 from lorarack.registry.artifact.folder import Folder
 from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.artifact.strict_json import check_size
+from lorarack.registry.disk import open_plain
+from lorarack.registry.errors import StoreError
 from lorarack.registry.values import MAX_STEP, Metric
 
 #: The log's key and the split it belongs to; other keys are about the run, not about the model.
@@ -118,14 +120,14 @@ def _best_step(state: Mapping[str, Any]) -> int | None:
 def _may_be(folder: Folder, step: int) -> bool:
     """Whether the weights are those of the checkpoint of ``step``; True as well where that is gone."""
     try:
-        with (folder.path / f"checkpoint-{step}" / WEIGHTS).open("rb", buffering=0) as other:
+        with open_plain(folder.path / f"checkpoint-{step}" / WEIGHTS) as other:
             folder.weights.seek(0)
             return all(one == two for one, two in zip_longest(_pieces(folder.weights), _pieces(other), fillvalue=b""))
-    except OSError:
+    except (OSError, StoreError):
         return True
 
 
-def _pieces(file: FileIO) -> Iterator[bytes]:
+def _pieces(file: FileIO | BufferedReader) -> Iterator[bytes]:
     return iter(lambda: file.read(_PIECE), b"")
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from lorarack.registry.errors import NotFound, Unavailable, UsageError
+from lorarack.registry.disk import open_plain
+from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.hub_access.client import hub_api
+from lorarack.registry.hub_access.listing import read_listing
 from lorarack.registry.hub_access.names import RepositoryName, whole_repository
-from lorarack.registry.hub_access.ranges import RemoteFile, remote_files
-from lorarack.registry.hub_access.translate import hub_errors
+from lorarack.registry.hub_access.remote_files import RemoteFile, RemoteFiles
 from lorarack.registry.texts import check_text
 from lorarack.registry.values import BaseId
 
@@ -48,7 +49,7 @@ class FolderFiles:
 
     def open(self, name: str) -> BinaryIO:
         """Open a file of the folder."""
-        return (self._folder / name).open("rb")
+        return open_plain(self._folder / name)
 
     def size(self, name: str) -> int:
         """Length in bytes."""
@@ -71,13 +72,10 @@ class HubFiles:
     def __init__(self, name: RepositoryName) -> None:
         self._repo_id = name.repo_id
         api = hub_api()
-        self._remote = remote_files(api)
-        with hub_errors(name.repo_id):
-            info = api.model_info(name.repo_id, revision=name.revision, files_metadata=True)
-        if info.sha is None:
-            raise Unavailable(f"The Hub does not say which commit of {str(name)!r} it has; try again later.")
-        self._commit = info.sha
-        self._sizes = {s.rfilename: s.size or 0 for s in info.siblings or [] if "/" not in s.rfilename}
+        listing = read_listing(api, name)
+        self._commit = listing.commit
+        self._remote = RemoteFiles(api, name.repo_id, listing.commit)
+        self._sizes = {path: size for path, size in listing.sizes.items() if "/" not in path}
 
     def names(self) -> Iterable[str]:
         """File names at the repository's top."""
@@ -85,7 +83,7 @@ class HubFiles:
 
     def open(self, name: str) -> BinaryIO:
         """Weights by ranges, anything else whole."""
-        file = RemoteFile(self._remote, self._repo_id, self._commit, name)
+        file = RemoteFile(self._remote, name, self.size(name))
         if name.endswith(".safetensors"):
             return cast(BinaryIO, file)
         with file:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
+from lorarack.registry.cli.terminal import TerminalConsole, visible_json
 from lorarack.registry.errors import LorarackError
 from lorarack.registry.values import Value
 
@@ -15,9 +16,9 @@ from lorarack.registry.values import Value
 _WIDTH = None if sys.stdout.isatty() else 160
 
 #: Tables and answers; with ``--json`` exactly one object or array.
-out = Console(soft_wrap=True, highlight=False, emoji=False, width=_WIDTH)
+out = TerminalConsole(soft_wrap=True, highlight=False, emoji=False, width=_WIDTH)
 #: Progress, notes and errors.
-talk = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+talk = TerminalConsole(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 
 def emit(
@@ -48,7 +49,7 @@ def complain(error: LorarackError, as_json: bool) -> None:
 def _write_json(to: Console, value: Any) -> None:
     """Past Rich, which is for people: it would replace what looks like an emoji's name, and drop control characters."""
     plain = getattr(to.file, "encoding", None) or "utf-8"  # elsewhere JSON's own escapes, which every encoding has
-    to.file.write(json.dumps(value, ensure_ascii=plain.lower() not in ("utf-8", "utf8")) + "\n")
+    to.file.write(visible_json(json.dumps(value, ensure_ascii=plain.lower() not in ("utf-8", "utf8"))) + "\n")
 
 
 def _plain(value: Any) -> Any:

@@ -6,23 +6,21 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.disk import disk_errors
-from lorarack.registry.errors import InvalidArtifact, Unavailable
+from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.hub.choose import CARD, choose_files, files_in
 from lorarack.registry.hub.origin import find_base, folder_digests
 from lorarack.registry.hub.results import read_claims
 from lorarack.registry.hub_access.client import hub_api
+from lorarack.registry.hub_access.listing import read_listing
 from lorarack.registry.hub_access.names import RepositoryName, check_subfolder, parse_repository
-from lorarack.registry.hub_access.translate import hub_errors
+from lorarack.registry.hub_access.remote_files import RemoteFiles
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.registry import Registry
 from lorarack.registry.values import Provenance, Published, Value
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
 
 
 class Pulled(Value):
@@ -64,7 +62,8 @@ def pull(
     repo_id = asked.repo_id
     adapter = check_adapter_name(name or repo_id.lower())
     api = hub_api()
-    commit, sizes = _look(api, asked)
+    listing = read_listing(api, asked)
+    commit, sizes = listing.commit, listing.sizes
     source = f"{repo_id}@{commit}" + (f"/{asked.subfolder}" if asked.subfolder else "")
     place = f"{asked.subfolder}/" if asked.subfolder else ""
     names = choose_files(
@@ -76,7 +75,7 @@ def pull(
         # Called as in the repository: a checkpoint's name says of which step it is.
         folder = Path(temporary) / "adapter" / (asked.subfolder or "adapter").rpartition("/")[2]
         folder.mkdir(parents=True)
-        download = _Download(api, repo_id, commit, place, Path(temporary) / "download", folder)
+        download = _Download(RemoteFiles(api, repo_id, commit), place, sizes, folder)
         download.get(CONFIG)
         found, notes = find_base(registry, _config(folder / CONFIG, source), source, base)
         for file in names - {CONFIG}:
@@ -105,27 +104,17 @@ def _asked(repo_id: str, revision: str | None, subfolder: str | None) -> Reposit
     return replace(asked, subfolder=check_subfolder(subfolder.strip("/"))) if subfolder else asked
 
 
-def _look(api: "HfApi", asked: RepositoryName) -> tuple[str, Mapping[str, int]]:
-    """The commit that is meant, and the sizes of its files."""
-    with hub_errors(asked.repo_id):
-        info = api.model_info(asked.repo_id, revision=asked.revision, files_metadata=True)
-    if info.sha is None:
-        raise Unavailable(f"The Hub does not say which commit of {str(asked)!r} it has; try again later.")
-    return info.sha, {s.rfilename: s.size or 0 for s in info.siblings or []}
-
-
 class _Download:
-    """Files of one commit into a folder that holds nothing else (the client keeps notes beside its downloads)."""
+    """Files of one place in a repository into a folder that holds nothing else."""
 
-    def __init__(self, api: "HfApi", repo_id: str, commit: str, place: str, scratch: Path, folder: Path) -> None:
-        self._api, self._repo_id, self._commit, self._place = api, repo_id, commit, place
-        self._scratch, self._folder = scratch, folder
+    def __init__(self, files: RemoteFiles, place: str, sizes: Mapping[str, int], folder: Path) -> None:
+        self._files, self._place, self._sizes, self._folder = files, place, sizes, folder
 
     def get(self, name: str) -> None:
-        """Download one file."""
-        with hub_errors(self._repo_id):
-            self._api.hf_hub_download(self._repo_id, self._place + name, revision=self._commit, local_dir=self._scratch)
-        (self._scratch / (self._place + name)).rename(self._folder / name)
+        """Download one file, of the size that was stated."""
+        path = self._place + name
+        with (self._folder / name).open("xb") as target:
+            self._files.download(path, self._sizes[path], target)
 
     def take(self, name: str) -> str:
         """Take a text file out of the folder; empty when it is not there."""

@@ -1,6 +1,7 @@
 """The client's errors as ours, each with one sentence that says what to do. No token ever gets into a sentence."""
 
 import re
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,12 +32,26 @@ def hub_errors(repo_id: str) -> Iterator[None]:
         if translated is None:
             raise
         raise translated from error
+    except (AttributeError, LookupError, TypeError) as error:
+        if not _raised_by_the_client(error):
+            raise  # a fault of ours
+        raise Unavailable(
+            f"What answers at {hub_endpoint()} about {repo_id!r} is not what the Hub answers; check HF_ENDPOINT."
+        ) from error
     except Exception as error:
         import httpx2  # what huggingface_hub speaks through; its transport errors are no OSError
 
         if not isinstance(error, httpx2.HTTPError):
             raise
         raise _not_reached(error) from error
+
+
+def _raised_by_the_client(error: BaseException) -> bool:
+    """Over an answer of another form than the Hub's: the client looks things up in it without asking."""
+    module = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__"))
+    return module.partition(".")[0] == "huggingface_hub"
 
 
 def _translate(error: BaseException, repo_id: str) -> LorarackError | None:

@@ -28,8 +28,8 @@ def create() -> "LorarackEndpoints":
 class LorarackEndpoints:
     """One API process.
 
-    vLLM calls ``attach_router`` before it adds its own middlewares, so what is added there lies inside them, and ``init_state``
-    after that, so what is added there lies outside.
+    vLLM calls ``attach_router`` before it adds its own middlewares, so the gateway lies inside them, and ``init_state`` after
+    that, when the gate is put around everything.
     """
 
     name = "lorarack_http"
@@ -81,7 +81,9 @@ class LorarackEndpoints:
         self._follower = asyncio.create_task(directory.follow(residency.follow))
         self._holder = asyncio.create_task(Leases(registry, holder_name(args.port), lambda: residency.loaded).keep())
         if keys := [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
-            self._app.add_middleware(ApiKeyGate, keys=keys)
+            # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
+            inner = self._app.middleware_stack or self._app.build_middleware_stack()
+            self._app.middleware_stack = ApiKeyGate(inner, keys)
         drain_before_shutdown(engine_client, residency.in_flight)
         watch_answers(engine_client, residency.fault)
         self._serving = Serving(base_names, directory, residency, lambda: bool(engine_client.errored))
