@@ -8,26 +8,42 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 from tests.registry.fuzzing import as_json, in_time, json_values, spoiled, spoiled_bytes
-from tests.tiny import adapter_config, safetensors_bytes, tokenizer
+from tests.tiny import adapter_config, base_tensors, safetensors_bytes, tiny_adapter, tokenizer
 
 from lorarack.adapters.data.rows import load_rows
 from lorarack.adapters.recipe import parse_recipe
-from lorarack.registry import LorarackError
+from lorarack.registry import Base, LorarackError
 from lorarack.registry.artifact.header import HeaderError, read_header
 from lorarack.registry.artifact.manifest import artifact_digest
 from lorarack.registry.artifact.peft_config import canonical_config, parse_config
 from lorarack.registry.artifact.tokenizer import vocabulary_digest
+from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.hub.results import read_claims
 from lorarack.registry.hub_access.names import parse_repository
 from lorarack.registry.queries import parse_condition
 from lorarack.registry.reference import parse_reference
 
 DIGEST = "sha256:" + "0" * 64
+_BASE = Base(
+    name="tiny",
+    fingerprint=DIGEST,
+    architecture="LlamaForCausalLM",
+    vocabulary=vocabulary_digest(json.dumps(tokenizer()).encode()),
+    vocab_size=64,
+    parameters=1,
+    modules={
+        name.removesuffix(".weight"): (tensor.shape[0], tensor.shape[1])
+        for name, tensor in base_tensors().items()
+        if tensor.ndim == 2
+    },
+    created_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
 _HEADER = {
     "__metadata__": {"format": "pt"},
     "a.lora_A.weight": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]},
@@ -70,6 +86,25 @@ _CARD_RESULTS = {
     ]
 }
 
+_BESIDE: dict[str, Any] = {
+    "tokenizer.json": tokenizer(),
+    "tokenizer_config.json": {
+        "pad_token": "[PAD]",
+        "chat_template": [{"name": "default", "template": "{{ messages }}"}],
+        "added_tokens_decoder": {"2": {"content": "</s>"}, "64": {"content": "[PAD]"}},
+    },
+    "special_tokens_map.json": {"pad_token": {"content": "[PAD]"}, "eos_token": "</s>"},
+    "added_tokens.json": {"</s>": 2, "[PAD]": 64},
+    "vocab.json": {"a": 0},
+    "trainer_state.json": {
+        "global_step": 10,
+        "best_global_step": 5,
+        "best_model_checkpoint": "x/checkpoint-5",
+        "log_history": [{"step": 5, "loss": 1.5}, {"step": 10, "eval_loss": 1.0}],
+    },
+    "logging.jsonl": {"eval_loss": 0.5, "global_step/max_steps": "5/10"},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Parser:
@@ -100,6 +135,10 @@ def parsers(scratch: Path) -> dict[str, Parser]:
         ),
         "adapter configuration": Parser(_bytes(adapter_config()), _config, (ValueError, RecursionError)),
         "tokenizer": Parser(_bytes(tokenizer()), vocabulary_digest),
+        "file beside an adapter": Parser(
+            st.one_of([st.tuples(st.just(name), _bytes(document)) for name, document in _BESIDE.items()]),
+            _FileBeside(scratch / "beside"),
+        ),
         "model card": Parser(st.builds(_card, spoiled(_CARD | _CARD_RESULTS)) | _raw_text(_card(_CARD)), _claims),
         "reference": Parser(texts, parse_reference),
         "repository": Parser(texts | texts.map("https://huggingface.co/".__add__), parse_repository),
@@ -164,6 +203,23 @@ def _claims(card: str) -> object:
     json.dumps([metric.to_json() for metric in claims.metrics], allow_nan=False).encode()
     "".join([*claims.tags.keys(), *claims.tags.values(), claims.description or ""]).encode()
     return claims
+
+
+class _FileBeside:
+    """Reads an adapter's folder that holds this file as well."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self, found: tuple[str, bytes]) -> object:
+        name, raw = found
+        if not self._folder.is_dir():
+            tiny_adapter(self._folder)
+        (self._folder / name).write_bytes(raw)
+        try:
+            return read_artifact(self._folder, _BASE)
+        finally:
+            (self._folder / name).unlink()
 
 
 class _RowsFile:

@@ -102,8 +102,10 @@ def test_a_missing_folder_is_not_found(tmp_path: Path, base: Base) -> None:
     with pytest.raises(NotFound, match=r"There is no folder .*nowhere.*save_pretrained"):
         read_artifact(tmp_path / "nowhere", base)
     (tmp_path / "file").write_text("")
-    with pytest.raises(NotFound, match="There is no folder"):
+    with pytest.raises(NotFound, match=r"There is no folder .*: it is a file; give the folder"):
         read_artifact(tmp_path / "file", base)
+    with pytest.raises(NotFound, match=r"one that is on the Hub is taken with 'lorarack pull'"):
+        read_artifact(Path("acme/orders-lora"), base)
     with pytest.raises(NotFound, match="There is no folder"):
         read_artifact(tmp_path / ("n" * 300), base)
 

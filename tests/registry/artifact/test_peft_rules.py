@@ -118,3 +118,18 @@ def test_what_peft_writes_for_other_variants_is_told(tmp_path: Path, registry: R
         }
         save_file(kept, weights)
         assert registry.publish(folder, f"support{place}", base="tiny").created
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")
+def test_vllm_loads_a_file_with_the_bases_own_embedding(tmp_path: Path) -> None:
+    """And takes from it what was trained, no more."""
+    from tests.registry.artifact.test_base_weights import OWN, with_head
+    from vllm.lora.lora_model import LoRAModel
+    from vllm.lora.peft_helper import PEFTHelper
+
+    folder = with_head(tmp_path / "a", OWN)
+    helper = PEFTHelper.from_local_dir(str(folder), None)
+    expected = {"q_proj", "v_proj", "lm_head"}
+    loaded = LoRAModel.from_local_checkpoint(str(folder), expected, helper, lora_model_id=1, device="cpu")
+    assert {name.rpartition(".")[2] for name in loaded.loras} == expected
+    assert not loaded.modules_to_save

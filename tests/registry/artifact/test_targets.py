@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from tests.tiny import ALL_LINEAR, change_config, tiny_adapter
 
-from lorarack.registry import Base
-from lorarack.registry.artifact.peft_config import PeftConfig
+from lorarack.registry import Base, Registry
+from lorarack.registry.artifact.peft_config import PeftConfig, canonical_config
 from lorarack.registry.artifact.targets import Targets
 from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
@@ -126,3 +126,12 @@ def test_weights_that_peft_loads_are_accepted(rule: dict[str, Any], adapter: Pat
 def test_all_linear_in_any_case_publishes(tmp_path: Path, base: Base) -> None:
     folder = tiny_adapter(tmp_path / "a", targets=ALL_LINEAR, target_modules="All-Linear")
     assert len(read_artifact(folder, base).target_modules) == len(ALL_LINEAR)
+
+
+def test_repeated_targets_are_the_same_version(tmp_path: Path, registry: Registry) -> None:
+    """A list that stands for a set: neither order nor repetition makes another adapter."""
+    first = registry.publish(tiny_adapter(tmp_path / "a"), "support", base="tiny")
+    for place, names in enumerate((["q_proj", "v_proj", "q_proj"], ["v_proj", "q_proj", "v_proj", "v_proj"])):
+        again = registry.publish(tiny_adapter(tmp_path / str(place), target_modules=names), "support", base="tiny")
+        assert (again.created, again.version.digest) == (False, first.version.digest)
+    assert canonical_config({"target_modules": ["a", "b", "a"]}) == canonical_config({"target_modules": ["b", "a"]})

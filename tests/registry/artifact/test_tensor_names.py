@@ -1,6 +1,7 @@
 """Weights under names that PEFT and vLLM do not apply: the cause is told apart, and the way out leads to a version."""
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 from tests.tiny import HIDDEN, LAYERS, VOCABULARY, adapter_tensors, tiny_adapter, write_safetensors
 
 from lorarack.registry import Base, Registry
+from lorarack.registry.artifact.header import Tensor
+from lorarack.registry.artifact.tensor_names import module_problems, stranger_problems
 from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
 
@@ -43,7 +46,7 @@ NAMES: dict[str, tuple[Rename, str, str]] = {
     "torch.compile inside": (lambda n: n.replace(PREFIX, f"{PREFIX}_orig_mod."), "left by torch.compile", "_orig_mod."),
     "torch.compile of each block": (inside("_orig_mod."), "left by torch.compile", "_orig_mod."),
     "DistributedDataParallel": (lambda n: f"module.{n}", "left by DistributedDataParallel or DeepSpeed", "module."),
-    "FSDP": (inside("_fsdp_wrapped_module."), "left by FSDP; gather the model first", "_fsdp_wrapped_module."),
+    "FSDP": (inside("_fsdp_wrapped_module."), "left by FSDP; save the gathered model", "_fsdp_wrapped_module."),
     "FSDP around it": (lambda n: f"_fsdp_wrapped_module.{n}", "left by FSDP", "_fsdp_wrapped_module."),
     "checkpointing": (inside("_checkpoint_wrapped_module."), "left by activation checkpointing", "_checkpoint_wrapped_module."),
     "a state_dict": (
@@ -53,6 +56,7 @@ NAMES: dict[str, tuple[Rename, str, str]] = {
     "a state_dict, another adapter": (
         lambda n: n.replace(".weight", ".sft-v2.weight"), "'sft-v2' is the adapter's name inside", ".sft-v2",
     ),
+    "Lightning": (lambda n: f"model.{n}", "'model.' stands before PEFT's prefix, left by a class around the model", "model."),
     "no prefix": (lambda n: n.removeprefix(PREFIX), "PEFT's prefix is missing, so PEFT would load nothing", f"+{PREFIX}"),
     "half a prefix": (lambda n: n.removeprefix("base_model."), "PEFT's prefix is missing", ""),
     "no head": (lambda n: n.replace("model.model.model.", "model.model."), r"without its head \(AutoModel\)", ""),
@@ -90,6 +94,12 @@ def test_the_cause_is_told_and_the_base_not_blamed(
     if part:  # the way out is true: done as it says, the folder publishes
         mended: Rename = lambda n: part[1:] + rename(n) if part[0] == "+" else rename(n).replace(part, "", 1)  # noqa: E731
         assert registry.publish(renamed(tmp_path / "b", mended), "support", base="tiny").created
+
+
+def test_several_wrappers_are_named_at_once(tmp_path: Path, registry: Registry, base: Base) -> None:
+    """Who mends what the sentence says is done."""
+    (problem,) = problems_of(renamed(tmp_path / "a", lambda name: f"_orig_mod.module.{name}"), base)
+    assert "'_orig_mod.' and 'module.' in its name is left by torch.compile and DistributedDataParallel" in problem
 
 
 def test_one_cause_is_one_problem(tmp_path: Path, base: Base) -> None:
@@ -197,3 +207,15 @@ def test_an_embedding_that_was_not_trained_changes_nothing(tmp_path: Path, base:
     assert problems_of(folder, base) == (
         "every lora_A or lora_B is zero, so the adapter changes nothing; it has not been trained",
     )
+
+
+def test_a_great_many_odd_names_are_told_in_few_words_and_soon(base: Base) -> None:
+    """A stranger may write a hundred thousand names, each wrong in its own way."""
+    odd = [f"way{number}.model.layers.{number}.self_attn.q_proj" for number in range(100_000)]
+    before = time.thread_time()
+    problems = module_problems(odd, base.modules, "tiny")
+    strangers = [Tensor(f"x.lora_A.name{number}.weight", "F32", (1,), 0, 4) for number in range(100_000)]
+    problems += stranger_problems(strangers)
+    assert time.thread_time() - before < 10
+    assert len(problems) < 20
+    assert any(re.search("and 9[0-9]+ more names are wrong in other ways", problem) for problem in problems)

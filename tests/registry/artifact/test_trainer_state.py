@@ -1,6 +1,7 @@
 """What a run measured becomes the curves, and the metric of exactly the weights that are published."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,13 @@ def test_a_root_whose_weights_are_not_the_bests_has_the_last_value(adapter: Path
     tiny_adapter(adapter / "checkpoint-100", seed=1)
     assert final(state(adapter, best_global_step=100), base) == 0.5
     tiny_adapter(adapter / "checkpoint-100")
+    assert final(state(adapter, best_global_step=100), base) == 0.4
+
+
+def test_a_checkpoint_that_is_no_plain_file_does_no_harm(adapter: Path, base: Base) -> None:
+    """Opening a pipe would wait for ever."""
+    (adapter / "checkpoint-100").mkdir()
+    os.mkfifo(adapter / "checkpoint-100" / "adapter_model.safetensors")
     assert final(state(adapter, best_global_step=100), base) == 0.4
 
 

@@ -156,7 +156,20 @@ def test_another_model_has_another_fingerprint(change: Callable[[Path], object],
     assert read(folder).fingerprint != before
 
 
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
 NO_MODEL: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a pointer for the weights": (
+        lambda f: (f / "model.safetensors").write_text(POINTER),
+        "model.safetensors is a Git LFS pointer, not the file; run 'git lfs pull'",
+    ),
+    "a pointer for the configuration": (
+        lambda f: (f / "config.json").write_text(POINTER),
+        "config.json is a Git LFS pointer",
+    ),
+    "a pointer for the tokenizer": (
+        lambda f: (f / "tokenizer.json").write_text(POINTER),
+        "tokenizer.json is a Git LFS pointer",
+    ),
     "no configuration": (lambda f: (f / "config.json").unlink(), r"no config.json; give a folder .* transformers"),
     "configuration that is no JSON": (
         lambda f: (f / "config.json").write_text("{"),

@@ -93,6 +93,11 @@ def test_any_other_address_is_refused_for_what_it_is(text: str, said: str) -> No
         parse_repository(text)
 
 
+def test_a_folder_written_behind_the_name_gets_the_right_command() -> None:
+    with pytest.raises(UsageError, match="'lorarack pull acme/orders --subfolder runs/checkpoint-2'"):
+        parse_repository("acme/orders/runs/checkpoint-2")
+
+
 @pytest.mark.parametrize("text", ["", "..", "../x", "/x", "a//b", "a/../b", ".git", "a\nb", "x" * 600, "a" + "/a" * 20])
 def test_a_folder_is_inside_the_repository(text: str) -> None:
     with pytest.raises(UsageError, match="is no folder in a repository"):

@@ -82,8 +82,8 @@ def tied_problems(weights: FileIO, pairs: Mapping[str, Pair], tied: bool) -> lis
     head = pairs.get("lm_head")
     if not tied or embedding is None or head is None:
         return []
-    sides = ((embedding.a, head.b), (embedding.b, head.a))
-    if all(one and other and _transposed(weights, one, other) for one, other in sides):
+    sides = ((embedding.a, head.b), (head.a, embedding.b))
+    if all(wide and tall and _transposed(weights, wide, tall) for wide, tall in sides):
         return []
     return [
         "ensure_weight_tying is set, but lm_head's weights are not embed_tokens' transposed, and vLLM applies each as it is in the "
@@ -105,13 +105,20 @@ def _same(weights: FileIO, tensor: Tensor, its: Tensor, pieces: Iterator[bytes])
     return start == tensor.size
 
 
-def _transposed(weights: FileIO, one: Tensor, other: Tensor) -> bool:
-    if one.dtype not in FLOATS or other.dtype not in FLOATS or len(one.shape) != 2 or one.shape != other.shape[::-1]:
+def _transposed(weights: FileIO, wide: Tensor, tall: Tensor) -> bool:
+    """Whether ``tall`` (many rows, as many columns as the rank) is ``wide`` with its sides exchanged."""
+    if wide.dtype not in FLOATS or tall.dtype not in FLOATS or len(wide.shape) != 2 or wide.shape != tall.shape[::-1]:
         return False
-    first, second = (
-        _numbers(_read(weights, tensor, 0, tensor.size), tensor.dtype).reshape(tensor.shape) for tensor in (one, other)
-    )
-    return _equal(first, second.T)
+    rows, columns = wide.shape
+    step = max(1, CHUNK // max(rows, 1))
+    for start in range(0, columns, step):
+        count = min(step, columns - start)
+        block = _numbers(_read(weights, tall, start * rows, count * rows), tall.dtype).reshape(count, rows)
+        for row in range(rows):
+            line = _numbers(_read(weights, wide, row * columns + start, count), wide.dtype)
+            if not _equal(line, block[:, row]):
+                return False
+    return True
 
 
 def _read(weights: FileIO, tensor: Tensor, start: int, count: int) -> bytes:

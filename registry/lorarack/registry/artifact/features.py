@@ -26,7 +26,8 @@ _HARMLESS = frozenset({
 _FOREIGN = frozenset({
     "model_type", "_name_or_path", "model_name_or_path", "_commit_hash", "architectures", "transformers_version",
     "torch_dtype", "dtype", "unsloth_version", "unsloth_fixed", "swift_type", "lora_dtype", "lorap_lr_ratio",
-    "lorap_emb_lr", "_attn_implementation", "attn_implementation", "_attn_implementation_autoset",
+    "lorap_emb_lr", "use_gradient_checkpointing", "random_state", "max_seq_length",
+    "_attn_implementation", "attn_implementation", "_attn_implementation_autoset",
 })  # fmt: skip
 
 #: Feature by key: why the pinned vLLM would not serve it as trained.
@@ -48,8 +49,9 @@ _REFUSED = {
 #: Blocks of settings that switch their feature on in PEFT even when they are empty.
 _ON_WHEN_EMPTY = frozenset({"use_bdlora", "kasa_config", "arrow_config"})
 
-#: Initialisations that only say where A and B began.
-_PLAIN_INITS = frozenset({"gaussian", "eva", "orthogonal", "mica"})
+#: Initialisations that only say where A and B began; PEFT reads the first in any case of letters, the second as they stand.
+_PLAIN_INITS = frozenset({"gaussian", "mica"})
+_PLAIN_INITS_AS_WRITTEN = frozenset({"eva", "orthogonal"})
 
 #: Initialisations that take a part out of the base's weights; PEFT can turn what came of them into a plain LoRA.
 _CONVERTIBLE = {"pissa": "PiSSA", "corda": "CorDA", "olora": "OLoRA", "lora_ga": "LoRA-GA"}
@@ -100,7 +102,7 @@ def _init_problem(init: Any) -> str | None:
     if not isinstance(init, str):
         return f"init_lora_weights is {_text(init)}; it is true, false or the name of an initialisation"
     name = init.lower().replace("-", "_")
-    if name in _PLAIN_INITS:
+    if init.lower() in _PLAIN_INITS or init in _PLAIN_INITS_AS_WRITTEN:
         return None
     called = next((called for begin, called in _CONVERTIBLE.items() if name.startswith(begin)), None)
     if called is not None:

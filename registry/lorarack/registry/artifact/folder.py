@@ -6,6 +6,7 @@ exchanges a file afterwards changes nothing.
 
 import errno
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -87,9 +88,7 @@ def open_folder(path: Path) -> Iterator[Folder]:
             configuration.
     """
     if not os.path.isdir(path):  # Path.is_dir raises where a name is too long
-        raise NotFound(
-            f"There is no folder {str(path)!r}; give the folder that PEFT's save_pretrained wrote.", code="no_folder"
-        )
+        raise NotFound(_no_folder(path), code="no_folder")
     problems: list[str] = []
     names: list[str] = []
     files: dict[str, FileIO] = {}
@@ -113,6 +112,17 @@ def open_folder(path: Path) -> Iterator[Folder]:
         if problems:
             raise InvalidArtifact(problems, subject=f"The folder {str(path)!r}")
         yield Folder(path, files, tuple(name for name in names if name not in files or name in _ONLY_COMPARED))
+
+
+def _no_folder(path: Path) -> str:
+    where = str(path)
+    if os.path.isfile(path):
+        return f"There is no folder {where!r}: it is a file; give the folder that PEFT's save_pretrained wrote."
+    on_the_hub = re.match(r"(https?:/+)?(www\.)?(huggingface\.co|hf\.co)/", where) or re.fullmatch(
+        r"[\w.-]+/[\w.-]+", where
+    )
+    hint = "; one that is on the Hub is taken with 'lorarack pull'" if on_the_hub else ""
+    return f"There is no folder {where!r}; give the folder that PEFT's save_pretrained wrote{hint}."
 
 
 def _open_place(path: Path, opened: ExitStack) -> int:

@@ -1,18 +1,19 @@
 """What it means when a weight file's names are not those that PEFT and vLLM apply: the cause, and the way out."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from lorarack.registry.artifact.header import Tensor
 from lorarack.registry.artifact.methods import MLX_WAY
+from lorarack.registry.artifact.places import Places
 from lorarack.registry.artifact.texts import listed
 from lorarack.registry.values import ModuleTable
 
 #: Parts of names that a wrapper around the model leaves, and how to save without it.
 _WRAPPERS: tuple[tuple[str, str, str], ...] = (
     ("_orig_mod", "torch.compile", "save the model that was compiled (model._orig_mod)"),
-    ("_fsdp_wrapped_module", "FSDP", "gather the model first (accelerator.get_state_dict, summon_full_params)"),
-    ("_fpw_module", "FSDP", "gather the model first (accelerator.get_state_dict, summon_full_params)"),
+    ("_fsdp_wrapped_module", "FSDP", "save the gathered model (accelerator.get_state_dict, summon_full_params)"),
+    ("_fpw_module", "FSDP", "save the gathered model (accelerator.get_state_dict, summon_full_params)"),
     ("_checkpoint_wrapped_module", "activation checkpointing", "save the model inside the wrapper"),
     ("_forward_module", "Lightning", "save the model inside the wrapper"),
     ("module", "DistributedDataParallel or DeepSpeed", "save the model inside the wrapper (model.module)"),
@@ -27,6 +28,9 @@ _TINKER = re.compile(r"(?:^|\.)(?:unembed_tokens|experts\.w[123])(?:\.|$)")
 TINKER_WAY = (
     "make PEFT's names of them with tinker_cookbook.weights.build_lora_adapter(base_model, adapter_path, output_path)"
 )
+
+_PREFIX = "base_model.model."
+_MAX_CAUSES = 8
 
 Cause = tuple[Callable[[str], object], str]
 
@@ -85,22 +89,30 @@ _CAUSES: tuple[Cause, ...] = (
 
 def stranger_problems(strangers: Iterable[Tensor]) -> list[str]:
     """One problem a cause for tensors that are no LoRA weights by their names."""
-    by_cause: dict[str, list[str]] = {}
-    for tensor in strangers:
-        by_cause.setdefault(_cause(tensor.name), []).append(tensor.name)
-    return [f"{listed(names)} is no LoRA weight that vLLM would apply{cause}" for cause, names in by_cause.items()]
+    causes = ((_cause(tensor.name), tensor.name) for tensor in strangers)
+    return _by_cause(causes, "is no LoRA weight that vLLM would apply")
 
 
 def module_problems(modules: Sequence[str], table: ModuleTable, base: str) -> list[str]:
     """One problem a cause for modules that have LoRA weights and are none of base ``base``."""
-    by_cause: dict[str, list[str]] = {}
-    index = _ends_of(table) if modules else {}
-    for module in modules:
-        by_cause.setdefault(_module_cause(module, table, index, base), []).append(module)
-    return [
-        f"{listed(names)} is no module of base {base!r} that an adapter can sit on{cause}"
-        for cause, names in by_cause.items()
-    ]
+    if not modules:
+        return []
+    places = Places(table)
+    causes = ((_module_cause(module, places, base), module) for module in modules)
+    return _by_cause(causes, f"is no module of base {base!r} that an adapter can sit on")
+
+
+def _by_cause(causes: Iterable[tuple[str, str]], what: str) -> list[str]:
+    """Names with one cause together; of very many causes the first few."""
+    names: dict[str, list[str]] = {}
+    left = 0
+    for cause, name in causes:
+        if cause in names or len(names) < _MAX_CAUSES:
+            names.setdefault(cause, []).append(name)
+        else:
+            left += 1
+    problems = [f"{listed(found)} {what}{cause}" for cause, found in names.items()]
+    return [*problems, f"and {left} more names are wrong in other ways"] if left else problems
 
 
 def _cause(name: str) -> str:
@@ -115,7 +127,7 @@ def _cause(name: str) -> str:
     known = next((why for is_cause, why in _CAUSES if is_cause(name)), None)
     if known:
         return f": {known}"
-    if _LORA.search(name) and not name.startswith("base_model.model."):
+    if _LORA.search(name) and not name.startswith(_PREFIX):
         return (
             ": PEFT's prefix is missing, so PEFT would load nothing; save the adapter with model.save_pretrained, or put "
             "'base_model.model.' before each name (safetensors' load_file and save_file)"
@@ -125,42 +137,43 @@ def _cause(name: str) -> str:
 
 def _wrapper(name: str) -> str | None:
     parts = name.split(".")
-    for part, wrapper, way in _WRAPPERS:
-        if part in parts:
-            return (
-                f": {part + '.'!r} in its name is left by {wrapper}; {way} with save_pretrained, or take it out of the names "
-                "(safetensors' load_file and save_file)"
-            )
-    return None
+    found = [wrapper for wrapper in _WRAPPERS if wrapper[0] in parts]
+    if found:
+        left = " and ".join(repr(f"{part}.") for part, _, _ in found)
+        by = " and ".join(wrapper for _, wrapper, _ in found)
+        return (
+            f": {left} in its name is left by {by}; {found[-1][2]} with save_pretrained, or take it out of the names "
+            "(safetensors' load_file and save_file)"
+        )
+    before, prefix, _ = name.partition(_PREFIX)
+    if not prefix or not before.endswith("."):
+        return None
+    return (
+        f": {before!r} stands before PEFT's prefix, left by a class around the model; save the model itself with "
+        "save_pretrained, or take it out of the names (safetensors' load_file and save_file)"
+    )
 
 
-def _module_cause(module: str, table: ModuleTable, index: Mapping[str, str], base: str) -> str:
+def _module_cause(module: str, places: Places, base: str) -> str:
     if wrapped := _wrapper(module):
         return wrapped
     if _TINKER.search(module):
         return f": Tinker names them so; {TINKER_WAY}"
-    if prefix := _missing_prefix(module, table, index):
+    if prefix := places.prefix_of(module):
         return _prefix_cause(prefix, base)
-    parts = module.split(".")
-    for start in range(1, len(parts)):
-        if ".".join(parts[start:]) in table:
-            extra = ".".join(parts[:start]) + "."
-            return (
-                f": it is there without {extra!r}, so the adapter was trained on a model around this one; publish it on that "
-                f"model, or, where that part is all that was trained, take {extra!r} out of the names (safetensors' load_file and "
-                "save_file)"
-            )
-    return _place_cause(parts, table)
-
-
-def _missing_prefix(module: str, table: ModuleTable, index: Mapping[str, str]) -> str | None:
-    """What stands before the module's name in the base, if it is there under a longer one."""
-    last = ".".join(module.split(".")[-4:])
-    full = index.get(last)
-    if full is None or not full.endswith(f".{module}"):
-        return None
-    prefix = full.removesuffix(module)
-    return prefix if f"{prefix}{module}" in table else None
+    if extra := places.prefix_before(module):
+        return (
+            f": it is there without {extra!r}, so the adapter was trained on a model around this one; publish it on that "
+            f"model, or, where that part is all that was trained, take {extra!r} out of the names (safetensors' load_file and "
+            "save_file)"
+        )
+    last = places.last_layer(module)
+    if last is not None:
+        return f": its last layer there is {last}; the adapter was trained on a deeper model, name that with --base"
+    beside = places.beside(module)
+    if beside:
+        return f": beside it the base has {listed(beside)}; the adapter was trained on the model in another form, or on another"
+    return "; check that --base names the model it was trained on"
 
 
 def _prefix_cause(prefix: str, base: str) -> str:
@@ -174,29 +187,3 @@ def _prefix_cause(prefix: str, base: str) -> str:
         f": there it is called {prefix + '…'!r}, so the adapter was trained on a part of base {base!r} alone; train on the whole, "
         f"or write {rename}"
     )
-
-
-def _place_cause(parts: Sequence[str], table: ModuleTable) -> str:
-    numbers = [place for place, part in enumerate(parts) if part.isdigit()]
-    if numbers:
-        place = numbers[0]
-        before, after = ".".join(parts[:place]) + ".", "." + ".".join(parts[place + 1 :])
-        layers = {name[len(before) : -len(after)] for name in table if name.startswith(before) and name.endswith(after)}
-        if layers and all(layer.isdigit() for layer in layers):
-            last = max(map(int, layers))
-            return f": its last layer there is {last}; the adapter was trained on a deeper model, name that with --base"
-        parent = ".".join(parts[:-1]) + "."
-        beside = sorted({name[len(parent) :] for name in table if name.startswith(parent)})
-        if beside:
-            return f": beside it the base has {listed(beside)}; the adapter was trained on the model in another form, or on another"
-    return "; check that --base names the model it was trained on"
-
-
-def _ends_of(table: ModuleTable) -> dict[str, str]:
-    """A full name by the last four parts of it; of several the shortest."""
-    index: dict[str, str] = {}
-    for name in sorted(table, key=len, reverse=True):
-        parts = name.split(".")
-        for count in range(1, min(4, len(parts)) + 1):
-            index[".".join(parts[-count:])] = name
-    return index

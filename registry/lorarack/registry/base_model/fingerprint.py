@@ -12,6 +12,7 @@ from typing import Any
 
 from lorarack.registry.artifact.header import Tensor
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
+from lorarack.registry.artifact.magic import other_kind
 from lorarack.registry.artifact.tokenizer import vocabulary_digest
 from lorarack.registry.base_model.files import BaseFiles
 from lorarack.registry.base_model.weights import USE, read_weights
@@ -43,7 +44,7 @@ def read_base(files: BaseFiles) -> Reading:
     tensors, sample = read_weights(files, names, subject)
     architecture = _architecture(config)
     modules = module_table(tensors, config)
-    vocabulary = _vocabulary(files, names)
+    vocabulary = _vocabulary(files, names, subject)
     vocab_size = _vocab_size(config)
     identity = {
         "architecture": architecture,
@@ -84,12 +85,14 @@ def _read_config(files: BaseFiles, names: set[str], subject: str) -> dict[str, A
             purpose=USE,
         )
     with files.open("config.json") as file:
-        try:
-            config = json.load(file)
-        except (ValueError, RecursionError):
-            config = None
+        raw = file.read(MAX_CONFIG_BYTES + 1)
+    try:
+        config = json.loads(raw)
+    except (ValueError, RecursionError):
+        config = None
     if not isinstance(config, dict):
-        raise InvalidArtifact(["its config.json is not a JSON object"], subject=subject, purpose=USE)
+        problem = f"its config.json {other_kind(raw) or 'is not a JSON object'}"
+        raise InvalidArtifact([problem], subject=subject, purpose=USE)
     return config
 
 
@@ -107,8 +110,13 @@ def _vocab_size(config: dict[str, Any]) -> int:
     return size if isinstance(size, int) else 0
 
 
-def _vocabulary(files: BaseFiles, names: set[str]) -> str | None:
+def _vocabulary(files: BaseFiles, names: set[str], subject: str) -> str | None:
     if "tokenizer.json" not in names or files.size("tokenizer.json") > MAX_TOKENIZER_BYTES:
         return None
     with files.open("tokenizer.json") as file:
-        return vocabulary_digest(file.read())
+        raw = file.read(MAX_TOKENIZER_BYTES + 1)
+    found = vocabulary_digest(raw)
+    other = other_kind(raw) if found is None else None
+    if other:
+        raise InvalidArtifact([f"its tokenizer.json {other}"], subject=subject, purpose=USE)
+    return found

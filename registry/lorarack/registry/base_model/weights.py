@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.limits import MAX_HEADER_BYTES
+from lorarack.registry.artifact.magic import START, other_kind
 from lorarack.registry.base_model.files import BaseFiles
 from lorarack.registry.errors import InvalidArtifact
 
@@ -33,7 +34,11 @@ def read_weights(files: BaseFiles, names: set[str], subject: str) -> tuple[list[
             try:
                 found = read_header(file, files.size(name))
             except HeaderError as error:
-                raise _invalid(f"{name}: {error}; download or convert it again", subject) from error
+                file.seek(0)
+                other = other_kind(file.read(START))
+                raise _invalid(
+                    f"{name} {other}" if other else f"{name}: {error}; download or convert it again", subject
+                ) from error
             located.extend((tensor, file) for tensor in found)
         if not located:
             raise _invalid("it holds no tensors; convert it with transformers' save_pretrained", subject)

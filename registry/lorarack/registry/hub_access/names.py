@@ -11,6 +11,7 @@ _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _REPO_ID = re.compile(rf"{_PART}/{_PART}", re.ASCII)
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,254}", re.ASCII)
 _SUBFOLDER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+=-]*(/[A-Za-z0-9_][A-Za-z0-9 ._+=-]*){0,15}", re.ASCII)
+_WITH_FOLDER = re.compile(rf"({_PART}/{_PART})/([A-Za-z0-9_][A-Za-z0-9._/-]{{0,200}})", re.ASCII)
 _HOSTS = frozenset({"huggingface.co", "www.huggingface.co", "hf.co"})
 _ADDRESS = re.compile(r"(https?|hf)://|(www\.)?huggingface\.co/|hf\.co/")
 #: What stands before a revision in an address.
@@ -40,8 +41,11 @@ def parse_repository(text: str) -> RepositoryName:
     found = _from_address(text.strip()) if _ADDRESS.match(text.strip()) else _from_id(text)
     good_revision = found.revision is None or (_REVISION.fullmatch(found.revision) and ".." not in found.revision)
     if not _REPO_ID.fullmatch(found.repo_id) or not good_revision:
+        longer = _WITH_FOLDER.fullmatch(text)
+        within = f"; for the folder in it, 'lorarack pull {longer[1]} --subfolder {longer[2]}'" if longer else ""
         raise UsageError(
-            f"{text!r} names no repository on the Hub; write ORG/REPO or ORG/REPO@REVISION.", code="bad_repository"
+            f"{text!r} names no repository on the Hub; write ORG/REPO or ORG/REPO@REVISION{within}.",
+            code="bad_repository",
         )
     if found.subfolder is not None:
         check_subfolder(found.subfolder)
