@@ -155,7 +155,7 @@ def test_patterns_that_take_for_ever_stop_nobody(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version of a registry that accepted them once."""
-    monkeypatch.setattr("lorarack.registry.artifact.validate._config_problems", lambda *_: [])
+    monkeypatch.setattr("lorarack.registry.artifact.validate.config_problems", lambda *_: [])
     folder = tiny_adapter(tmp_path / "bomb")
     config = json.loads((folder / "adapter_config.json").read_text())
     config["alpha_pattern"] = {"(x+x+)+y": 2.0, "([a-z_.0-9]+)+$Z": 3.0}
