@@ -51,10 +51,11 @@ class BlobStoreContract:
             store.copy_to(store.put_bytes(DATA), tmp_path / "there")
         assert (tmp_path / "there").read_text() == "mine"
 
-    def test_a_missing_blob_is_damage_and_is_named(self, store: FolderBlobs, tmp_path: Path) -> None:
+    def test_a_missing_blob_is_named_and_is_no_damage(self, store: FolderBlobs, tmp_path: Path) -> None:
         for read in (lambda: store.read(MISSING), lambda: store.copy_to(MISSING, tmp_path / "copy")):
-            with pytest.raises(Damaged, match=f"{MISSING} is missing; publish the version again"):
+            with pytest.raises(StoreError, match=f"{MISSING} is not at .* publish the version again") as raised:
                 read()
+            assert (raised.value.code, raised.value.http_status) == ("missing", 503)
         assert not (tmp_path / "copy").exists()
 
     @pytest.mark.parametrize("digest", ["", "sha256:", "sha256:../../../etc/passwd", "../x", "sha256:" + "A" * 64])

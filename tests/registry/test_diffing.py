@@ -137,7 +137,7 @@ def test_damage_is_found_before_anything_is_compared(shelf: Shelf) -> None:
     path = shelf.registry.home / "blobs" / "sha256" / digits[:2] / digits
     path.chmod(0o644)
     path.write_bytes(b"x" * path.stat().st_size)
-    with pytest.raises(Damaged, match="support@1 is damaged and now quarantined"):
+    with pytest.raises(Damaged, match="support@1 is damaged and now out of use"):
         shelf.registry.diff("support@2", "support@1")
     with pytest.raises(NotFound):
         shelf.registry.diff("support@2", "support@9")

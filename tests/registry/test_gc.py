@@ -226,11 +226,13 @@ def test_a_grace_that_makes_no_sense_is_refused(grace: float, registry: Registry
         registry.gc(grace_seconds=grace)
 
 
-def test_damage_shows_in_verify_and_quarantines(filled: Registry) -> None:
+def test_damage_shows_in_verify_and_stays(filled: Registry) -> None:
     """Publishing again is what mends it; gc leaves it to those who look into it."""
     digest = weights(filled, "support@3")
-    (filled.home / "blobs" / "sha256" / digest[7:9] / digest[7:]).unlink()
-    with pytest.raises(Damaged, match=r"support@3 is damaged and now quarantined"):
+    path = filled.home / "blobs" / "sha256" / digest[7:9] / digest[7:]
+    path.chmod(0o644)
+    path.write_bytes(b"damage")
+    with pytest.raises(Damaged, match=r"support@3 is damaged and now out of use"):
         filled.verify("support@3")
     assert not fates(filled.gc(grace_seconds=0))["support@3"][0]
 

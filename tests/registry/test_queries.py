@@ -45,7 +45,7 @@ def test_a_base_goes_by_any_of_its_names(shelf: Shelf) -> None:
 
 NO_QUERIES = {
     "limit: input should be less than or equal to 1000": {"limit": 1001},
-    "state: input should be 'ready', 'archived' or 'quarantined'": {"state": "good"},
+    "state: input should be 'ready', 'archived', 'quarantined' or 'damaged'": {"state": "good"},
     "ranks: extra inputs are not permitted": {"ranks": 3},
     "metrics.0.operator: input should be '<'": {"metrics": [{"label": "x", "operator": "!", "value": 1}]},
     "(and 1 more)": {"limit": 0, "rank_min": 0, "rank_max": 0, "text": 3},

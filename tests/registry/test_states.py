@@ -119,15 +119,15 @@ def test_a_rule_is_kept_shown_and_in_the_log(filled: Registry) -> None:
     assert (event.kind, event.detail) == ("retention_set", {"keep_last": 2, "keep_days": 30})
 
 
-def test_damage_is_quarantined_until_it_is_published_again(filled: Registry, tmp_path: Path) -> None:
+def test_what_is_damaged_is_out_of_use_until_it_is_published_again(filled: Registry, tmp_path: Path) -> None:
     version = filled.versions("support")[1]
     digest = next(file.digest for file in version.files if file.name.endswith(".safetensors")).removeprefix("sha256:")
     blob = filled.home / "blobs" / "sha256" / digest[:2] / digest
     blob.chmod(0o644)
     blob.write_bytes(b"damage")
-    with pytest.raises(Damaged, match="support@2 is damaged and now quarantined"):
+    with pytest.raises(Damaged, match="support@2 is damaged and now out of use"):
         filled.verify("support@2")
-    with pytest.raises(Conflict, match="quarantined"):
+    with pytest.raises(Conflict, match="is damaged"):
         filled.fetch("support@2", tmp_path / "out")
     assert not filled.publish(tmp_path / "1", "support", base="tiny").created
     assert filled.verify("support@2").state is State.READY

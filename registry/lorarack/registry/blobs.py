@@ -82,8 +82,9 @@ class FolderBlobs:
         """Copy a blob to ``target``, checking its bytes on the way.
 
         Raises:
-            Damaged: the blob is missing or its bytes are not those of ``digest``.
-            StoreError: the target is there already or cannot be written. Nothing is left there then.
+            Damaged: the blob's bytes were read and are not those of ``digest``.
+            StoreError: the blob is not there or cannot be read, the target is there already or cannot be written. Nothing is left
+                at the target then.
         """
         found = hashlib.sha256()
         with self.reading(digest) as reader, disk_errors(), target.open("xb") as writer, _kept_if_whole(target):
@@ -98,7 +99,7 @@ class FolderBlobs:
             self._check(digest, found.hexdigest())
 
     def read(self, digest: str) -> bytes:
-        """A small blob's bytes, checked. Raises ``Damaged`` like ``copy_to``."""
+        """A small blob's bytes, checked. Raises ``Damaged`` and ``StoreError`` like ``copy_to``."""
         with self.reading(digest) as reader:
             data = reader.read()
         self._check(digest, hashlib.sha256(data).hexdigest())
@@ -109,7 +110,7 @@ class FolderBlobs:
         return self._path(digest).is_file()
 
     def check(self, digest: str) -> None:
-        """Read the blob and compare. Raises ``Damaged`` like ``copy_to``."""
+        """Read the blob and compare. Raises ``Damaged`` and ``StoreError`` like ``copy_to``."""
         found = hashlib.sha256()
         with self.reading(digest) as reader:
             _pump(reader, found.update)
@@ -233,14 +234,17 @@ class FolderBlobs:
         """The blob, open for reading; its bytes are not checked.
 
         Raises:
-            Damaged: it is missing. StoreError: the disk.
+            StoreError: it is not there, which says nothing about its bytes: its disk may be away for a moment. Or the disk.
         """
+        path = self._path(digest)
         with disk_errors():
             try:
-                reader = open_plain(self._path(digest))
+                reader = open_plain(path)
             except FileNotFoundError as error:
-                raise Damaged(
-                    f"The stored file {digest} is missing; publish the version again from its source."
+                raise StoreError(
+                    f"The stored file {digest} is not at {str(path.parent)!r}; bring the registry's disk back, or, if the file "
+                    "is lost, publish the version again from its source.",
+                    code="missing",
                 ) from error
             with reader:
                 yield reader

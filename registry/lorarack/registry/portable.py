@@ -215,7 +215,7 @@ def _twice(values: list[Any]) -> list[Any]:
 
 
 class Exported(Value):
-    """What an export wrote: references of versions, and those it left out because they are quarantined."""
+    """What an export wrote: references of versions, and those it left out because they are quarantined or damaged."""
 
     folder: str
     versions: tuple[str, ...]

@@ -131,11 +131,12 @@ def under_known_digest(
     """
     known = dict(same_weights)
     weights = next(file.digest for file in new.files if file.name == WEIGHTS)
+    own_config = next(file.digest for file in new.files if file.name == CONFIG)
     for digest, files in known.items() if new.digest not in known else ():
-        config = next((file.digest for file in files if file.name == CONFIG), None)
+        config = next((file.digest for file in files if file.name == CONFIG), "")
         # A configuration that is missing or damaged tells nothing.
         with suppress(LorarackError, ValueError, RecursionError):
-            if config and artifact_digest(json.loads(blobs.read(config)), weights) == new.digest:
+            if config == own_config or artifact_digest(json.loads(blobs.read(config)), weights) == new.digest:
                 return replace(new, digest=digest)
     return new
 

@@ -53,7 +53,8 @@ def find_version(reference: Reference, view: AdapterView) -> Version | None:
     """
     found = _pick(reference, view)
     by_bytes = isinstance(reference.selector, ByNumber | ByDigest)
-    if found and (found.state is State.QUARANTINED or (found.state is State.ARCHIVED and not by_bytes)):
+    barred = (State.QUARANTINED, State.DAMAGED)
+    if found and (found.state in barred or (found.state is State.ARCHIVED and not by_bytes)):
         because = f" ({found.state_reason.rstrip('.')})" if found.state_reason else ""
         raise Conflict(
             f"{found.reference} is {found.state}{because}; ask for another version of {view.name!r}.", code="not_ready"

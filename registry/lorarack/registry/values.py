@@ -155,7 +155,8 @@ class State(StrEnum):
 
     READY = "ready"
     ARCHIVED = "archived"
-    QUARANTINED = "quarantined"
+    QUARANTINED = "quarantined"  # by somebody, for a reason
+    DAMAGED = "damaged"  # by the registry, which has read bytes of another digest
 
 
 class StoredFile(Value):

@@ -61,10 +61,10 @@ def test_verify(home: Path) -> None:
     ]
     error = json.loads(answer.err)["error"]
     assert error["code"] == "damaged"
-    assert error["message"].startswith("1 of 3 versions are damaged and now quarantined: support@2; publish")
+    assert error["message"].startswith("1 of 3 versions are damaged and out of use: support@2; publish")
     alone = lorarack("verify", "support@2")
     assert (alone.code, alone.out) == (1, "")
-    assert "support@2 is damaged and now quarantined" in alone.err
+    assert "support@2 is damaged and now out of use" in alone.err
 
 
 def test_verify_of_an_empty_registry(tmp_path: Path) -> None:

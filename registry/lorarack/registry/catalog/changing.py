@@ -12,7 +12,7 @@ from lorarack.registry.catalog.holding import holds
 from lorarack.registry.catalog.inserting import set_version
 from lorarack.registry.catalog.mapping import alias_value
 from lorarack.registry.catalog.recording import find_version, move_alias, now, record
-from lorarack.registry.catalog.rows import put
+from lorarack.registry.catalog.rows import VersionRow, put
 from lorarack.registry.catalog.tables import (
     ADAPTERS,
     ALIASES,
@@ -26,7 +26,7 @@ from lorarack.registry.catalog.tables import (
     VERSIONS,
 )
 from lorarack.registry.errors import Conflict, NotFound
-from lorarack.registry.values import Alias, State
+from lorarack.registry.values import Alias, State, StoredFile
 
 
 class CatalogChanger:
@@ -92,10 +92,48 @@ class CatalogChanger:
             # a server sees the new state, drops the version and ends its lease.
             if state is State.ARCHIVED and held:
                 raise Conflict(f"{adapter}@{number} is {held[0].sentence}.", code="in_use")
-            set_version(connection, row.id, state=state.value, state_reason=reason)
-            record(connection, self._actor, str(state.value), adapter, number, reason=reason)
+            self._set_state(connection, adapter, row, state, reason)
 
         self._database.write(work)
+
+    def mark_damaged(self, adapter: str, number: int, digest: str, reason: str) -> bool:
+        """Take a ready version out of use whose stored bytes were read and are others; whether it is marked so now.
+
+        What somebody has archived or quarantined stays so: it is out of use, and only a person brings it back. ``digest`` is
+        that of the version that was read: one that was deleted meanwhile is left alone.
+        """
+
+        def work(connection: Connection) -> bool:
+            _, row = find_version(connection, adapter, number)
+            if row.state == State.READY and row.digest == digest:
+                self._set_state(connection, adapter, row, State.DAMAGED, reason)
+                return True
+            return row.state == State.DAMAGED
+
+        return self._database.write(work)
+
+    def repair(self, adapter: str, number: int, files: Sequence[StoredFile]) -> None:
+        """Make a damaged version ready with ``files``, which were verified. Raises ``NotFound``."""
+
+        def work(connection: Connection) -> None:
+            _, row = find_version(connection, adapter, number)
+            if row.state == State.DAMAGED:
+                set_version(connection, row.id, files=[file.to_json() for file in files])
+                self._set_state(connection, adapter, row, State.READY, None, "published again, whole")
+
+        self._database.write(work)
+
+    def _set_state(
+        self,
+        connection: Connection,
+        adapter: str,
+        row: VersionRow,
+        state: State,
+        reason: str | None,
+        recorded: str | None = None,
+    ) -> None:
+        set_version(connection, row.id, state=state.value, state_reason=reason)
+        record(connection, self._actor, str(state.value), adapter, row.number, reason=recorded or reason)
 
     def delete_version(self, adapter: str, number: int) -> None:
         """Forget a version. Its number and engine id are never used again.

@@ -22,6 +22,7 @@ Names = Collection[tuple[str, int]]
 _STAYS = {
     State.READY: "it is ready; archive it to let it go",
     State.QUARANTINED: "it is quarantined, kept for those who look into it; archive it to let it go",
+    State.DAMAGED: "its stored files are damaged; publish it again from its source, or archive it to let it go",
 }
 
 

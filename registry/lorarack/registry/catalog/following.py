@@ -4,6 +4,7 @@ import gc
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
@@ -25,13 +26,21 @@ def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot
     """Everything, of one moment; made from ``since`` where that is given."""
     with database.reading() as connection:
         changes = read_changes(connection)
+        if since is not None and _read_history(connection, since.changes) != since.history:
+            since = None
         if since is not None and since.changes == changes:
             return since
+        history = _read_history(connection, changes)
         if since is None or not 0 < changes - since.changes <= _MANY:
             bases = {base.name: base for base in read_bases(connection, {})}
             with _uncollected():
-                return Snapshot(changes, bases, read_views(connection, brief=True))
-        return _after(connection, since, changes)
+                return Snapshot(changes, bases, read_views(connection, brief=True), history)
+        return replace(_after(connection, since, changes), history=history)
+
+
+def _read_history(connection: Connection, number: int) -> str:
+    row = connection.execute(select(EVENTS).where(EVENTS.c.id == number)).first()
+    return repr(tuple(row)) if row is not None else ""
 
 
 @contextmanager

@@ -21,15 +21,12 @@ from lorarack.registry.catalog.recording import find_version, move_alias, now, r
 from lorarack.registry.catalog.rows import VersionRow, put
 from lorarack.registry.catalog.tables import BASE_IDS, BASES, PARENTS, TAGS
 from lorarack.registry.catalog.wording import keep_words
-from lorarack.registry.errors import UsageError
+from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import BaseId, Metric, Parent, State
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.fingerprint import Reading
-
-#: How the reason begins when a version is quarantined because its stored bytes have changed.
-DAMAGE = "damaged: "
 
 
 class BlobGone(Exception):
@@ -107,7 +104,9 @@ class CatalogWriter:
             The number, and whether it is new: an equal digest gives the old number and adds metrics, tags and parents.
 
         Raises:
-            Conflict: the adapter stands on another base, or its name belongs to a base. NotFound: no such parent.
+            Conflict: the adapter stands on another base, its name belongs to a base, or the version is there and was archived or
+                quarantined.
+            NotFound: no such parent.
             BlobGone: a file of the version is not stored.
         """
 
@@ -120,9 +119,10 @@ class CatalogWriter:
                 adapter, row = insert_version(connection, self._actor, adapter, new)
             else:
                 row = found
+                if row.state in (State.ARCHIVED, State.QUARANTINED):
+                    raise _put_aside(new.adapter, row)
                 if new.description:
                     set_version(connection, row.id, description=new.description)
-                self._mend(connection, new, row)
             created = found is None
             measured = (new.measured,) if created and new.measured else ()
             add_metrics(connection, row.id, (*measured, *new.metrics), has_none=created)
@@ -166,11 +166,16 @@ class CatalogWriter:
 
         self._database.write(work)
 
-    def _mend(self, connection: Connection, new: NewVersion, row: VersionRow) -> None:
-        """Its bytes are whole again: what was quarantined for their damage is ready."""
-        if row.state == State.QUARANTINED and (row.state_reason or "").startswith(DAMAGE):
-            set_version(connection, row.id, state=State.READY.value, state_reason=None)
-            record(connection, self._actor, str(State.READY), new.adapter, row.number, reason="published again, whole")
+
+def _put_aside(adapter: str, row: VersionRow) -> Conflict:
+    """Publishing says nothing about why somebody put a version aside, so it does not bring it back."""
+    because = f" ({row.state_reason.rstrip('.')})" if row.state_reason else ""
+    reference = f"{adapter}@{row.number}"
+    return Conflict(
+        f"These files are {reference}, which is {row.state}{because}; bring it back with 'lorarack restore {reference}', "
+        "then publish again what is to be added.",
+        code="not_ready",
+    )
 
 
 def _insert_base(connection: Connection, reading: "Reading", name: str) -> int:

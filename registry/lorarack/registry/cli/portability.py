@@ -39,7 +39,7 @@ def export(
     with open_registry(registry, create=False) as opened:
         done = opened.export_to(target, what if folder is not None else None)
     for reference in done.left_out:
-        note(f"Left out: {reference}, which is quarantined.")
+        note(f"Left out: {reference}, which is quarantined or damaged.")
     count = len(done.versions)
     emit(done, json, lambda: f"Exported {count} version{'s' * (count != 1)} to {escape(str(target))}")
 

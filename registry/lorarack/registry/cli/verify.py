@@ -9,7 +9,7 @@ from rich.table import Table
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
 from lorarack.registry.cli.tables import size, table
-from lorarack.registry.errors import Damaged, NotFound, UsageError
+from lorarack.registry.errors import Damaged, NotFound, StoreError, UsageError
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.values import Version
 
@@ -27,7 +27,7 @@ def verify(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Read all stored bytes of a version and compare them with their digests; what is damaged is quarantined.
+    """Read all stored bytes of a version and compare them with their digests; what has other bytes is out of use then.
 
     Example: lorarack verify support@3
     """
@@ -40,12 +40,18 @@ def verify(
             return
         records = [record for each in _all(opened) if (record := _check(opened, each))]
     emit(records, json, lambda: _table(records) if records else "There are no versions yet.")
-    if damaged := [record["version"] for record in records if not record["whole"]]:
-        out.file.flush()
+    out.file.flush()
+    damaged, unreadable = (
+        [record["version"] for record in records if record["kind"] == kind] for kind in ("damaged", "unreadable")
+    )
+    lost = f"{len(unreadable)} of {len(records)} versions have files that are not there or cannot be read: {', '.join(unreadable)}"
+    if damaged:
         raise Damaged(
-            f"{len(damaged)} of {len(records)} versions are damaged and now quarantined: {', '.join(damaged)}; "
-            "publish them again from their sources."
+            f"{len(damaged)} of {len(records)} versions are damaged and out of use: {', '.join(damaged)}; "
+            f"publish them again from their sources.{f' {lost}.' if unreadable else ''}"
         )
+    if unreadable:
+        raise StoreError(f"{lost}; bring the disk of the registry back, or publish them again from their sources.")
 
 
 def _all(registry: Registry) -> Iterator[str]:
@@ -56,20 +62,21 @@ def _all(registry: Registry) -> Iterator[str]:
 def _check(registry: Registry, reference: str) -> dict[str, Any] | None:
     try:
         return _checked(registry.verify(reference))
-    except Damaged as error:
-        return {"version": reference, "whole": False, "bytes": None, "damage": error.message}
+    except StoreError as error:
+        what = "damaged" if isinstance(error, Damaged) else "unreadable"
+        return {"version": reference, "whole": False, "bytes": None, "damage": error.message, "kind": what}
     except NotFound:
         return None  # deleted meanwhile
 
 
 def _checked(version: Version) -> dict[str, Any]:
     stored = sum(file.bytes for file in version.files)
-    return {"version": version.reference, "whole": True, "bytes": stored, "damage": None}
+    return {"version": version.reference, "whole": True, "bytes": stored, "damage": None, "kind": None}
 
 
 def _table(records: list[dict[str, Any]]) -> Table:
     rows = table("version", "stored bytes", ">size")
     for record in records:
-        whole = "whole" if record["whole"] else "[bold red]damaged[/bold red]"
+        whole = "whole" if record["whole"] else f"[bold red]{record['kind']}[/bold red]"
         rows.add_row(record["version"], whole, size(record["bytes"]) if record["whole"] else "–")
     return rows

@@ -55,7 +55,7 @@ def export_to(registry: VersionOperations, folder: Path, what: str | None = None
     finally:
         remove_tree(temporary)
     references = tuple(version.reference for version in versions)
-    return Exported(folder=str(folder), versions=references, left_out=tuple(left_out))
+    return Exported(folder=str(folder), versions=references, left_out=tuple(version.reference for version in left_out))
 
 
 def import_from(registry: VersionOperations, folder: Path) -> Imported:
@@ -92,7 +92,7 @@ def import_from(registry: VersionOperations, folder: Path) -> Imported:
     )
 
 
-def _chosen(registry: VersionOperations, what: str | None) -> tuple[list[Version], list[str]]:
+def _chosen(registry: VersionOperations, what: str | None) -> tuple[list[Version], list[Version]]:
     if what is None:
         found: Iterable[Version] = (v for adapter in registry.adapters() for v in registry.versions(adapter.name))
     elif "@" in what:
@@ -100,8 +100,8 @@ def _chosen(registry: VersionOperations, what: str | None) -> tuple[list[Version
     else:
         found = registry.versions(what)
     ordered = sorted(found, key=lambda version: version.engine_id)
-    left_out = [version.reference for version in ordered if version.state is State.QUARANTINED]
-    versions = [version for version in ordered if version.state is not State.QUARANTINED]
+    left_out = [version for version in ordered if version.state in (State.QUARANTINED, State.DAMAGED)]
+    versions = [version for version in ordered if version not in left_out]
     if not versions:
         raise NotFound("There is nothing to export here; publish something first.", code="nothing")
     return versions, left_out

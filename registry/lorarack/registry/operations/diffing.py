@@ -21,7 +21,7 @@ class DiffOperations(VersionOperations):
         """How version ``b`` differs from version ``a``, down to the delta weight of each module.
 
         Raises:
-            Damaged: stored bytes of one have changed; it is quarantined. Else like ``resolve``, but in any state.
+            Damaged: stored bytes of one have changed; it is out of use then. Else like ``resolve``, but in any state.
         """
         from lorarack.registry import differing
         from lorarack.registry.queries import Diff

@@ -31,7 +31,12 @@ class KeepingOperations(Parts):
         return self._to_state(reference, State.QUARANTINED, reason)
 
     def restore(self, reference: str, reason: str | None = None) -> Version:
-        """Make an archived or quarantined version ready again. Raises like ``delete``."""
+        """Make a version ready again, whoever put it aside; all its stored bytes are read first.
+
+        Raises:
+            Damaged: they are not what was stored. StoreError: they cannot be read. Else like ``delete``.
+        """
+        self._verify(self._named(reference))
         return self._to_state(reference, State.READY, reason)
 
     def delete(self, reference: str) -> Version:

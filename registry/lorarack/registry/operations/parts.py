@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.reading import CatalogReader
-from lorarack.registry.errors import NotFound
+from lorarack.registry.errors import Damaged, NotFound
 from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
 from lorarack.registry.resolution import did_you_mean, resolve
 from lorarack.registry.values import State, Version
@@ -94,6 +94,20 @@ class Parts:
         if found is None:
             raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
         return found
+
+    def _verify(self, version: Version) -> None:
+        """Read all stored bytes of a version. Raises ``Damaged``, then it is marked so, and ``StoreError``."""
+        try:
+            for file in version.files:
+                self._blobs.check(file.digest)
+        except Damaged as error:
+            raise self._damaged(version, error) from error
+
+    def _damaged(self, version: Version, error: Damaged) -> Damaged:
+        """What to raise after stored bytes of ``version`` were found to be others; it is out of use then."""
+        marked = self._changer.mark_damaged(version.adapter, version.number, version.digest, error.message)
+        now = "is damaged and now out of use" if marked else "is damaged"
+        return Damaged(f"{version.reference} {now}. {error.message}")
 
     def _view(self, adapter: str) -> AdapterView:
         view = self._reader.adapter(check_adapter_name(adapter))

@@ -15,11 +15,11 @@ class PortabilityOperations(VersionOperations):
     def export_to(self, folder: Path, what: str | None = None) -> "Exported":
         """Write a version (a reference with ``@``), an adapter (its name) or everything (None) to ``folder``.
 
-        Quarantined versions are left out. Every byte is checked on its way; the folder is there whole or not at all.
+        Quarantined and damaged versions are left out. Every byte is checked on its way; the folder is there whole or not at all.
 
         Raises:
             Conflict: the folder is not empty. NotFound: nothing of that name, or nothing to export.
-            Damaged: stored bytes changed; that version is quarantined, and the next export leaves it out.
+            Damaged: stored bytes changed; that version is out of use then, and the next export leaves it out.
             StoreError: the disk. Else like ``resolve``.
         """
         from lorarack.registry.operations.carrying import export_to

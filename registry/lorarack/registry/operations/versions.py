@@ -9,7 +9,7 @@ from lorarack.registry.errors import Conflict, Damaged, StoreError
 from lorarack.registry.operations.bases import BaseOperations, is_called
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.texts import check_tags, check_text
-from lorarack.registry.values import Adapter, Base, Metric, Parent, Provenance, Published, State, Version
+from lorarack.registry.values import Adapter, Base, Metric, Parent, Provenance, Published, State, StoredFile, Version
 
 #: How often a publisher stores its files before it gives up.
 _STORINGS = 10
@@ -32,11 +32,13 @@ class VersionOperations(BaseOperations):
     ) -> Published:
         """Make the PEFT folder a version of ``adapter``.
 
-        The same digest again returns the old version, with the new metrics, tags and parents added.
+        The same digest again returns the old version, with the new metrics, tags and parents added; a damaged one is repaired by
+        these files.
 
         Raises:
             UsageError: a bad name. NotFound: no such folder, base or parent. InvalidArtifact: every problem of the folder at once.
-            Conflict: the adapter stands on another base, or says that it was trained on one. StoreError: disk or database.
+            Conflict: the adapter stands on another base, says that it was trained on one, or is there and was put aside.
+            StoreError: disk or database.
         """
         from lorarack.registry import publishing
         from lorarack.registry.catalog.writing import BlobGone
@@ -60,7 +62,11 @@ class VersionOperations(BaseOperations):
                 "Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.",
                 code="collected",
             )
-        return Published(version=self._exact(f"{adapter}@{number}"), created=created, notes=artifact.notes)
+        version, notes = self._exact(f"{adapter}@{number}"), artifact.notes
+        if version.state is State.DAMAGED:
+            version = self._repaired(version, new.files)
+            notes = (*notes, f"{version.reference} was damaged; these files are in its place, and it is ready again.")
+        return Published(version=version, created=created, notes=notes)
 
     def check_adapter(self, adapter: str, base: str) -> Base:
         """The base, if versions of ``adapter`` could be published on it; for those who have long work before publishing.
@@ -110,10 +116,11 @@ class VersionOperations(BaseOperations):
     def fetch(self, version: Version | str, folder: Path) -> Path:
         """Write a version's files to ``folder`` as a PEFT folder, verified; there whole or not at all.
 
-        A version whose stored bytes have changed is quarantined.
+        A version of which bytes were read that are not those that were stored is marked as damaged.
 
         Raises:
-            Conflict: the folder is not empty. Damaged: stored bytes changed. StoreError: the disk. Else like ``resolve``.
+            Conflict: the folder is not empty. Damaged: stored bytes changed. StoreError: the disk, or files that are not there.
+            Else like ``resolve``.
         """
         from lorarack.registry import fetching
 
@@ -124,17 +131,13 @@ class VersionOperations(BaseOperations):
             raise self._damaged(found, error) from error
 
     def verify(self, reference: str) -> Version:
-        """Read all stored bytes of a version; one that fails is quarantined.
+        """Read all stored bytes of a version; one that has others than were stored is marked as damaged.
 
         Raises:
-            Damaged: it failed. Else like ``resolve``, but in any state.
+            Damaged: it has. StoreError: files that are not there or cannot be read. Else like ``resolve``, but in any state.
         """
         found = self._exact(reference)
-        try:
-            for file in found.files:
-                self._blobs.check(file.digest)
-        except Damaged as error:
-            raise self._damaged(found, error) from error
+        self._verify(found)
         return found
 
     def _check_base(self, base: Base, config: bytes) -> None:
@@ -152,8 +155,10 @@ class VersionOperations(BaseOperations):
             code="other_base",
         )
 
-    def _damaged(self, version: Version, error: Damaged) -> Damaged:
-        from lorarack.registry.catalog.writing import DAMAGE
-
-        self._changer.set_state(version.adapter, version.number, State.QUARANTINED, DAMAGE + error.message)
-        return Damaged(f"{version.reference} is damaged and now quarantined. {error.message}")
+    def _repaired(self, version: Version, new: Sequence[StoredFile]) -> Version:
+        """The damaged version, made ready by ``new`` files, which hold the same artifact. Raises ``Damaged``."""
+        files = {file.name: file for file in (*version.files, *new)}
+        for file in files.values():
+            self._blobs.check(file.digest)
+        self._changer.repair(version.adapter, version.number, tuple(files.values()))
+        return self._exact(version.reference)
