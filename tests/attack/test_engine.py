@@ -35,9 +35,10 @@ def make(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A registry in which something got past the checks of publishing, or that accepted it once."""
-    from lorarack.registry.artifact import validate
+    from lorarack.registry.artifact import peft_config, validate
 
     monkeypatch.setattr(validate, "config_problems", lambda *_: [])
+    monkeypatch.setattr(peft_config, "_pattern_problems", lambda *_: [])
     monkeypatch.setattr(validate, "_number_problems", lambda *_: [])
     return
 
@@ -77,7 +78,9 @@ def test_a_stream_ends_with_an_error(attacked: Server, unchecked: None, make: Ca
 
 
 def test_patterns_without_end_stop_nobody(attacked: Server, unchecked: None, make: Callable[..., Path]) -> None:
-    bomb = published(attacked, make("bomb", 0.1), "bomb", alpha_pattern={r"(.+)(.+)(.+)(.+)(.+)(.+)(.+)(.+)\3\4\5\6\7\8\9": 3.0})
+    bomb = published(
+        attacked, make("bomb", 0.1), "bomb", alpha_pattern={r"(.+)(.+)(.+)(.+)(.+)(.+)(.+)(.+)\3\4\5\6\7\8\9": 3.0}
+    )
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(attacked.post, "/v1/completions", model=bomb, prompt="x", max_tokens=1)
         time.sleep(0.1)

@@ -101,7 +101,8 @@ class Database:
             found = self.path.stat()
         except OSError as error:
             raise StoreError(
-                f"The registry {str(self.path)!r} is gone ({error.strerror}); bring it back from a copy.", code="catalog_gone"
+                f"The registry {str(self.path)!r} is gone ({error.strerror}); bring it back from a copy.",
+                code="catalog_gone",
             ) from error
         return found.st_dev, found.st_ino
 

@@ -1,33 +1,37 @@
-"""Puts the guards of ``adapter_loader.py`` and ``finite.py`` where engine processes begin. No process imports more for it."""
+"""Puts the guards of ``adapter_loader.py`` and ``finite.py`` in place, in engine processes alone and before they begin to work.
+
+vLLM runs our plugin within the making of an engine and within that of a worker: what these do next is where the guards are
+put. Processes without an engine import nothing more for it.
+"""
 
 from typing import Any
 
 
 def guard_engines() -> None:
-    """Guard every engine and worker that this process will make. Once a process."""
-    from vllm.v1.engine.core import EngineCore
+    """Guard the engine and the worker of this process, if it makes them. Once a process."""
+    from vllm.config import SchedulerConfig
     from vllm.v1.worker.worker_base import WorkerWrapperBase
 
     from lorarack.server.vllm_plugin.finite import count_in_logits
 
-    engine, worker = EngineCore, WorkerWrapperBase
-    if getattr(engine, "_lorarack", False):
+    config: Any = SchedulerConfig
+    worker: Any = WorkerWrapperBase
+    if getattr(config, "_lorarack", False):
         return
-    engine._lorarack = True  # type: ignore[attr-defined]
+    config._lorarack = True
     count_in_logits()
-    make_engine, make_worker = engine.__init__, worker.init_worker
+    scheduler_class, init_device = config.get_scheduler_cls, worker.init_device
 
-    def make_guarded(self: Any, *args: Any, **kwargs: Any) -> None:
+    def get_scheduler_cls(self: Any) -> Any:
         from lorarack.server.vllm_plugin.finite import guard_scheduler
 
-        make_engine(self, *args, **kwargs)
-        guard_scheduler(self.scheduler)
+        return guard_scheduler(scheduler_class(self))
 
-    def init_worker(self: Any, *args: Any, **kwargs: Any) -> None:
-        make_worker(self, *args, **kwargs)
+    def init_guarded_device(self: Any) -> None:
         guard_worker()
+        init_device(self)
 
-    engine.__init__, worker.init_worker = make_guarded, init_worker  # type: ignore[method-assign]
+    config.get_scheduler_cls, worker.init_device = get_scheduler_cls, init_guarded_device
 
 
 def guard_worker() -> None:
@@ -35,9 +39,10 @@ def guard_worker() -> None:
     from vllm.platforms import current_platform
 
     from lorarack.server.vllm_plugin.adapter_loader import guard_loading
-    from lorarack.server.vllm_plugin.finite import guard_cache, guard_rows
 
     guard_loading()
     if current_platform.is_cpu():
+        from lorarack.server.vllm_plugin.finite import guard_cache, guard_rows
+
         guard_cache()
         guard_rows()

@@ -81,18 +81,19 @@ def _failed_requests(runner: Any, logits: torch.Tensor | None) -> dict[str, int]
     return found
 
 
-def guard_scheduler(scheduler: Any) -> None:
-    """Have this scheduler end the requests that a step found wanting with an error, in place of their tokens."""
-    update = scheduler.update_from_output
+def guard_scheduler(scheduler: Any) -> Any:
+    """A scheduler like ``scheduler``, a class, that ends requests which a step found wanting with an error and no tokens."""
 
-    def update_from_output(scheduled: Any, output: Any) -> Any:
-        answers = update(scheduled, output)
-        failed = {name: number for name, number in (output.num_nans_in_logits or {}).items() if number}
-        if failed:
-            _fail(scheduler, answers, failed)
-        return answers
+    class GuardedScheduler(scheduler):  # type: ignore[misc]
+        def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
+            answers = super().update_from_output(scheduler_output, model_runner_output)
+            counts = model_runner_output.num_nans_in_logits or {}
+            failed = {name: number for name, number in counts.items() if number}
+            if failed:
+                _fail(self, answers, failed)
+            return answers
 
-    scheduler.update_from_output = update_from_output
+    return GuardedScheduler
 
 
 def _fail(scheduler: Any, answers: dict[int, Any], failed: dict[str, int]) -> None:
