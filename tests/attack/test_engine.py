@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,13 @@ def make(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
 
 @pytest.fixture
-def unchecked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry in which something got past the checks of publishing, or that accepted it once."""
     from lorarack.registry.artifact import peft_config, validate
 
     monkeypatch.setattr(validate, "config_problems", lambda *_: [])
     monkeypatch.setattr(peft_config, "_pattern_problems", lambda *_: [])
     monkeypatch.setattr(validate, "_number_problems", lambda *_: [])
-    return
 
 
 def published(server: Server, folder: Path, name: str, **config: Any) -> str:

@@ -13,7 +13,7 @@ from tests.system.server import Server
 from lorarack.registry import open_registry
 
 BASE = "smol"
-FLAGS = (
+FLAGS: tuple[str, ...] = (
     # float32, so that what is compared with float32 can be compared closely; fewer slots than adapters.
     "--dtype", "float32", "--enforce-eager", "--kv-cache-memory-bytes", "256M", "--max-model-len", "512",
     "--max-num-seqs", "16", "--max-lora-rank", "16", "--max-loras", "3", "--max-cpu-loras", "4",

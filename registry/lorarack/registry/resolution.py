@@ -53,8 +53,10 @@ def find_version(reference: Reference, view: AdapterView) -> Version | None:
     """
     found = _pick(reference, view)
     by_bytes = isinstance(reference.selector, ByNumber | ByDigest)
-    barred = (State.QUARANTINED, State.DAMAGED)
-    if found and (found.state in barred or (found.state is State.ARCHIVED and not by_bytes)):
+    unusable = found and (
+        found.state in (State.QUARANTINED, State.DAMAGED) or (found.state is State.ARCHIVED and not by_bytes)
+    )
+    if found and unusable:
         because = f" ({found.state_reason.rstrip('.')})" if found.state_reason else ""
         raise Conflict(
             f"{found.reference} is {found.state}{because}; ask for another version of {view.name!r}.", code="not_ready"

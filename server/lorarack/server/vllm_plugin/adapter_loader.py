@@ -123,7 +123,7 @@ def kept_files(manager: Any) -> KeptFiles:
     kept = manager.__dict__.get("_lorarack_files")
     if kept is None:
         kept = manager._lorarack_files = KeptFiles()
-    return kept  # type: ignore[no-any-return]
+    return kept
 
 
 def _without(mapping: Any, failed: frozenset[int]) -> Any:

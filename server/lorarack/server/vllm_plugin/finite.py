@@ -84,7 +84,7 @@ def _failed_requests(runner: Any, logits: torch.Tensor | None) -> dict[str, int]
 def guard_scheduler(scheduler: Any) -> Any:
     """A scheduler like ``scheduler``, a class, that ends requests which a step found wanting with an error and no tokens."""
 
-    class GuardedScheduler(scheduler):  # type: ignore[misc]
+    class GuardedScheduler(scheduler):
         def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
             answers = super().update_from_output(scheduler_output, model_runner_output)
             counts = model_runner_output.num_nans_in_logits or {}
