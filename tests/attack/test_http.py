@@ -118,7 +118,7 @@ def test_how_other_servers_are_asked_is_not_answered_by_the_base(attacked: Serve
 def test_what_never_will_answer_is_asked_for_once(attacked: Server) -> None:
     """OpenAI's client sends again what it gets 408, 409, 429 or a status from 500 on for."""
     asked: list[httpx.Request] = []
-    hooks = httpx.Client(event_hooks={"request": [asked.append]})
+    hooks: Any = httpx.Client(event_hooks={"request": [asked.append]})
     with openai.OpenAI(base_url=f"{attacked.url}/v1", api_key=KEY, max_retries=3, http_client=hooks) as client:
         for model in ("nosuch", "strong@9", "Strong", "smol:strong"):
             asked.clear()
