@@ -65,6 +65,7 @@ class BaseId(Value):
     kind: str = Field(pattern="^(hub|path)$")
     value: str
     revision: str | None = None
+    template: str | None = Field(default=None, description="digest of the chat template there")
 
 
 class Base(Value):
@@ -79,6 +80,13 @@ class Base(Value):
     vocab_size: int
     parameters: int
     modules: ModuleTable = Field(repr=False)
+    fingerprints: tuple[str, ...] = Field(
+        default=(),
+        description="all by which it is known: by its tensors, by its files; empty where only 0.1.0 has seen it",
+    )
+    sampled: str | None = Field(default=None, description="the fingerprint of 0.1.0, which saw a sample of the weights")
+    config: dict[str, JsonValue] | None = Field(default=None, repr=False, description="what its function depends on")
+    template: str | None = Field(default=None, description="digest of its chat template")
     ids: tuple[BaseId, ...] = ()
     original: str | None = Field(default=None, description="name of the base that this one was made from")
     relation: str | None = Field(default=None, description="how: quantized, converted, finetuned")
@@ -86,7 +94,7 @@ class Base(Value):
 
     @property
     def path(self) -> str | None:
-        """The newest local folder that holds it."""
+        """The local folder that is used: the last one."""
         return next((known.value for known in reversed(self.ids) if known.kind == "path"), None)
 
     @property
@@ -103,6 +111,15 @@ class Base(Value):
     def public_id(self) -> str:
         """What a published adapter names as its base: its Hub id, else its plain name; never a machine's path."""
         return self.hub_id.value if self.hub_id else self.name
+
+
+class CheckedBase(Value):
+    """A base whose files were looked at, and what to hand to transformers or vLLM."""
+
+    base: Base
+    source: str = Field(description="a local folder, or a repository on the Hub")
+    revision: str | None = Field(default=None, description="commit of the repository")
+    notes: tuple[str, ...] = ()
 
 
 class Metric(Said):

@@ -32,15 +32,19 @@ def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot
             return since
         history = _read_history(connection, changes)
         if since is None or not 0 < changes - since.changes <= _MANY:
-            bases = {base.name: base for base in read_bases(connection, {})}
-            with _uncollected():
-                return Snapshot(changes, bases, read_views(connection, brief=True), history)
+            return _whole(connection, changes, history)
         return replace(_after(connection, since, changes), history=history)
 
 
 def _read_history(connection: Connection, number: int) -> str:
     row = connection.execute(select(EVENTS).where(EVENTS.c.id == number)).first()
     return repr(tuple(row)) if row is not None else ""
+
+
+def _whole(connection: Connection, changes: int, history: str) -> Snapshot:
+    bases = {base.name: base for base in read_bases(connection, {})}
+    with _uncollected():
+        return Snapshot(changes, bases, read_views(connection, brief=True), history)
 
 
 @contextmanager
@@ -56,10 +60,14 @@ def _uncollected() -> Iterator[None]:
 
 
 def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
-    query = select(EVENTS.c.adapter, EVENTS.c.version).where(EVENTS.c.id > since.changes, EVENTS.c.id <= changes)
+    query = select(EVENTS.c.adapter, EVENTS.c.version, EVENTS.c.kind).where(
+        EVENTS.c.id > since.changes, EVENTS.c.id <= changes
+    )
     touched: dict[str, set[int]] = defaultdict(set)
     of_bases = False
-    for adapter, version in connection.execute(query):
+    for adapter, version, kind in connection.execute(query):
+        if kind == "base_renewed":  # every version of the base carries its fingerprint
+            return _whole(connection, changes)
         if adapter is None:
             of_bases = True
         else:
