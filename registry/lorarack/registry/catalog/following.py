@@ -67,7 +67,7 @@ def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
     of_bases = False
     for adapter, version, kind in connection.execute(query):
         if kind == "base_renewed":  # every version of the base carries its fingerprint
-            return _whole(connection, changes)
+            return _whole(connection, changes, "")
         if adapter is None:
             of_bases = True
         else:
