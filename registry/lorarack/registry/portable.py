@@ -14,6 +14,9 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC
+from graphlib import CycleError, TopologicalSorter
+from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +25,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import InvalidArtifact, NotFound, UsageError
 from lorarack.registry.reference import check_adapter_name, check_alias_name
+from lorarack.registry.texts import MAX_NAME, check_metrics, check_provenance, check_tags, check_text
 from lorarack.registry.values import Metric, Provenance, State, StoredFile, Value
 
 MANIFEST = "lorarack-export.json"
@@ -53,7 +57,7 @@ class PortableAdapter(Value):
 class PortableParent(Value):
     """A parent by the reference that it had there, and by its digest, which is the same everywhere."""
 
-    version: str = Field(max_length=200)
+    version: str = Field(max_length=200, pattern=r"^[a-z0-9._/-]+@[1-9][0-9]*$")
     relation: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     digest: str = Field(pattern=_DIGEST)
 
@@ -118,7 +122,7 @@ def read_manifest(folder: Path) -> Manifest:
     problems = list(_problems(manifest))
     if problems:
         raise refused(problems, folder)
-    return manifest
+    return manifest.model_copy(update={"versions": in_order(manifest)})
 
 
 def write_export(manifest: Manifest, whole: Path, place: Path) -> None:
@@ -195,6 +199,8 @@ def _problems(manifest: Manifest) -> Iterator[str]:
         for alias, number in adapter.aliases.items():
             if (adapter.name, number) not in versions:
                 yield f"alias {adapter.name}@{alias} names version {number}, which it does not have"
+    yield from _text_problems(manifest)
+    yield from _lineage_problems(manifest)
     unlisted = {version.adapter for version in manifest.versions} - set(names)
     yield from (f"it says nothing of adapter {name!r}, of which it has versions" for name in sorted(unlisted))
 
@@ -208,6 +214,55 @@ def _names_problems(manifest: Manifest) -> Iterator[str]:
                 check_alias_name(alias)
         except UsageError as error:
             yield error.message[:300]
+
+
+def _text_problems(manifest: Manifest) -> Iterator[str]:
+    """What ``Registry.publish`` would not keep is not imported either."""
+    for version in manifest.versions:
+        try:
+            check_text(version.description, "description")
+            check_text(version.state_reason, "reason")
+            check_text(version.created_by, "creator", MAX_NAME)
+            check_tags(version.tags)
+            check_metrics(version.metrics)
+            check_provenance(version.provenance)
+            version.created_at.astimezone(UTC)
+        except UsageError as error:
+            yield f"{version.reference}: {error.message[:300]}"
+        except OverflowError:
+            yield f"{version.reference}: the time when it was published is none"
+
+
+def _lineage_problems(manifest: Manifest) -> Iterator[str]:
+    digests = {version.reference: version.digest for version in manifest.versions}
+    for version in manifest.versions:
+        for parent in version.parents:
+            if digests.get(parent.version, parent.digest) != parent.digest:
+                yield f"{version.reference} has a parent {parent.version} of another digest than {parent.version} has here"
+    try:
+        in_order(manifest)
+    except CycleError as error:
+        circle = " of ".join(f"{name} ({digest[:19]}…)" for name, digest in error.args[1][:_SHOWN])
+        yield f"a version is its own ancestor, which cannot be: {circle}"
+
+
+def in_order(manifest: Manifest) -> tuple[PortableVersion, ...]:
+    """The versions, each behind its parents, else in the manifest's order. Raises ``CycleError``: there is no such order."""
+    places = {(version.adapter, version.digest): place for place, version in enumerate(manifest.versions)}
+    graph: TopologicalSorter[tuple[str, str]] = TopologicalSorter()
+    for version in manifest.versions:
+        above = ((parent.version.partition("@")[0], parent.digest) for parent in version.parents)
+        graph.add((version.adapter, version.digest), *(key for key in above if key in places))
+    graph.prepare()
+    waiting: list[int] = []
+    ordered: list[PortableVersion] = []
+    while graph.is_active():
+        for key in graph.get_ready():
+            heappush(waiting, places[key])
+        version = manifest.versions[heappop(waiting)]
+        ordered.append(version)
+        graph.done((version.adapter, version.digest))
+    return tuple(ordered)
 
 
 def _twice(values: list[Any]) -> list[Any]:

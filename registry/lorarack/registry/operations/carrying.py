@@ -229,6 +229,8 @@ def _report(versions: tuple[PortableVersion, ...], landed: list[Landed], left: l
         if here != version.reference:
             why = "its number was used here already" if at.created else "that has the same files"
             notes.append(f"{version.reference} is {here} here: {why}.")
+        if not at.created and at.state is not version.state:
+            notes.append(f"{here} is {at.state} here and stays so.")
         if at.lost_parents:
             notes.append(f"{at.lost_parents} of the parents of {version.reference} are not here.")
     notes += [f"Alias {alias} names another version here and was left." for alias in left]

@@ -9,6 +9,7 @@ from lorarack.registry.catalog.reading import CatalogReader
 from lorarack.registry.errors import Damaged, NotFound
 from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
 from lorarack.registry.resolution import did_you_mean, resolve
+from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import State, Version
 from lorarack.registry.view import AdapterView
 
@@ -36,8 +37,10 @@ class Parts:
 
     @cached_property
     def actor(self) -> str:
-        """Who does what is done here."""
-        return self._given_actor or local_actor()
+        """Who does what is done here. Raises ``UsageError``: a name that cannot be kept."""
+        actor = self._given_actor or local_actor()
+        check_text(actor, "actor", MAX_NAME)
+        return actor
 
     @cached_property
     def _blobs(self) -> "FolderBlobs":

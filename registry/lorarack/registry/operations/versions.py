@@ -8,7 +8,7 @@ from pathlib import Path
 from lorarack.registry.errors import Conflict, Damaged, StoreError
 from lorarack.registry.operations.bases import BaseOperations, is_called
 from lorarack.registry.reference import check_adapter_name
-from lorarack.registry.texts import check_tags, check_text
+from lorarack.registry.texts import check_metrics, check_provenance, check_tags, check_text, check_unicode
 from lorarack.registry.values import Adapter, Base, Metric, Parent, Provenance, Published, State, StoredFile, Version
 
 #: How often a publisher stores its files before it gives up.
@@ -46,6 +46,8 @@ class VersionOperations(BaseOperations):
         found = self.check_adapter(adapter, base)
         check_text(description, "description")
         check_tags(tags)
+        check_metrics(metrics)
+        check_provenance(provenance)
         about = publishing.About(metrics, tags, description, provenance, tuple(parents))
         for parent in parents:
             self._exact(parent.version)
@@ -89,6 +91,7 @@ class VersionOperations(BaseOperations):
 
     def add_metrics(self, reference: str, metrics: Sequence[Metric]) -> Version:
         """Add metrics to a version; returns it as it is then. Raises like ``resolve``."""
+        check_metrics(metrics)
         version = self._exact(reference)
         self._writer.add_metrics(version.adapter, version.number, metrics)
         return self._exact(version.reference)
@@ -107,8 +110,9 @@ class VersionOperations(BaseOperations):
             UsageError: a tag or text that cannot be kept. Else like ``resolve``.
         """
         check_tags(tags)
-        for text, what in ((description, "description"), *((key, "tag") for key in without)):
-            check_text(text, what)
+        check_text(description, "description")
+        for key in without:
+            check_unicode(key, "tag")
         version = self._exact(reference)
         self._writer.describe(version.adapter, version.number, tags or {}, without, description)
         return self._exact(version.reference)
