@@ -53,7 +53,11 @@ def manifest(folder: Path) -> Any:
 def everything(registry: Registry) -> list[Any]:
     """What a registry knows of its versions, less what is its own."""
     own = {"engine_id"}
-    return [v.model_dump(exclude=own) for adapter in registry.adapters() for v in registry.versions(adapter.name)]
+    return [
+        v.model_dump(exclude=own)
+        for adapter in registry.adapters()
+        for v in registry.versions(adapter.name, with_curves=True)
+    ]
 
 
 def test_a_whole_registry_goes_and_comes_back_equal(full: Registry, other: Registry, tmp_path: Path) -> None:

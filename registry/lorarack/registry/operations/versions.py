@@ -64,7 +64,7 @@ class VersionOperations(BaseOperations):
                 "Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.",
                 code="collected",
             )
-        version, notes = self._exact(f"{adapter}@{number}"), artifact.notes
+        version, notes = self._exact(f"{adapter}@{number}", with_curves=True), artifact.notes
         if version.state is State.DAMAGED:
             version = self._repaired(version, new.files)
             notes = (*notes, f"{version.reference} was damaged; these files are in its place, and it is ready again.")
@@ -81,9 +81,13 @@ class VersionOperations(BaseOperations):
         self._writer.check_adapter(adapter, found.name)
         return found
 
-    def versions(self, adapter: str) -> tuple[Version, ...]:
-        """All versions of an adapter, by number. Raises ``NotFound``."""
-        return self._view(adapter).versions
+    def versions(self, adapter: str, *, with_curves: bool = False) -> tuple[Version, ...]:
+        """All versions of an adapter, by number; ``with_curves``: with the points of their metrics' curves.
+
+        Raises:
+            NotFound: no such adapter.
+        """
+        return self._view(adapter, with_curves=with_curves).versions
 
     def adapters(self) -> tuple[Adapter, ...]:
         """All adapters, by name."""
@@ -165,4 +169,4 @@ class VersionOperations(BaseOperations):
         for file in files.values():
             self._blobs.check(file.digest)
         self._changer.repair(version.adapter, version.number, tuple(files.values()))
-        return self._exact(version.reference)
+        return self._exact(version.reference, with_curves=True)
