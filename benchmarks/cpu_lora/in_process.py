@@ -14,7 +14,7 @@ def with_threads(module: str) -> None:
     """Begin this process again, as ``module``, with what OpenMP and the allocator read when a process begins."""
     if "GOMP_CPU_AFFINITY" in os.environ:
         return
-    from lorarack.server.vllm_plugin.engine_setup import KEEP_MEMORY
+    from lorarack.server.defaults import KEEP_MEMORY
 
     cores = sorted(os.sched_getaffinity(0))
     os.environ |= {"OMP_NUM_THREADS": str(len(cores)), "GOMP_CPU_AFFINITY": " ".join(map(str, cores))}
@@ -36,12 +36,12 @@ class Engine:
     """vLLM's engine over ``base`` in bf16, compiled, with our kernel; what it says goes to nobody."""
 
     def __init__(self, base: Path, folder: Path, slots: int, rank: int, rows: int) -> None:
-        from lorarack.server.settings import CpuLora, ServingSettings
+        from lorarack.server.settings import VARIABLE, CpuLora, ServingSettings
 
-        ServingSettings(
+        os.environ[VARIABLE] = ServingSettings(
             registry=str(folder), base="base", fingerprint="-", cache=str(folder), faults=str(folder),
             cpu_lora=CpuLora.KERNEL, kernel=str(kept_kernel()),
-        ).to_environment()  # fmt: skip
+        ).model_dump_json()  # fmt: skip
         os.environ |= {"VLLM_PLUGINS": "lorarack", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
         os.environ |= {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_CONFIGURE_LOGGING": "0"}
         from vllm import LLM

@@ -117,7 +117,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, monkeypa
     folder = compiler(tmp_path / "bin", WORKS)
     use(monkeypatch, folder)
     (tmp_path / "file").touch()
-    with pytest.raises(EngineError, match="cannot be written"):
+    with pytest.raises(EngineError, match="cannot be used"):
         build_kernel(kernel_path(tmp_path / "file" / "cache"))
     assert calls(folder) == 0
 

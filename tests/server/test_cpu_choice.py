@@ -6,35 +6,33 @@ from typing import Any
 import pytest
 from tests.command_line import lorarack
 from tests.server.compilers import FAILS, HANGS, WORKS, calls, compiler
+from tests.server.plans import CPU
 from tests.tiny import tiny_base
 
 from lorarack.registry.errors import EngineError
-from lorarack.server import cpu_choice, launch
-from lorarack.server.cpu_choice import prepare
+from lorarack.server import launch, user_cache
 from lorarack.server.cpu_lora import building
 from lorarack.server.cpu_lora.building import is_whole
+from lorarack.server.cpu_lora.choice import Arithmetic, choose_arithmetic, compile_kernel, find_kernel, must_compile
 from lorarack.server.settings import CpuLora
 
 
-@pytest.fixture(autouse=True)
-def proven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with the vLLM that the tests ran with, also where none is installed."""
-    monkeypatch.setattr(cpu_choice, "installed_vllm", lambda: "0.32.0")
+def prepare(cache: Path) -> Arithmetic:
+    """As a start does on a machine with a kernel in ``cache``."""
+    return compile_kernel(choose_arithmetic(CpuLora.KERNEL, CPU, find_kernel(cache)))
 
 
-def test_a_kernel_is_compiled_at_the_first_start_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Which says why it takes longer."""
+def test_a_kernel_is_compiled_at_the_first_start_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = compiler(tmp_path / "bin", WORKS)
     monkeypatch.setenv("PATH", str(folder))
-    choice, path = prepare(CpuLora.KERNEL, tmp_path / "cache")
-    assert choice is CpuLora.KERNEL
-    assert path is not None
-    assert is_whole(path)
-    assert "Compiling the LoRA kernel" in capsys.readouterr().err
-    assert prepare(CpuLora.KERNEL, tmp_path / "cache") == (choice, path)
-    assert capsys.readouterr().err == ""
+    planned = choose_arithmetic(CpuLora.KERNEL, CPU, find_kernel(tmp_path))
+    assert must_compile(planned)
+    made = compile_kernel(planned)
+    assert made.kernel is not None
+    assert is_whole(made.kernel)
+    assert made.kernel.parent == tmp_path / "kernels"
+    assert not must_compile(planned)
+    assert prepare(tmp_path) == made == Arithmetic(CpuLora.KERNEL, made.kernel)
     assert calls(folder) == 1
 
 
@@ -42,11 +40,27 @@ def test_a_damaged_kernel_is_compiled_again(tmp_path: Path, monkeypatch: pytest.
     """An engine that loads it would stop, or worse."""
     folder = compiler(tmp_path / "bin", WORKS)
     monkeypatch.setenv("PATH", str(folder))
-    _, path = prepare(CpuLora.KERNEL, tmp_path / "cache")
-    assert path is not None
-    path.write_text("half a ker")
-    assert prepare(CpuLora.KERNEL, tmp_path / "cache") == (CpuLora.KERNEL, path)
-    assert is_whole(path)
+    made = prepare(tmp_path)
+    assert made.kernel is not None
+    made.kernel.write_text("half a ker")
+    assert prepare(tmp_path) == made
+    assert is_whole(made.kernel)
+    assert calls(folder) == 2
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_kernel_that_others_may_write_is_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """Whole or not: it would run in the server."""
+    folder = compiler(tmp_path / "bin", WORKS)
+    monkeypatch.setenv("PATH", str(folder))
+    made = prepare(tmp_path)
+    assert made.kernel is not None
+    made.kernel.chmod(mode)
+    monkeypatch.setattr(user_cache, "_own_group", lambda _: False)
+    assert prepare(tmp_path) == made
+    assert made.kernel.stat().st_mode & 0o022 == 0
     assert calls(folder) == 2
 
 
@@ -56,11 +70,7 @@ def test_a_damaged_kernel_is_compiled_again(tmp_path: Path, monkeypatch: pytest.
     ids=["none", "fails", "hangs"],
 )
 def test_without_a_kernel_torch_computes(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    does: str | None,
-    said: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str | None, said: str
 ) -> None:
     """No compiler, one that fails, one that hangs: the server starts, slower, and says why in one line."""
     monkeypatch.setattr(building, "_SECONDS", 0.5)
@@ -68,55 +78,20 @@ def test_without_a_kernel_torch_computes(
     if does:
         compiler(tmp_path / "bin", does)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
-    assert prepare(CpuLora.KERNEL, tmp_path / "cache") == (CpuLora.TORCH, None)
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if "Compiling" not in line]
-    assert line.startswith("No LoRA kernel: ")
-    assert said in line
-    assert "several times slower" in line
+    made = prepare(tmp_path / "cache")
+    assert (made.choice, made.kernel) == (CpuLora.TORCH, None)
+    assert made.note is not None
+    assert made.note.startswith("No LoRA kernel: ")
+    assert said in made.note
+    assert "several times slower" in made.note
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cache_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(compiler(tmp_path / "bin", WORKS)))
     (tmp_path / "file").touch()
-    assert prepare(CpuLora.KERNEL, tmp_path / "file" / "cache") == (CpuLora.TORCH, None)
-    assert "cannot be written" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("found", ["0.32.1", "0.33.0", None])
-@pytest.mark.parametrize("wish", [CpuLora.KERNEL, CpuLora.TORCH])
-def test_with_a_vllm_that_nobody_tried_it_steps_aside(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    found: str | None,
-    wish: CpuLora,
-) -> None:
-    """In one line, and without compiling."""
-    folder = compiler(tmp_path / "bin", WORKS)
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(cpu_choice, "installed_vllm", lambda: found)
-    assert prepare(wish, tmp_path / "cache") == (CpuLora.OFF, None)
-    (line,) = capsys.readouterr().err.splitlines()
-    assert str(found) in line
-    assert "0.32.0" in line
-    assert calls(folder) == 0
-
-
-@pytest.mark.parametrize(
-    ("wish", "found"), [(CpuLora.TORCH, "0.32.0"), (CpuLora.OFF, "0.32.0"), (CpuLora.OFF, "0.33.0")]
-)
-def test_who_wants_no_kernel_gets_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], wish: CpuLora, found: str
-) -> None:
-    """And `off` is off everywhere, in silence."""
-    folder = compiler(tmp_path / "bin", WORKS)
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr(cpu_choice, "installed_vllm", lambda: found)
-    assert prepare(wish, tmp_path / "cache") == (wish, None)
-    assert capsys.readouterr().err == ""
-    assert calls(folder) == 0
+    made = prepare(tmp_path / "file" / "cache")
+    assert made.choice is CpuLora.TORCH
+    assert "cannot be used" in (made.note or "")
 
 
 @pytest.mark.parametrize(

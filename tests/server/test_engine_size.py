@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tiny import BASE_CONFIG, tiny_base, write_json
+from tests.server.plans import machine, plan, tiny
+from tests.tiny import BASE_CONFIG, write_json
 
-from lorarack.registry import Base, open_registry
+from lorarack.registry import Base
 from lorarack.registry.errors import EngineError
-from lorarack.server.defaults import engine_defaults
-from lorarack.server.launch import _parse, settle_memory
+from lorarack.server.launch import settle_flags
 from lorarack.server.memory import Memory
 from lorarack.server.vllm_plugin.engine_size import engine_size
+from lorarack.server.vllm_plugin.flags import parse_flags
 
 pytestmark = [
     pytest.mark.torch,
@@ -24,11 +25,12 @@ MACHINE = Memory(total=24 * GIB, free=21 * GIB)
 
 @pytest.fixture
 def base(tmp_path: Path) -> Base:
-    return open_registry(tmp_path / "home").add_base(str(tiny_base(tmp_path / "base")), "tiny")
+    return tiny(tmp_path)
 
 
 def parse(base: Base, *flags: str) -> Any:
-    return _parse(base.source, base, None, None, flags, engine_defaults(base.fingerprint, []))
+    made = plan(base, *flags)
+    return parse_flags(made.engine_args, made.defaults).args
 
 
 def test_the_sizes_are_vllms(base: Base) -> None:
@@ -64,9 +66,8 @@ def test_what_vllm_cannot_serve_is_one_sentence(base: Base) -> None:
 
 
 def settled(base: Base, *flags: str, memory: Memory | None = MACHINE, environ: dict[str, str] | None = None) -> Any:
-    args = parse(base, *flags)
-    settle_memory(args, base, memory, environ or {})
-    return args
+    on = machine(memory=memory, environ=environ or {})
+    return settle_flags(plan(base, *flags, on=on, port=0), on, [])
 
 
 def test_without_a_word_from_the_user_it_is_ours_and_said(base: Base, capsys: pytest.CaptureFixture[str]) -> None:

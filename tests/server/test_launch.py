@@ -1,59 +1,81 @@
-"""What `lorarack serve` begins early never outlives it, and is not begun in vain."""
+"""What a start leaves behind that came to nothing, and how its end is told."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.system.server import free_port
 from tests.tiny import tiny_base
 
-from lorarack.registry import Registry, open_registry
-from lorarack.registry.errors import UsageError
-from lorarack.server import launch, preflight
+from lorarack.registry import open_registry
+from lorarack.server.vllm_version import installed_vllm
+
+LORARACK = [sys.executable, "-P", "-c", "from lorarack.registry.cli.main import main; main()"]
 
 
-class Begun:
-    """An early engine that notes what becomes of it."""
-
-    def __init__(self) -> None:
-        self.fate: list[str] = []
-
-    def forget(self) -> None:
-        self.fate.append("forgotten")
-
-    def close(self) -> None:
-        self.fate.append("closed")
+@pytest.fixture(autouse=True)
+def vllm() -> None:
+    """Where it is not installed nothing comes so far."""
+    if installed_vllm() is None:
+        pytest.skip("vLLM is not installed here")
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> Begun:
-    """A server that comes as far as vLLM's flags, which are wrong."""
-    begun = Begun()
-
-    def refuse(*_: Any) -> None:
-        raise UsageError("vLLM does not take these flags.")
-
-    monkeypatch.setattr(preflight, "check_platform", lambda: None)
-    monkeypatch.setattr(preflight, "check_port", lambda *_: None)
-    monkeypatch.setattr(launch, "begin_early", lambda _: begun)
-    monkeypatch.setattr(launch, "_parse", refuse)
-    monkeypatch.setenv("VLLM_PLUGINS", "")
-    monkeypatch.setenv("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")
-    return begun
+def home(tmp_path: Path) -> Path:
+    with open_registry(tmp_path / "home") as registry:
+        registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
+    return tmp_path / "home"
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    registry = open_registry(tmp_path / "home")
-    registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
-    return registry
+def serve(home: Path, *flags: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*LORARACK, "serve", "tiny", "--registry", str(home), *flags],
+        env={**os.environ, "LORARACK_HOME": str(home), **environ}, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize(("cpu", "fate"), [(True, ["closed"]), (False, ["forgotten", "closed"])])
-def test_it_ends_with_a_server_that_does_not_start(
-    registry: Registry, begun: Begun, monkeypatch: pytest.MonkeyPatch, cpu: bool, fate: list[str]
-) -> None:
-    """And at once where the engine runs on a GPU."""
-    monkeypatch.setattr(launch, "_is_cpu", lambda: cpu)
-    with pytest.raises(UsageError):
-        launch.serve(registry, registry.base("tiny"), None, None, [])
-    assert begun.fate == fate
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"VLLM_USE_RUST_FRONTEND": "1"}, "VLLM_USE_RUST_FRONTEND is set"),
+        ({"VLLM_API_KEY": ""}, "VLLM_API_KEY is empty"),
+        ({"VLLM_API_KEY": " \t"}, "VLLM_API_KEY is empty"),
+        ({"TORCHINDUCTOR_CACHE_DIR": "/tmp"}, "TORCHINDUCTOR_CACHE_DIR: /tmp can be written by others"),
+    ],
+)
+def test_what_the_environment_must_not_say_is_one_sentence(home: Path, environ: dict[str, str], said: str) -> None:
+    """Said before vLLM is imported."""
+    done = serve(home, "--port", str(free_port()), **environ)
+    assert done.returncode in (1, 2), done.stderr
+    (line,) = [text for text in done.stderr.splitlines() if text.startswith("error:")]
+    assert said in line
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_start_that_is_stopped_has_stopped(home: Path, number: signal.Signals) -> None:
+    """Exit 0, and nothing is left, also before vLLM has any handler of its own."""
+    process = subprocess.Popen(
+        [*LORARACK, "serve", "tiny", "--registry", str(home), "--port", str(free_port())],
+        env={**os.environ, "LORARACK_HOME": str(home)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while not children(process.pid):  # the keeper: it has begun, and vLLM is about to be imported
+        assert time.monotonic() < end
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        time.sleep(0.01)
+    left = children(process.pid)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, said.strip().splitlines()[-1]) == (0, "Stopped.")
+    while any(Path(f"/proc/{pid}").exists() for pid in left):
+        assert time.monotonic() < end + 10, "something is left"
+        time.sleep(0.05)
+
+
+def children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from lorarack.server.settings import VARIABLE, CpuLora, ServingSettings
-from lorarack.server.vllm_plugin.cpu_seam import ADOPTING, GROUPED
 
 pytestmark = pytest.mark.torch
 
@@ -43,14 +42,15 @@ def test_plain_vllm_keeps_its_own_arithmetic_routes_and_logs(variables: dict[str
     assert answer(**variables) == ["vllm.lora.punica_wrapper.punica_cpu.PunicaWrapperCPU", "0", "0", "False"]
 
 
-@pytest.mark.parametrize(("choice", "expected"), [(CpuLora.KERNEL, ADOPTING), (CpuLora.OFF, GROUPED)])
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [(CpuLora.KERNEL, "adoption.AdoptingPunicaWrapper"), (CpuLora.OFF, "punica.GroupedPunicaWrapper")],
+)
 def test_under_lorarack_serve_all_of_it_is_in_place(choice: CpuLora, expected: str) -> None:
     """Else the test above could not fail."""
-    environ: dict[str, str] = {}
-    ServingSettings(registry="/r", base="b", fingerprint="f", cache="/c", faults="/f", cpu_lora=choice).to_environment(
-        environ
-    )
+    settings = ServingSettings(registry="/r", base="b", fingerprint="f", cache="/c", faults="/f", cpu_lora=choice)
+    environ = {VARIABLE: settings.model_dump_json()}
     wrapper, routes, middlewares, notes = answer(VLLM_PLUGINS="lorarack,lorarack_http", **environ)
-    assert wrapper == expected
+    assert wrapper == f"lorarack.server.vllm_plugin.{expected}"
     assert int(routes) >= 1
     assert (middlewares, notes) == ("1", "True")

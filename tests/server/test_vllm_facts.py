@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from tests.server.plans import machine, plan, tiny
 
 from lorarack.registry.errors import UsageError
 from lorarack.server.defaults import Default, engine_defaults
+from lorarack.server.launch import settle_flags
+from lorarack.server.process.prespawn import FACTS, MODULES
 from lorarack.server.serveable import PACKED, RANK_BUCKETS
-from lorarack.server.vllm_plugin.early_engine import FACTS, MODULES
+from lorarack.server.vllm_plugin.flags import parse_flags
 
 pytestmark = [
     pytest.mark.torch,
@@ -118,24 +121,21 @@ def test_the_engine_can_be_told_about_adapters(name: str) -> None:
 
 
 def parse(tmp_path: Path, *flags: str) -> Any:
-    from tests.tiny import tiny_base
-
-    from lorarack.registry import open_registry
-    from lorarack.server.launch import _parse
-
-    base = open_registry(tmp_path / "home").add_base(str(tiny_base(tmp_path / "base")), "tiny")
-    return _parse(base.source, base, None, None, flags, engine_defaults(base.fingerprint, []))
+    """As a start settles them, but for the port, which may be taken here."""
+    return settle_flags(plan(tiny(tmp_path), *flags, port=0), machine(), [])
 
 
 def test_our_defaults_hold_until_the_user_says_otherwise(tmp_path: Path) -> None:
     """On the command line, in any spelling, or in a vLLM configuration file."""
-    args = parse(tmp_path)
+    made = plan(tiny(tmp_path))
+    args = parse_flags(made.engine_args, made.defaults).args
     assert (args.host, args.port, args.enable_lora, args.max_loras) == ("127.0.0.1", 8000, True, 8)
-    assert args.served_model_name == ["tiny"]
+    assert parse(tmp_path).served_model_name == ["tiny"]
     assert parse(tmp_path, "--max_loras=3").max_loras == 3
     config = tmp_path / "config.yaml"
     config.write_text("port: 9001\nmax-loras: 5\nmax-lora-rank: 32\n")
-    args = parse(tmp_path, "--config", str(config), "--max-lora-rank", "64")
+    made = plan(tiny(tmp_path), "--config", str(config), "--max-lora-rank", "64")
+    args = parse_flags(made.engine_args, made.defaults).args
     assert (args.port, args.max_loras, args.max_lora_rank) == (9001, 5, 64)
 
 

@@ -4,9 +4,11 @@ vLLM takes 92 % of *all* memory on a CPU and refuses to start where that is not 
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from lorarack.registry.errors import EngineError
+from lorarack.server.memory import Memory
 
 #: One part in so many of the memory that weights and processes leave. The cache is filled with zeros at every start, so a large one
 #: costs seconds; an eighth holds more than a CPU computes at a time.
@@ -65,6 +67,58 @@ def default_cache(size: EngineSize, free: int) -> int:
             raise EngineError(_too_long(size, one, left), code="no_memory")
         share = min(max(share, one * size.engines), most * size.engines)
     return share
+
+
+@dataclass(frozen=True, slots=True)
+class AskedMemory:
+    """What the user said of memory.
+
+    Attributes:
+        worker_bytes: ``--kv-cache-memory-bytes``.
+        share: ``--gpu-memory-utilization``, on a CPU a share of all memory.
+        environ: the environment; vLLM still obeys an older variable, in GiB.
+    """
+
+    worker_bytes: int | None
+    share: float | None
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def legacy(self) -> str:
+        """What the older variable says, if anything."""
+        return self.environ.get("VLLM_CPU_KVCACHE_SPACE", "").strip()
+
+
+@dataclass(frozen=True, slots=True)
+class CacheSize:
+    """Bytes of the cache for each worker (None: vLLM works it out from what the user said), and what to tell."""
+
+    worker_bytes: int | None
+    note: str | None = None
+
+
+def size_cache(size: EngineSize, memory: Memory, asked: AskedMemory) -> CacheSize:
+    """How large the cache is: as the user said, else ours; held against what is free.
+
+    Raises:
+        EngineError: the machine has too little memory for it.
+    """
+    workers = size.workers * size.engines
+    free = memory.for_workers(workers)
+    if asked.worker_bytes is not None:
+        check_memory(size, asked.worker_bytes * workers, free)
+        return CacheSize(asked.worker_bytes)
+    if asked.legacy:
+        check_memory(size, int(asked.legacy) * GIB * workers if asked.legacy.isdecimal() else 0, free)
+        return CacheSize(None)
+    if asked.share is not None:
+        check_memory(size, max(0, int(asked.share * memory.total) * workers - size.engines * size.weight_bytes), free)
+        return CacheSize(None)
+    cache = default_cache(size, free)
+    check_memory(size, cache, free)
+    each = f", {gib(cache // workers)} for each of {workers} workers" if workers > 1 else ""
+    note = f"KV cache: {gib(cache)} of {gib(free)} free{each}; --kv-cache-memory-bytes to change."
+    return CacheSize(cache // workers, note)
 
 
 def check_memory(size: EngineSize, cache: int, free: int) -> None:

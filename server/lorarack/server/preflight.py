@@ -1,31 +1,52 @@
 """What can be known to be wrong before vLLM is started, which takes it many seconds to find out."""
 
-import os
 import platform
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lorarack.registry import Base
 from lorarack.registry.errors import Conflict, EngineError, NotFound, UsageError
-from lorarack.server.vllm_plugin.cpu_seam import installed_vllm
+from lorarack.server.plan import COMPILED
+from lorarack.server.user_cache import distrust
+from lorarack.server.vllm_version import KNOWN, InstalledVllm, installed_vllm
 
 
-def check_platform() -> None:
-    """Serving needs Linux and vLLM.
+def check_platform() -> InstalledVllm:
+    """Serving needs Linux and vLLM; the vLLM that is there.
 
     Raises:
-        EngineError: one of the two is missing; the sentence says how to get it.
+        EngineError: one of the two is missing, or it is a vLLM whose LoRA on a CPU nobody has checked.
     """
     if platform.system() != "Linux":
         raise EngineError(
             f"Serving needs Linux, and this is {platform.system()}; the registry and training work here.",
             code="no_vllm",
         )
-    if installed_vllm() is None:
+    found = installed_vllm()
+    if found is None:
         raise EngineError(
             "Serving needs vLLM: install lorarack[cpu] or, on a machine with a GPU, lorarack[gpu].", code="no_vllm"
         )
+    if found.cpu and not found.known:
+        raise EngineError(
+            f"LoRA on a CPU is served with vLLM {KNOWN}x only, and this is {found.version}: "
+            "its own CPU path gives base-model requests somebody's adapter. Install lorarack[cpu].",
+            code="no_vllm",
+        )
+    return found
+
+
+def check_compile_caches(environ: Mapping[str, str]) -> None:
+    """Whether folders for compiled code that the user named are nobody else's to write.
+
+    Raises:
+        EngineError: one is; what lies there would run in the server.
+    """
+    for name in COMPILED:
+        place = environ.get(name)
+        if place and Path(place).exists() and (reason := distrust(Path(place))):
+            raise EngineError(f"{name}: {reason} Make it yours alone, or unset the variable.", code="shared_cache")
 
 
 def check_port(host: str, port: int) -> None:
@@ -83,8 +104,3 @@ def model_source(base: Base) -> str:
             )
         return base.hub_id.value
     return base.source
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))

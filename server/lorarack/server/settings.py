@@ -5,7 +5,7 @@ unless this variable is there. It holds no secret: environments can be read by o
 """
 
 import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Self
 
@@ -36,13 +36,10 @@ class ServingSettings(Value):
     cpu_lora: CpuLora = Field(default=CpuLora.OFF, description="how LoRA is computed on a CPU")
     kernel: str | None = Field(default=None, description="the compiled kernel; None: there is none")
     faults: str = Field(description="folder where processes of this server leave why they failed")
-
-    def to_environment(self, environ: MutableMapping[str, str] = os.environ) -> None:
-        """Put these settings where child processes find them."""
-        environ[VARIABLE] = self.model_dump_json()
+    launcher: int = Field(default=0, description="the process of `lorarack serve`")
 
     @classmethod
-    def from_environment(cls, environ: MutableMapping[str, str] = os.environ) -> Self | None:
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Self | None:
         """The settings of the server that this process belongs to; None when `lorarack serve` did not start it.
 
         Raises:

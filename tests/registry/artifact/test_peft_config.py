@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from tests.tiny import adapter_config
 
 from lorarack.registry.artifact.patterns import matches
-from lorarack.registry.artifact.peft_config import PeftConfig, canonical_config, config_for_base, parse_config
+from lorarack.registry.artifact.peft_config import (
+    PeftConfig,
+    applied_config,
+    canonical_config,
+    config_for_base,
+    parse_config,
+)
 
 
 def parsed(**changes: Any) -> PeftConfig:
@@ -115,6 +121,15 @@ def test_target_modules_name_whole_parts() -> None:
         assert parsed(target_modules=spelling).targets("anything")
         assert not parsed(target_modules=spelling).targets("lm_head")
     assert not parsed(target_modules=r".*\.q_proj").targets("model.q_proj.inner")
+
+
+def test_a_stored_configuration_is_read_whatever_is_accepted_today() -> None:
+    """A version of an earlier release can be compared, though it would not be published again."""
+    stored = json.dumps(adapter_config() | {"init_lora_weights": "lora_ga", "future_feature": True}).encode()
+    found = applied_config(stored)
+    assert found is not None
+    assert found.alpha_of("model.layers.0.self_attn.q_proj") == 8
+    assert applied_config(b"{") is None
 
 
 # The canonical form

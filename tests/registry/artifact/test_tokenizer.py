@@ -56,6 +56,12 @@ def test_a_padding_token_more_needs_none_of_the_bases_files(adapter: Path, base:
     assert any(note.startswith(PAD_NOTE) for note in read_artifact(adapter, base).notes)
 
 
+def test_the_tokenizers_own_word_on_padding_is_enough(adapter: Path, registry: Registry) -> None:
+    data = with_tokens(**{"[PAD]": VOCABULARY}) | {"padding": {"pad_token": "[PAD]", "pad_id": VOCABULARY}}
+    write_json(adapter / "tokenizer.json", data)
+    assert any(note.startswith(PAD_NOTE) for note in publish(registry, adapter))
+
+
 def test_a_padding_token_of_a_slow_tokenizer_publishes_too(adapter: Path, registry: Registry) -> None:
     write_json(adapter / "added_tokens.json", {**OWN, "[PAD]": VOCABULARY})
     write_json(adapter / "special_tokens_map.json", {"pad_token": "[PAD]"})

@@ -125,7 +125,7 @@ class _Found:
         self.whole = tokenizer is not None
         self.listed = _numbers(_object(folder.read("added_tokens.json")))
         self.tokens: dict[str, int] = _table(tokenizer) | self.listed | _decoder(config)
-        self.padding, self._others = _roles(config, specials)
+        self.padding, self._others = _roles(config, specials, _padding(tokenizer))
         processor = tokenizer.get("post_processor") if isinstance(tokenizer, dict) else None
         template = (folder.read(CHAT_TEMPLATE) or b"").decode(errors="replace")
         self._written = "\n".join((template, *_texts(config.get("chat_template")), *_texts(processor)))
@@ -139,6 +139,12 @@ class _Found:
         return (
             token in self._others or token in self._written or (token in self.padding and "pad_token" in self._written)
         )
+
+
+def _padding(tokenizer: Any) -> dict[str, Any]:
+    """What ``tokenizer.json`` itself pads with."""
+    padding = tokenizer.get("padding") if isinstance(tokenizer, dict) else None
+    return {"pad_token": padding.get("pad_token")} if isinstance(padding, dict) else {}
 
 
 def _roles(*settings: Mapping[str, Any]) -> tuple[frozenset[str], frozenset[str]]:

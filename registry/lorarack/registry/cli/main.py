@@ -2,17 +2,11 @@
 
 import gc
 import io
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from lorarack.registry.errors import LorarackError
-
-if "LORARACK_SERVING" in os.environ and "multiprocessing.spawn" in sys.modules:
-    # A process that vLLM begins for `lorarack serve`: Python reads this module again, then imports for seconds. A fifth of that
-    # is looking for garbage; our plugin in the process turns it on again.
-    gc.disable()
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lorarack.registry.errors import EngineError
+from lorarack.server.user_cache import distrust, private_folder
 
 #: A compiler that hangs must not keep a server from starting.
 _SECONDS = 180
@@ -48,10 +49,12 @@ def kernel_path(cache: Path) -> Path:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a kernel is at ``path``, with the bytes that were written. False too where we may not read."""
+    """Whether a kernel is at ``path``, whole and nobody else's to write. False too where we may not read."""
     try:
         content = path.read_bytes()
     except OSError:
+        return False
+    if distrust(path):
         return False
     return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
 
@@ -64,7 +67,7 @@ def build_kernel(path: Path) -> None:
     """
     torch = _torch_folder()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         _sweep(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=_PART)
     except OSError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from lorarack.registry.errors import EngineError
+from lorarack.server.user_cache import distrust
 
 _TYPES = (torch.bfloat16, torch.float32)
 _INPUTS_MULTIPLE = 8
@@ -22,6 +23,8 @@ class Kernel:
     """One loaded library. Loading it gives the operation ``lorarack::add_lora`` its CPU implementation, so: once a process."""
 
     def __init__(self, path: Path) -> None:
+        if reason := distrust(path):
+            raise EngineError(f"the kernel {path} is not loaded: {reason}")
         try:
             torch.ops.load_library(path)
             self._library = ctypes.CDLL(str(path))

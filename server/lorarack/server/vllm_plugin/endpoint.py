@@ -13,10 +13,10 @@ from lorarack.server.http.gateway import ModelGateway
 from lorarack.server.http.routes import make_router
 from lorarack.server.leases import Leases, holder_name
 from lorarack.server.local_cache import LocalCache
+from lorarack.server.process.shutdown_log_filter import ENGINE
 from lorarack.server.residency import Residency
 from lorarack.server.serving import Serving
 from lorarack.server.settings import ServingSettings
-from lorarack.server.vllm_plugin.orderly_end import expect_orderly_end
 
 
 def create() -> "LorarackEndpoints":
@@ -58,7 +58,7 @@ class LorarackEndpoints:
             return
         from lorarack.server.vllm_plugin.engine import VllmEngine, limits_of
 
-        expect_orderly_end(engine_client)
+        ENGINE.watch(engine_client)
         self._models = state.openai_serving_models
         registry = open_registry(self._settings.registry)
         base_names = frozenset(path.name for path in self._models.base_model_paths)

@@ -1,21 +1,41 @@
 """vLLM's general plugin: runs in every process of every vLLM in this environment, perhaps more than once."""
 
-import gc
 import logging
+import os
 
-from lorarack.server.settings import ServingSettings
+from lorarack.registry.errors import EngineError
+from lorarack.server.settings import CpuLora, ServingSettings
 
 
 def register() -> None:
-    """Put our LoRA arithmetic in place on CPUs, and note why a process fails. Nothing at all unless `lorarack serve` began it."""
+    """Bind the process to its server, and note why it fails. No-op unless `lorarack serve` started it.
+
+    Raises:
+        EngineError: a CPU, and vLLM has not taken our platform.
+    """
     settings = ServingSettings.from_environment()
     if settings is None:
         return
-    gc.enable()  # most is imported by now
-    from lorarack.server.faults import FaultNotes
-    from lorarack.server.vllm_plugin.cpu_seam import use_our_lora
+    from vllm.platforms import current_platform
 
+    from lorarack.server.faults import FaultNotes
+    from lorarack.server.process.lifeline import end_with_parent
+
+    if settings.launcher == os.getppid():
+        end_with_parent(settings.launcher)
     logger = logging.getLogger("vllm")
     if not any(isinstance(handler, FaultNotes) for handler in logger.handlers):
         logger.addHandler(FaultNotes(settings.faults))
-    use_our_lora(settings.cpu_lora)
+    if current_platform.is_cpu():
+        from lorarack.server.vllm_plugin.cpu_platform import LorarackCpuPlatform
+
+        if not isinstance(current_platform, LorarackCpuPlatform):
+            raise EngineError(
+                "vLLM has not taken lorarack's platform plugin, and its own LoRA on a CPU gives base-model requests somebody's "
+                "adapter; install lorarack anew.",
+                code="no_vllm",
+            )
+        if settings.cpu_lora is not CpuLora.OFF:
+            from lorarack.server.vllm_plugin.aot_loader import patch_aot_loader
+
+            patch_aot_loader()

@@ -16,12 +16,20 @@ from typing import Any
 import pytest
 from tests.server.test_settings import SETTINGS
 
+from lorarack.server.process import launch_env_cache
+from lorarack.server.process.prespawn import PrespawnedEngine
 from lorarack.server.settings import VARIABLE
-from lorarack.server.vllm_plugin.early_engine import EarlyEngine
-from lorarack.server.vllm_plugin.start_memory import recall, remember
 
 #: What a start changes in its environment before its engine begins.
-NEW = {"LORARACK_TEST_NEW": "1"}
+NEW = {"OMP_PLACES": "1"}
+
+
+def recall(memory: Path) -> dict[str, str] | None:
+    return launch_env_cache.recall(memory, os.environ)
+
+
+def remember(memory: Path, changed: dict[str, str]) -> None:
+    launch_env_cache.remember(memory, changed, os.environ)
 
 
 def write_down(path: str) -> None:
@@ -44,16 +52,17 @@ def fail(path: str) -> None:
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Path:
+    (tmp_path / "cache").mkdir(mode=0o700)
     return tmp_path / "cache" / "engine.json"
 
 
 @pytest.fixture
-def start(memory: Path) -> Iterator[Callable[[], EarlyEngine]]:
+def start(memory: Path) -> Iterator[Callable[[], PrespawnedEngine]]:
     """Begins as `lorarack serve` does."""
-    begun: list[EarlyEngine] = []
+    begun: list[PrespawnedEngine] = []
 
-    def start() -> EarlyEngine:
-        early = EarlyEngine(memory, modules=("sched", "no.such.module"))
+    def start() -> PrespawnedEngine:
+        early = PrespawnedEngine(memory, modules=("sched", "no.such.module"))
         begun.append(early)
         early.begin()
         return early
@@ -71,7 +80,7 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def run(early: EarlyEngine, path: Path, work: Callable[[str], None] = write_down) -> Any:
+def run(early: PrespawnedEngine, path: Path, work: Callable[[str], None] = write_down) -> Any:
     """As vLLM starts its engine; the process, which has ended."""
     process = early.context().Process(name="EngineCore", target=work, kwargs={"path": str(path)})
     process.start()
@@ -86,10 +95,10 @@ def settled(memory: Path) -> None:
 
 
 def test_the_first_start_spawns_and_remembers(
-    start: Callable[[], EarlyEngine], memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], PrespawnedEngine], memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = start()
-    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    monkeypatch.setenv("OMP_PLACES", "1")
     monkeypatch.setenv(VARIABLE, SETTINGS.model_dump_json())
     assert run(early, tmp_path / "said").exitcode == 0
     said = json.loads((tmp_path / "said").read_text())
@@ -99,13 +108,13 @@ def test_the_first_start_spawns_and_remembers(
 
 @pytest.mark.usefixtures("settled")
 def test_the_next_one_has_begun_already(
-    start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], PrespawnedEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the environment from its very beginning, what came later added, and everything else as if it were spawned."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     early = start()
-    assert "LORARACK_TEST_NEW" not in os.environ, "our own environment is as it was"
-    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    assert "OMP_PLACES" not in os.environ, "our own environment is as it was"
+    monkeypatch.setenv("OMP_PLACES", "1")
     monkeypatch.setenv(VARIABLE, SETTINGS.model_dump_json())
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
     try:
@@ -115,7 +124,7 @@ def test_the_next_one_has_begun_already(
     assert (process.exitcode, process.name, process.is_alive()) == (0, "EngineCore", False)
     said = json.loads((tmp_path / "said").read_text())
     assert said["environ"] == dict(os.environ)
-    assert "LORARACK_TEST_NEW=1" in said["at the start"]
+    assert "OMP_PLACES=1" in said["at the start"]
     assert said["files"] == [soft - 1, hard]
     assert said["name"] == "EngineCore"
     assert said["imported"]
@@ -124,10 +133,10 @@ def test_the_next_one_has_begun_already(
 
 @pytest.mark.usefixtures("settled")
 def test_only_the_first_process_is_the_waiting_one(
-    start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], PrespawnedEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = start()
-    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    monkeypatch.setenv("OMP_PLACES", "1")
     for name, imported in (("one", True), ("two", False)):
         run(early, tmp_path / name)
         assert json.loads((tmp_path / name).read_text())["imported"] == imported
@@ -135,24 +144,24 @@ def test_only_the_first_process_is_the_waiting_one(
 
 @pytest.mark.usefixtures("settled")
 def test_an_environment_that_is_another_now_gets_a_new_process(
-    start: Callable[[], EarlyEngine], memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], PrespawnedEngine], memory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """OpenMP has read its variables by then: a process with the wrong ones would compute with the wrong threads."""
     early = start()
-    monkeypatch.setenv("LORARACK_TEST_NEW", "2")
+    monkeypatch.setenv("OMP_PLACES", "2")
     run(early, tmp_path / "said")
     said = json.loads((tmp_path / "said").read_text())
     assert not said["imported"]
-    assert "LORARACK_TEST_NEW=2" in said["at the start"]
-    assert recall(memory) == {"LORARACK_TEST_NEW": "2"}
+    assert "OMP_PLACES=2" in said["at the start"]
+    assert recall(memory) == {"OMP_PLACES": "2"}
 
 
 @pytest.mark.usefixtures("settled")
 def test_work_that_only_a_child_can_inherit_gets_a_new_process(
-    start: Callable[[], EarlyEngine], monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], PrespawnedEngine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = start()
-    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    monkeypatch.setenv("OMP_PLACES", "1")
     queue = early.context().Queue()
     process = early.context().Process(name="EngineCore", target=queue.put, kwargs={"obj": 7})
     process.start()
@@ -164,11 +173,11 @@ def test_work_that_only_a_child_can_inherit_gets_a_new_process(
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize("seen", [True, False])
 def test_one_that_has_died_is_replaced(
-    seen: bool, start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seen: bool, start: Callable[[], PrespawnedEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Short of memory, for example: also where it dies at the very moment."""
     early = start()
-    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    monkeypatch.setenv("OMP_PLACES", "1")
     process, _ = early._waiting or pytest.fail("nothing waits")
     process.kill()
     process.join()
@@ -180,15 +189,15 @@ def test_one_that_has_died_is_replaced(
 
 @pytest.mark.usefixtures("settled")
 def test_an_exit_code_is_the_works(
-    start: Callable[[], EarlyEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], PrespawnedEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     early = start()
-    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    monkeypatch.setenv("OMP_PLACES", "1")
     assert run(early, tmp_path / "said", fail).exitcode == 3
 
 
 @pytest.mark.usefixtures("settled")
-def test_nothing_is_left_when_no_engine_was_wanted(start: Callable[[], EarlyEngine]) -> None:
+def test_nothing_is_left_when_no_engine_was_wanted(start: Callable[[], PrespawnedEngine]) -> None:
     before = set(multiprocessing.active_children())
     early = start()
     (process,) = set(multiprocessing.active_children()) - before
@@ -203,9 +212,9 @@ def test_a_server_that_is_killed_leaves_nothing(memory: Path) -> None:
     """The waiting process sees that its line is dead."""
     code = (
         "import sys, os, multiprocessing, pathlib\n"
-        "from lorarack.server.vllm_plugin.early_engine import EarlyEngine\n"
+        "from lorarack.server.process.prespawn import PrespawnedEngine\n"
         "if __name__ == '__main__':\n"
-        "    early = EarlyEngine(pathlib.Path(sys.argv[1]), modules=())\n"
+        "    early = PrespawnedEngine(pathlib.Path(sys.argv[1]), modules=())\n"
         "    early.begin()\n"
         "    pathlib.Path(sys.argv[2]).write_text(str(multiprocessing.active_children()[0].pid))\n"
         "    os.kill(os.getpid(), 9)\n"
@@ -221,10 +230,19 @@ def test_a_server_that_is_killed_leaves_nothing(memory: Path) -> None:
 
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize(
-    "name", ["HF_TOKEN", "VLLM_API_KEY", "my_password", "AWS_SECRET_ACCESS", "PROMETHEUS_MULTIPROC_DIR"]
+    "name",
+    [
+        "HF_TOKEN",
+        "VLLM_API_KEY",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "LD_AUDIT",
+        "OMP_TOOL_LIBRARIES",
+        "PROMETHEUS_MULTIPROC_DIR",
+    ],
 )
-def test_secrets_and_what_is_always_new_are_not_written_down(
-    name: str, start: Callable[[], EarlyEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
+def test_only_names_that_bring_no_code_and_no_secret_are_written_down(
+    name: str, start: Callable[[], PrespawnedEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And no process begins in vain next time."""
     early = start()
@@ -235,7 +253,7 @@ def test_secrets_and_what_is_always_new_are_not_written_down(
 
 
 def test_a_variable_that_is_gone_cannot_be_remembered(
-    start: Callable[[], EarlyEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], PrespawnedEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LORARACK_TEST_OLD", "x")
     early = start()
@@ -246,11 +264,11 @@ def test_a_variable_that_is_gone_cannot_be_remembered(
 
 @pytest.mark.usefixtures("settled")
 def test_an_engine_that_another_program_starts_is_spawned(
-    start: Callable[[], EarlyEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
+    start: Callable[[], PrespawnedEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with `--numa-bind`, where vLLM has `numactl` start it: a process that has begun already is not bound."""
     early = start()
-    monkeypatch.setenv("LORARACK_TEST_NEW", "1")
+    monkeypatch.setenv("OMP_PLACES", "1")
     python = spawn.get_executable()
     spawn.set_executable("/usr/bin/numactl")
     try:
@@ -260,35 +278,11 @@ def test_an_engine_that_another_program_starts_is_spawned(
     assert not memory.exists()
 
 
-def test_a_memory_that_no_environment_can_have_starts_nothing(start: Callable[[], EarlyEngine], memory: Path) -> None:
+def test_a_memory_that_no_environment_can_have_starts_nothing(
+    start: Callable[[], PrespawnedEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = dict(os.environ)
-    remember(memory, {"LORARACK_TEST_NEW": "1", "A=B": "x"})
+    monkeypatch.setattr(launch_env_cache, "ALLOWED", frozenset({"OMP_PLACES", "A=B"}))
+    remember(memory, {"OMP_PLACES": "1", "A=B": "x"})
     assert start()._waiting is None
     assert dict(os.environ) == before
-
-
-def test_a_value_that_is_no_text_is_not_remembered(memory: Path) -> None:
-    remember(memory, {"LD_PRELOAD": os.fsdecode(b"/\xff/libgomp.so")})
-    assert not memory.exists()
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"{", b"[]", b'{"python": "/elsewhere", "changed": {}}', b'{"changed": {}}', b"\xff", b'{"python": 1}'],
-)
-def test_a_memory_that_makes_no_sense_or_is_of_another_python_is_none(memory: Path, content: bytes) -> None:
-    memory.parent.mkdir()
-    memory.write_bytes(content)
-    assert recall(memory) is None
-
-
-def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path, memory: Path) -> None:
-    memory.parent.write_text("a file")
-    remember(memory, NEW)
-    assert recall(memory) is None
-
-
-def test_the_memory_is_the_users_alone(memory: Path) -> None:
-    remember(memory, NEW)
-    assert memory.stat().st_mode & 0o077 == 0
-    assert [path.name for path in memory.parent.iterdir()] == ["engine.json"]

@@ -9,7 +9,6 @@ with the variables that the last start ended up with, and is used only if they a
 or nothing is remembered, the engine's process is spawned as ever, and the next start knows better.
 """
 
-import gc
 import importlib
 import logging
 import multiprocessing
@@ -18,7 +17,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.reduction import ForkingPickler
@@ -27,8 +26,9 @@ from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import Any
 
-from lorarack.server.vllm_plugin.cpu_seam import PROVEN, installed_vllm
-from lorarack.server.vllm_plugin.start_memory import changes, recall, remember
+from lorarack.server.process.collector import collector_paused
+from lorarack.server.process.launch_env_cache import changes, recall, remember
+from lorarack.server.process.lifeline import end_with_parent
 
 #: What an engine on a CPU has imported by the time it answers. One that fails is left to the engine itself to report.
 MODULES = ("vllm.v1.engine.core", "vllm.v1.worker.cpu_worker")
@@ -43,19 +43,27 @@ _PATIENCE_SECONDS = 300
 _logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
 
 
-class EarlyEngine:
+#: Variables around the engine's start, made from the arguments that vLLM starts it with.
+Threads = Callable[[Mapping[str, Any]], AbstractContextManager[None]]
+
+
+class PrespawnedEngine:
     """The waiting process, if there is one. ``close`` it when the server ends.
 
     Args:
-        memory: file that keeps the variables from one start to the next.
+        memory: file that keeps the variables from one start to the next; None: nothing is remembered, none is begun.
         modules: what the process imports.
+        threads: sets the variables that an engine's process reads as it begins, for as long as it is started.
     """
 
-    def __init__(self, memory: Path, modules: Sequence[str] = MODULES) -> None:
+    def __init__(
+        self, memory: Path | None, modules: Sequence[str] = MODULES, threads: Threads = lambda _: nullcontext()
+    ) -> None:
         self._memory = memory
         self._modules = modules
+        self._threads = threads
         self._before = dict(os.environ)
-        self._changed = recall(memory)
+        self._changed = recall(memory, self._before) if memory else None
         self._python = get_executable()
         self._context = multiprocessing.get_context("spawn")
         self._waiting: tuple[SpawnProcess, Connection[Any, Any]] | None = None
@@ -65,7 +73,7 @@ class EarlyEngine:
         if self._changed is None:
             return
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=wait_for_work, args=(theirs, self._modules))
+        process = self._context.Process(target=wait_for_work, args=(theirs, self._modules, os.getpid()))
         try:
             with theirs, _environment(self._changed), _uninterrupted():
                 process.start()
@@ -74,6 +82,10 @@ class EarlyEngine:
             _logger.info("The engine's process cannot begin early: %s", error)
             return
         self._waiting = process, ours
+
+    def threads(self, arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
+        """Variables for the engine's process, for as long as it is started."""
+        return self._threads(arguments)
 
     def context(self) -> SpawnContext:
         """For vLLM: makes a process that is the waiting one, if that fits when it is started, and spawned ones otherwise."""
@@ -90,8 +102,8 @@ class EarlyEngine:
         if changed is None:
             self.forget()
             return None
-        if changed != self._changed:
-            remember(self._memory, changed)
+        if changed != self._changed and self._memory:
+            remember(self._memory, changed, self._before)
         if self._waiting is None or changed != self._changed or not self._waiting[0].is_alive():
             self.close()
             return None
@@ -117,8 +129,9 @@ class EarlyEngine:
     def forget(self) -> None:
         """Remember nothing: here no process that begins early is what an engine needs. One that waits ends."""
         self.close()
-        with suppress(OSError):
-            self._memory.unlink(missing_ok=True)
+        if self._memory:
+            with suppress(OSError):
+                self._memory.unlink(missing_ok=True)
 
     def close(self) -> None:
         """End the process, unless it has been given its work."""
@@ -134,7 +147,7 @@ class EarlyEngine:
 class _Context(SpawnContext):
     """What `multiprocessing.get_context` gives, but for the first process."""
 
-    def __init__(self, early: EarlyEngine) -> None:
+    def __init__(self, early: PrespawnedEngine) -> None:
         super().__init__()
         self._early = early
 
@@ -145,36 +158,29 @@ class _Context(SpawnContext):
 class _EngineProcess:
     """A process; which one is decided when it starts."""
 
-    def __init__(self, early: EarlyEngine, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> None:
+    def __init__(
+        self, early: PrespawnedEngine, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]
+    ) -> None:
         self._early = early
         self._given = name, target, kwargs
-        self._process = SpawnProcess(name=name, target=target, kwargs=kwargs)
+        self._process = SpawnProcess(name=name, target=run_bound, args=(os.getpid(), target), kwargs=kwargs)
 
     def start(self) -> None:
         """Give the waiting process its work, or spawn one."""
-        process = self._early.hand_over(*self._given)
-        if process is None:
-            self._process.start()
-        else:
-            process.name = self._process.name
-            self._process = process
+        with self._early.threads(self._given[2]):
+            process = self._early.hand_over(*self._given)
+            if process is None:
+                self._process.start()
+                return
+        process.name = self._process.name
+        self._process = process
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._process, name)
 
 
-def begin_early(memory: Path) -> EarlyEngine:
-    """Start the process, if a start is remembered and this is a vLLM whose way of starting its engine we know."""
-    early = EarlyEngine(memory)
-    if installed_vllm() in PROVEN:
-        early.begin()
-    return early
-
-
-def use_early_engine(early: EarlyEngine) -> None:
+def start_engines_through(early: PrespawnedEngine) -> None:
     """Have vLLM start its engine through ``early``. This imports vLLM."""
-    if installed_vllm() not in PROVEN:
-        return
     from vllm.v1.engine import utils
 
     original = utils.get_mp_context
@@ -186,18 +192,29 @@ def use_early_engine(early: EarlyEngine) -> None:
     utils.get_mp_context = get_mp_context
 
 
-def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str]) -> None:
+def openmp_threads(arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """What vLLM would set for a worker's process; OpenMP reads it as a process begins, and here the engine's computes."""
+    from vllm.utils.ompmultiprocessing import OMPProcessManager
+
+    config = arguments["vllm_config"]
+    if config.parallel_config.distributed_executor_backend != "uni":
+        return nullcontext()
+    return OMPProcessManager(config).configure_omp_envs(0, 0)
+
+
+def run_bound(parent: int, target: Callable[..., object], **kwargs: Any) -> None:
+    """What a spawned engine's process runs: it will not outlive its parent."""
+    end_with_parent(parent)
+    target(**kwargs)
+
+
+def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str], parent: int) -> None:
     """What the process runs: it imports, and then does what it is told; nothing, if the server ends before that."""
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches this process too: end without a word
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    gc.disable()  # a fifth of the time would be looking for garbage
-    for name in modules:
-        with suppress(Exception):
-            importlib.import_module(name)
-    for name, fact in FACTS:
-        if name in sys.modules:
-            with suppress(Exception):
-                getattr(sys.modules[name], fact)()
+    with collector_paused():
+        _import(modules)
     try:
         if not line.poll(_PATIENCE_SECONDS):
             return  # this server needs no engine here
@@ -208,12 +225,21 @@ def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str]) -> None:
     line.close()
     os.environ.clear()
     os.environ.update(environ)
-    gc.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Pickled by the process that began this one, as multiprocessing itself does.
     name, target, kwargs = ForkingPickler.loads(work)
     multiprocessing.current_process().name = name
     target(**kwargs)
+
+
+def _import(modules: Sequence[str]) -> None:
+    for name in modules:
+        with suppress(Exception):
+            importlib.import_module(name)
+    for name, fact in FACTS:
+        if name in sys.modules:
+            with suppress(Exception):
+                getattr(sys.modules[name], fact)()
 
 
 @contextmanager

@@ -1,19 +1,21 @@
 """vLLM's set-up on a CPU: what it decides by itself (a fact a test, for the pinned version), and what we make of it."""
 
-import ast
 import inspect
 import logging
 import os
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.server.test_settings import SETTINGS
 from tests.tiny import tiny_base
+
+from lorarack.server.defaults import KEEP_MEMORY
+from lorarack.server.settings import VARIABLE, CpuLora
 
 pytestmark = [
     pytest.mark.torch,
@@ -22,17 +24,50 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def platform() -> Iterator[Any]:
-    """vLLM's CPU platform, put back afterwards as it was, and so the environment, which it writes to."""
-    from vllm.platforms.cpu import CpuPlatform
-
-    environ, original = dict(os.environ), vars(CpuPlatform)["check_and_update_config"]
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """As it was, afterwards: vLLM's own platform writes to it."""
+    environ = dict(os.environ)
     os.environ.pop("OMP_NUM_THREADS", None)
-    yield CpuPlatform
-    CpuPlatform.check_and_update_config = original
+    os.environ.pop(VARIABLE, None)
+    yield
     os.environ.clear()
     os.environ.update(environ)
+
+
+@pytest.fixture
+def settle(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From here on vLLM has our platform, as under `lorarack serve`."""
+
+    def settle() -> None:
+        from vllm import platforms
+
+        from lorarack.server.vllm_plugin.cpu_platform import LorarackCpuPlatform
+
+        settings = SETTINGS.model_copy(update={"cpu_lora": CpuLora.KERNEL})
+        monkeypatch.setenv(VARIABLE, settings.model_dump_json())
+        monkeypatch.setattr(platforms, "_current_platform", LorarackCpuPlatform())
+
+    return settle
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch, settle: Callable[[], None]) -> list[Any]:
+    """LoRA's configuration as vLLM's own platform gets to see it."""
+    from vllm.platforms.cpu import CpuPlatform
+
+    found: list[Any] = []
+    settle()
+    monkeypatch.setattr(
+        CpuPlatform, "check_and_update_config", classmethod(lambda _, config: found.append(config.lora_config))
+    )
+    return found
+
+
+def check(config: Any) -> None:
+    from lorarack.server.vllm_plugin.cpu_platform import LorarackCpuPlatform
+
+    LorarackCpuPlatform.check_and_update_config(config)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +76,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def configured(platform: Any, base: str) -> Callable[..., Any]:
-    """vLLM's whole configuration for these engine arguments."""
+def configured(base: str) -> Callable[..., Any]:
+    """vLLM's whole configuration for these engine arguments, on its own platform until `settle` is called."""
     from vllm.engine.arg_utils import EngineArgs
 
     return lambda **arguments: EngineArgs(model=base, max_lora_rank=16, **arguments).create_engine_config()
@@ -52,14 +87,8 @@ def mode(config: Any) -> str:
     return str(config.compilation_config.mode.name)
 
 
-def settle() -> None:
-    from lorarack.server.vllm_plugin.engine_setup import settle_engine
-
-    settle_engine()
-
-
 def test_vllm_turns_compilation_off_for_lora(configured: Callable[..., Any]) -> None:
-    """Without LoRA it compiles: the reason for `settle_engine`. When this fails, drop that part of it."""
+    """Without LoRA it compiles: the reason for that part of our platform. When this fails, drop that part of it."""
     assert (mode(configured()), mode(configured(enable_lora=True))) == ("DYNAMO_TRACE_ONCE", "NONE")
 
 
@@ -68,7 +97,7 @@ def test_vllm_moves_the_model_to_a_process_of_its_own(configured: Callable[..., 
     assert configured(enable_lora=True).parallel_config.distributed_executor_backend == "mp"
 
 
-def test_compilation_stays_with_lora_as_without(configured: Callable[..., Any]) -> None:
+def test_compilation_stays_with_lora_as_without(configured: Callable[..., Any], settle: Callable[[], None]) -> None:
     """Mode and options are those of a server without LoRA, and LoRA is as it was asked for."""
     plain = configured().compilation_config
     settle()
@@ -79,42 +108,43 @@ def test_compilation_stays_with_lora_as_without(configured: Callable[..., Any]) 
     assert config.lora_config.max_loras == 3
 
 
-def test_a_user_who_wants_no_compilation_gets_none(configured: Callable[..., Any]) -> None:
+def test_a_user_who_wants_no_compilation_gets_none(configured: Callable[..., Any], settle: Callable[[], None]) -> None:
     settle()
     assert mode(configured(enable_lora=True, enforce_eager=True)) == "NONE"
 
 
-def test_the_model_stays_in_the_engines_process_and_has_its_threads(configured: Callable[..., Any]) -> None:
-    """Set in the environment that the engine's process inherits, as vLLM would set them for a worker."""
+def test_the_model_stays_in_the_engines_process_and_has_its_threads(
+    configured: Callable[..., Any], settle: Callable[[], None]
+) -> None:
+    """In the environment for as long as that process is started, as vLLM sets them for a worker."""
+    from lorarack.server.process.prespawn import openmp_threads
+
     settle()
     config = configured(enable_lora=True)
     assert config.parallel_config.distributed_executor_backend == "uni"
-    assert int(os.environ["OMP_NUM_THREADS"]) >= 1
-
-
-def test_a_user_who_wants_another_process_gets_it(configured: Callable[..., Any]) -> None:
-    """`--distributed-executor-backend mp` is not what vLLM makes of silence."""
-    settle()
-    config = configured(enable_lora=True, distributed_executor_backend="mp")
-    assert config.parallel_config.distributed_executor_backend == "mp"
+    assert "OMP_NUM_THREADS" not in os.environ
+    with openmp_threads({"vllm_config": config}):
+        assert int(os.environ["OMP_NUM_THREADS"]) >= 1
     assert "OMP_NUM_THREADS" not in os.environ
 
 
-def test_the_engine_keeps_the_memory_of_its_steps(configured: Callable[..., Any], monkeypatch: Any) -> None:
-    """glibc asks the kernel for 24 MiB once, not again each time: seen in a process that begins with what was set."""
+def test_a_user_who_wants_another_process_gets_it(configured: Callable[..., Any], settle: Callable[[], None]) -> None:
+    """`--distributed-executor-backend mp` is not what vLLM makes of silence."""
+    from lorarack.server.process.prespawn import openmp_threads
+
+    settle()
+    config = configured(enable_lora=True, distributed_executor_backend="mp")
+    assert config.parallel_config.distributed_executor_backend == "mp"
+    with openmp_threads({"vllm_config": config}):
+        assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_the_engine_keeps_the_memory_of_its_steps(monkeypatch: Any) -> None:
+    """glibc asks the kernel for 24 MiB once, not again each time: seen in a process that begins with what a start sets."""
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    settle()
     before = page_faults()
-    configured(enable_lora=True)
-    assert "GLIBC_TUNABLES" in os.environ
+    monkeypatch.setenv("GLIBC_TUNABLES", KEEP_MEMORY)
     assert page_faults() < before / 2
-
-
-def test_a_user_who_tunes_the_allocator_is_left_alone(configured: Callable[..., Any], monkeypatch: Any) -> None:
-    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=0")
-    settle()
-    configured(enable_lora=True)
-    assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.check=0"
 
 
 def page_faults() -> int:
@@ -150,56 +180,62 @@ def fake(moe: bool = False, multimodal: bool = False, sharded: bool = False, lor
     ],
 )
 def test_what_cannot_be_traced_is_not_compiled_and_said_once(
-    platform: Any, caplog: pytest.LogCaptureFixture, config: Any, said: str
+    seen: list[Any], caplog: pytest.LogCaptureFixture, config: Any, said: str
 ) -> None:
     """vLLM sees the LoRA configuration there, and decides as ever."""
-    seen = []
-    platform.check_and_update_config = classmethod(lambda _, config: seen.append(config.lora_config))
-    settle()
     lora = config.lora_config
     with caplog.at_level(logging.WARNING):
-        platform.check_and_update_config(config)
+        check(config)
     assert seen == [lora]
     assert [said in record.message for record in caplog.records] == [True]
 
 
 def test_without_a_compiler_nothing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch's compiler would stop the server in its warm-up."""
-    from lorarack.server.vllm_plugin.engine_setup import why_not_compiled
+    from lorarack.server.vllm_plugin.cpu_platform import not_compiled_because
 
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.delenv("CXX", raising=False)
-    assert "C++ compiler" in (why_not_compiled(fake()) or "")
-    assert why_not_compiled(fake(lora=False)) is None
+    assert "C++ compiler" in (not_compiled_because(fake()) or "")
+    assert not_compiled_because(fake(lora=False)) is None
 
 
 @pytest.mark.parametrize("config", [fake(), fake(moe=True, lora=False)])
 def test_what_can_be_traced_hides_lora_from_vllm_and_says_nothing(
-    platform: Any, caplog: pytest.LogCaptureFixture, config: Any
+    seen: list[Any], caplog: pytest.LogCaptureFixture, config: Any
 ) -> None:
     """Nor is there anything to say where there is no LoRA at all."""
-    seen = []
-    platform.check_and_update_config = classmethod(lambda _, config: seen.append(config.lora_config))
-    settle()
     lora = config.lora_config
-    platform.check_and_update_config(config)
+    check(config)
     assert seen == [None]
     assert config.lora_config is lora
     assert not caplog.records
 
 
-def test_lora_is_put_back_when_vllm_refuses_the_configuration(platform: Any) -> None:
+def test_lora_is_put_back_when_vllm_refuses_the_configuration(seen: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    from vllm.platforms.cpu import CpuPlatform
+
     def refuse(_: Any, config: Any) -> None:
         assert config.lora_config is None
         raise ValueError("no")
 
-    platform.check_and_update_config = classmethod(refuse)
-    settle()
+    monkeypatch.setattr(CpuPlatform, "check_and_update_config", classmethod(refuse))
     config = fake()
     lora = config.lora_config
     with pytest.raises(ValueError, match="no"):
-        platform.check_and_update_config(config)
+        check(config)
     assert config.lora_config is lora
+
+
+def test_where_it_is_off_vllm_decides(seen: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """But rows of the base stay rows of the base."""
+    from lorarack.server.vllm_plugin.cpu_platform import GROUPED, LorarackCpuPlatform
+
+    monkeypatch.setenv(VARIABLE, SETTINGS.model_dump_json())
+    config = fake()
+    check(config)
+    assert seen == [config.lora_config]
+    assert LorarackCpuPlatform.get_punica_wrapper() == GROUPED
 
 
 def test_what_was_compiled_ahead_of_time_can_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +243,7 @@ def test_what_was_compiled_ahead_of_time_can_be_loaded(tmp_path: Path, monkeypat
     import torch
     from vllm.compilation import decorators
 
-    from lorarack.server.vllm_plugin.engine_setup import load_what_was_compiled
+    from lorarack.server.vllm_plugin.aot_loader import patch_aot_loader
 
     assert "_artifacts.compiled_fn.finalize_loading(" in inspect.getsource(decorators._try_load_aot_compiled_fn)
     x = torch.ones(4, 4)
@@ -221,51 +257,9 @@ def test_what_was_compiled_ahead_of_time_can_be_loaded(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(torch.compiler, "load_compiled_function", torch.compiler.load_compiled_function)
     assert not hasattr(loaded()._artifacts.compiled_fn, "finalize_loading")
-    load_what_was_compiled()
+    patch_aot_loader()
+    patch_aot_loader()  # vLLM may load its plugins more than once
     function = loaded()
     assert function._artifacts.compiled_fn.finalize_loading(None) is None
     assert torch.equal(function(x), x @ x)
     torch._dynamo.reset()
-
-
-def wrapped_kinds() -> set[type]:
-    """Every class that vLLM wraps layers in for LoRA."""
-    from vllm.lora import layers
-
-    exported = (getattr(layers, name) for name in layers.__all__)
-    return {kind for kind in exported if isinstance(kind, type) and issubclass(kind, layers.BaseLayerWithLoRA)}
-
-
-def test_only_experts_have_a_set_mapping_of_their_own() -> None:
-    """We replace the one of the base class; experts call it too, and are not ours."""
-    own = {kind.__name__ for kind in wrapped_kinds() if "set_mapping" in vars(kind)}
-    assert own == {"BaseLayerWithLoRA", "FusedMoEWithLoRA"}
-
-
-def test_every_kind_is_taken_over_or_known_to_be_left() -> None:
-    """A new kind would be right, and slow: decide."""
-    from lorarack.server.vllm_plugin.adoption import LINEAR
-
-    left = {kind.__name__ for kind in wrapped_kinds() - LINEAR if "Sharded" not in kind.__name__}
-    assert left == {
-        "BaseLayerWithLoRA", "ClassificationHeadWithLoRA", "FusedMoEWithLoRA", "FusedMoE3DWithLoRA",
-        "LogitsProcessorWithLoRA", "VocabParallelEmbeddingWithLoRA",
-    }  # fmt: skip
-
-
-def test_loading_an_adapter_begins_by_emptying_the_slot() -> None:
-    """`set_lora` calls `self.reset_lora(index)` first, which we follow to drop what the slot held."""
-    from vllm.lora.layers import LogitsProcessorWithLoRA, VocabParallelEmbeddingWithLoRA
-
-    from lorarack.server.vllm_plugin.adoption import LINEAR
-
-    for kind in [*LINEAR, LogitsProcessorWithLoRA, VocabParallelEmbeddingWithLoRA]:
-        (function,) = ast.parse(textwrap.dedent(inspect.getsource(kind.set_lora))).body
-        assert isinstance(function, ast.FunctionDef)
-        checks = (ast.Assert, ast.Expr)
-        first = next(line for line in function.body if not isinstance(line, checks) or is_call(line))
-        assert ast.unparse(first) == "self.reset_lora(index)", kind
-
-
-def is_call(line: ast.stmt) -> bool:
-    return isinstance(line, ast.Expr) and isinstance(line.value, ast.Call)

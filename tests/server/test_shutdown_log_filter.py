@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lorarack.server.vllm_plugin.orderly_end import OrderlyEnd, expect_orderly_end
+from lorarack.server.process.shutdown_log_filter import EngineWatch, ShutdownLogFilter
 
 pytestmark = [
     pytest.mark.torch,
@@ -29,19 +29,19 @@ def test_what_follows_from_being_stopped_is_dropped(manager: SimpleNamespace) ->
     from vllm.v1.engine.exceptions import EngineDeadError
 
     manager.manager_stopped.set()
-    assert not OrderlyEnd(manager).filter(record(EngineDeadError()))
+    assert not ShutdownLogFilter(manager).filter(record(EngineDeadError()))
 
 
 def test_a_crash_and_other_errors_are_not(manager: SimpleNamespace) -> None:
     """vLLM ends the rest too when the engine has crashed; then the name of what failed is there."""
     from vllm.v1.engine.exceptions import EngineDeadError
 
-    assert OrderlyEnd(manager).filter(record(EngineDeadError()))
+    assert ShutdownLogFilter(manager).filter(record(EngineDeadError()))
     manager.manager_stopped.set()
-    assert OrderlyEnd(manager).filter(record(ValueError("x")))
-    assert OrderlyEnd(manager).filter(record(None))
+    assert ShutdownLogFilter(manager).filter(record(ValueError("x")))
+    assert ShutdownLogFilter(manager).filter(record(None))
     manager.failed_proc_name = "EngineCore"
-    assert OrderlyEnd(manager).filter(record(EngineDeadError()))
+    assert ShutdownLogFilter(manager).filter(record(EngineDeadError()))
 
 
 def test_vllm_still_has_what_we_look_at() -> None:
@@ -55,6 +55,25 @@ def test_vllm_still_has_what_we_look_at() -> None:
 def test_an_engine_elsewhere_is_left_alone() -> None:
     log = logging.getLogger("vllm.v1.engine.async_llm")
     before = list(log.filters)
-    expect_orderly_end(SimpleNamespace())
-    expect_orderly_end(SimpleNamespace(engine_core=SimpleNamespace(resources=SimpleNamespace(engine_manager=None))))
+    EngineWatch().watch(SimpleNamespace())
+    EngineWatch().watch(SimpleNamespace(engine_core=SimpleNamespace(resources=SimpleNamespace(engine_manager=None))))
     assert log.filters == before
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [(-9, "out of memory"), (-11, "SIGSEGV"), (1, "exit code 1"), (None, "exit code None")]
+)
+def test_how_an_engine_ended_is_said(code: int | None, said: str) -> None:
+    log = logging.getLogger("vllm.v1.engine.async_llm")
+    before = list(log.filters)
+    process = SimpleNamespace(name="EngineCore", exitcode=code)
+    manager = SimpleNamespace(failed_proc_name=None, processes=[process])
+    watch = EngineWatch()
+    assert watch.failure() is None
+    watch.watch(SimpleNamespace(engine_core=SimpleNamespace(resources=SimpleNamespace(engine_manager=manager))))
+    try:
+        assert watch.failure() is None, "it ended because it was told to, or has not ended"
+        manager.failed_proc_name = "EngineCore"
+        assert said in (watch.failure() or "")
+    finally:
+        log.filters[:] = before

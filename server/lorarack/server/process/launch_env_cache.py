@@ -1,0 +1,161 @@
+"""What a start had made of the environment by the time that its engine began, kept for the next start.
+
+Variables that the user set are not in it: only what vLLM and torch add or change on the way, and of those only names that cannot
+bring code into a process. What is preloaded is never read from a file: it is looked up anew where vLLM looks, and must be root's or
+the user's own.
+"""
+
+import logging
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from lorarack.registry.values import Value
+from lorarack.server.settings import VARIABLE
+from lorarack.server.user_cache import distrust
+
+#: What vLLM 0.32 and torch set on a CPU: how threads and numbers are handled, nothing that is loaded or run.
+ALLOWED = frozenset(
+    {
+        "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME", "KMP_TPAUSE",
+        "NUMEXPR_MAX_THREADS", "LOCAL_WORLD_SIZE", "TORCHINDUCTOR_COMPILE_THREADS", "TORCHINDUCTOR_CPP_DYNAMIC_THREADS",
+        "VLLM_WORKER_MULTIPROC_METHOD", "VLLM_DISABLE_SHARED_EXPERTS_STREAM", "VLLM_SSM_CONV_STATE_LAYOUT",
+        "PYTORCH_NVML_BASED_CUDA_CHECK", "TRITON_CACHE_AUTOTUNING", "TILELANG_CLEANUP_TEMP_FILES", "AITER_SITUV2_A4W4",
+    }
+)  # fmt: skip
+#: What brings code into a process. Values are looked up anew, names alone are remembered.
+LOOKED_UP = ("LD_PRELOAD", "LD_LIBRARY_PATH")
+_LARGEST = 64 * 1024
+_logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
+
+
+class LaunchEnvironment(Value):
+    """What had changed in the environment from the beginning of a start until its engine began, and for which Python."""
+
+    python: str
+    changed: dict[str, str]
+    looked_up: frozenset[Literal["LD_PRELOAD", "LD_LIBRARY_PATH"]] = frozenset()
+
+
+def recall(memory: Path, before: Mapping[str, str]) -> dict[str, str] | None:
+    """What ``remember`` left there; None: nothing, or nothing of use to this Python, or what others may have written.
+
+    Args:
+        memory: the file.
+        before: the environment now, at the beginning of a start.
+    """
+    try:
+        found = LaunchEnvironment.model_validate_json(_read(memory))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        _logger.warning("%s is ignored: %s", memory, error if isinstance(error, OSError) else "it makes no sense")
+        return None
+    if found.python != sys.prefix:
+        return None
+    if not found.changed.keys() <= ALLOWED:
+        _logger.warning("%s is ignored: it has variables that no start leaves there", memory)
+        return None
+    libraries = look_up(before)
+    if not found.looked_up <= libraries.keys():
+        return None
+    return {**found.changed, **{name: libraries[name] for name in found.looked_up}}
+
+
+def remember(memory: Path, changed: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """For the next start. What cannot be written costs that start some seconds, no more."""
+    kept = {name: value for name, value in changed.items() if name not in LOOKED_UP}
+    libraries = {name: value for name, value in changed.items() if name in LOOKED_UP}
+    expected = look_up(before)
+    surprises = sorted((kept.keys() - ALLOWED) | {n for n, value in libraries.items() if value != expected.get(n)})
+    if surprises:
+        _logger.info("The next start will take longer: nobody knows beforehand what sets %s", ", ".join(surprises))
+        with suppress(OSError):
+            memory.unlink(missing_ok=True)
+        return
+    try:
+        found = LaunchEnvironment(python=sys.prefix, changed=kept, looked_up=frozenset(libraries))
+        content = found.model_dump_json().encode()
+        with tempfile.TemporaryDirectory(dir=memory.parent) as folder:
+            part = Path(folder) / memory.name
+            part.touch(mode=0o600)
+            part.write_bytes(content)
+            os.replace(part, memory)
+    except (OSError, ValueError) as error:
+        _logger.info("The next start will take longer, for %s cannot be written: %s", memory, error)
+
+
+def changes(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str] | None:
+    """What is new or other now; None where it cannot be remembered, for a variable is gone.
+
+    Our own variable is another at each start too, but nobody reads it before there is work.
+    """
+    changed = {name: value for name, value in now.items() if before.get(name) != value and name != VARIABLE}
+    return None if before.keys() - now.keys() else changed
+
+
+def look_up(before: Mapping[str, str]) -> dict[str, str]:
+    """The variables of ``LOOKED_UP`` as they come to be on a CPU; without those that would load what others may have written.
+
+    vLLM preloads torch's OpenMP and an allocator that it may bring; OpenCV, which vLLM imports, names a folder of its own for what
+    it starts. Where a start finds otherwise, the process that began with this is not used: a change there costs seconds.
+    """
+    found = {}
+    if preload := _preload(before.get("LD_PRELOAD", "")):
+        found["LD_PRELOAD"] = preload
+    if cv2 := _package("cv2"):
+        found["LD_LIBRARY_PATH"] = f"{cv2}/../../lib64:{before.get('LD_LIBRARY_PATH', '')}"
+    return {name: value for name, value in found.items() if _is_trusted(value, before.get(name, ""))}
+
+
+def _preload(names: str) -> str:
+    torch, vllm = _package("torch"), _package("vllm")
+    if torch and not any(name in names for name in ("libomp", "libgomp", "libiomp")):
+        places = (torch.parent / "torch.libs", torch / "lib")
+        if found := [path for place in places for path in place.glob("libgomp*.so*")]:
+            names = ":".join(filter(None, [names, str(found[0])]))
+    if vllm and "libtcmalloc" not in names:
+        patterns = ("libtcmalloc_minimal*.so*", "libtcmalloc.so*")
+        if found := [path for pattern in patterns for path in (vllm / "libs").glob(pattern)]:
+            names = ":".join(filter(None, [str(found[0]), names]))
+    return names
+
+
+def _is_trusted(value: str, given: str) -> bool:
+    """Whether only root and the user can have written what ``value`` names beyond what the user gave."""
+    for name in set(filter(None, value.split(":"))) - set(given.split(":")):
+        place = Path(os.path.realpath(name))
+        while not place.exists():  # whoever may write above it could make it
+            place = place.parent
+        if distrust(place):
+            return False
+    return True
+
+
+def _read(memory: Path) -> bytes:
+    """The file's bytes, if it is the user's own and nobody else's to write.
+
+    Raises:
+        OSError: it is not, or cannot be read.
+    """
+    descriptor = os.open(memory, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError("it is no plain file")
+        if found.st_uid != os.getuid() or found.st_mode & 0o022:
+            raise OSError("others may have written it")
+        return file.read(_LARGEST)
+
+
+def _package(name: str) -> Path | None:
+    found = find_spec(name)
+    return Path(found.origin).parent if found and found.origin else None
