@@ -87,6 +87,8 @@ COMMAND_OF: dict[str, str | None] = {
     "add_base": "base add",
     "base": "base list",
     "bases": "base list",
+    "check_base": "serve",  # and train, before they load it
+    "originals": "serve",  # whose adapters a copy serves
     "publish": "publish",
     "check_adapter": "publish",  # its first step; training asks before its work
     "add_metrics": "publish",  # again, with --metric

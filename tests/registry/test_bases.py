@@ -34,16 +34,34 @@ def test_a_relative_folder_and_a_link_are_the_folder(
 def test_the_same_model_elsewhere_is_the_same_base_with_one_more_id(
     registry: Registry, base_folder: Path, tmp_path: Path
 ) -> None:
-    """So adapters trained on two copies of a model stand on one base."""
+    """So adapters trained on two copies of a model stand on one base, which goes on being loaded from where it was."""
     copy = tmp_path / "copy"
     shutil.copytree(base_folder, copy)
-    again = registry.add_base(str(copy), "another-name")
-    assert (again.name, [known.value for known in again.ids]) == ("tiny", [str(base_folder), str(copy)])
-    assert again.path == str(copy), "the newest folder is asked first"
+    said: list[str] = []
+    again = registry.add_base(str(copy), say=said.append)
+    assert (again.name, {known.value for known in again.ids}) == ("tiny", {str(base_folder), str(copy)})
+    assert again.path == str(base_folder), "adding a copy re-points nothing"
+    assert "--use" in said[0]
     assert registry.bases() == (again,)
-    registry.add_base(str(base_folder))
-    assert registry.base("tiny").path == str(base_folder)
+    said.clear()
+    assert registry.add_base(str(copy), use=True, say=said.append).path == str(copy)
+    assert said == [f"Base 'tiny' is loaded from {str(copy)!r}."]
     assert len(registry.base("tiny").ids) == 2
+
+
+def test_where_the_folder_is_gone_the_new_one_is_used(tmp_path: Path) -> None:
+    said: list[str] = []
+    with open_registry(tmp_path / "home") as registry:
+        registry.add_base(str(tiny_base(tmp_path / "first")), "tiny")
+        moved = (tmp_path / "first").rename(tmp_path / "moved")
+        assert registry.add_base(str(moved), "tiny", say=said.append).path == str(moved)
+    assert said == [f"Base 'tiny' is loaded from {str(moved)!r}."]
+
+
+def test_another_name_for_a_known_base_is_refused(registry: Registry, base_folder: Path) -> None:
+    with pytest.raises(Conflict, match="is known as base 'tiny'; leave --name out, or give --name tiny"):
+        registry.add_base(str(base_folder), "other")
+    assert registry.add_base(str(base_folder), "tiny").name == "tiny"
 
 
 def test_another_model_of_the_same_shape_is_another_base(registry: Registry, tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ class RecordingEngine:
     def __init__(self) -> None:
         self.loads: list[tuple[str, int, Path]] = []
         self.ids: set[int] = set()
+        self.events: list[tuple[str, int]] = []
+        self.delay = 0.005
         self.fault: Exception | None = None
         self.at_once = 0
         self.most_at_once = 0
@@ -52,18 +54,16 @@ class RecordingEngine:
 
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(self.delay)
         self.at_once -= 1
         if self.fault:
             fault, self.fault = self.fault, None
             raise fault
         self.loads.append((name, engine_id, path))
         self.ids.add(engine_id)
+        self.events.append(("load", engine_id))
 
     async def forget(self, name: str, engine_id: int) -> None:
         """Remember that it is gone."""
         self.ids.discard(engine_id)
-
-    async def resident(self) -> frozenset[int]:
-        """What was loaded and not forgotten."""
-        return frozenset(self.ids)
+        self.events.append(("forget", engine_id))

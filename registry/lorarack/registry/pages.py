@@ -72,6 +72,15 @@ class PagedList(Generic[T]):
         """The greatest value. Raises ``IndexError`` when there is none."""
         return self._pages[-1][-1]
 
+    def tail(self, count: int) -> list[T]:
+        """The ``count`` greatest values, or as many as there are, in ascending order."""
+        found: list[T] = []
+        for page in reversed(self._pages):
+            found[:0] = page[-(count - len(found)) :]
+            if len(found) == count:
+                break
+        return found
+
     def since(self, start: T) -> Iterator[T]:
         """The values from ``start`` on."""
         first = max(bisect_right(self._starts, start) - 1, 0)

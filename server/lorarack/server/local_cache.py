@@ -33,7 +33,8 @@ class LocalCache:
         self._folder = folder
         self._fetcher = fetcher
         self._verified: set[str] = set()
-        self._lock = threading.Lock()
+        #: One a digest: a slow one delays no other.
+        self._locks: dict[str, threading.Lock] = {}
 
     def path_of(self, version: Version) -> Path:
         """The folder with the version's files: made if missing, read and checked the first time this process asks.
@@ -43,7 +44,7 @@ class LocalCache:
         """
         digest = version.digest.removeprefix("sha256:")
         place = self._folder / digest
-        with self._lock:
+        with self._locks.setdefault(digest, threading.Lock()):
             if digest in self._verified:
                 return place
             try:

@@ -23,7 +23,8 @@ from tests.tiny import (
 
 from lorarack.registry.artifact import limits
 from lorarack.registry.base_model.files import FolderFiles
-from lorarack.registry.base_model.fingerprint import Reading, module_table, read_base
+from lorarack.registry.base_model.fingerprint import Reading, read_base
+from lorarack.registry.base_model.modules import module_table
 from lorarack.registry.errors import InvalidArtifact
 
 

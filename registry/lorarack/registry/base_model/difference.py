@@ -1,7 +1,9 @@
 """What tells two base models apart, in words."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
+
+_SHOWN = 4
 
 
 class Model(Protocol):
@@ -18,6 +20,10 @@ class Model(Protocol):
     @property
     def vocab_size(self) -> int:
         """Number of tokens."""
+
+    @property
+    def config(self) -> Mapping[str, Any] | None:
+        """What of ``config.json`` the function depends on; None where it is not known."""
 
     @property
     def modules(self) -> Mapping[str, Sequence[int]]:
@@ -40,6 +46,26 @@ def difference(one: Model, other: Model) -> str:
     if (one.vocabulary, one.vocab_size) != (other.vocabulary, other.vocab_size):
         sizes = f" ({other.vocab_size} in place of {one.vocab_size})" if one.vocab_size != other.vocab_size else ""
         found.append(f"other tokens{sizes}")
+    if one.config is not None and other.config is not None and one.architecture == other.architecture:
+        found += _settings(one.config, other.config)
     if found:
         return f"the second has {', '.join(found)}"
     return "the second has the same shapes and tokens but other weights, as a fine-tune or a converted copy has"
+
+
+def _settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    flat, second = _flat(one), _flat(other)
+    names = [name for name in sorted({*flat, *second}) if flat.get(name) != second.get(name)]
+    said = [f"{name} {_shown(second, name)} in place of {_shown(flat, name)}" for name in names[:_SHOWN]]
+    return [*said, *([f"{len(names) - _SHOWN} more settings"] if len(names) > _SHOWN else [])]
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found
+
+
+def _shown(config: Mapping[str, Any], name: str) -> str:
+    return str(config[name])[:60] if name in config else "the default"

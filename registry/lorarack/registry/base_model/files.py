@@ -1,11 +1,13 @@
 """The files of a base model, wherever they are: a local folder or a repository on the Hub, read by ranges."""
 
+import hashlib
 import io
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
+from lorarack.registry.base_model.content import FileContent, Progress, file_content
 from lorarack.registry.disk import open_plain
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.hub_access.client import hub_api
@@ -29,6 +31,10 @@ class BaseFiles(Protocol):
 
     def size(self, name: str) -> int:
         """Its length in bytes."""
+        ...
+
+    def content(self, name: str, progress: Progress | None = None) -> FileContent:
+        """Digests of a weight file; without those of its tensors where they would have to be downloaded."""
         ...
 
     def identity(self) -> BaseId:
@@ -55,6 +61,10 @@ class FolderFiles:
         """Length in bytes."""
         return (self._folder / name).stat().st_size
 
+    def content(self, name: str, progress: Progress | None = None) -> FileContent:
+        """Read whole, once."""
+        return file_content(self._folder / name, progress)
+
     def identity(self) -> BaseId:
         """The folder's absolute path."""
         return BaseId(kind="path", value=str(self._folder))
@@ -76,6 +86,7 @@ class HubFiles:
         self._commit = listing.commit
         self._remote = RemoteFiles(api, name.repo_id, listing.commit)
         self._sizes = {path: size for path, size in listing.sizes.items() if "/" not in path}
+        self._sha256 = listing.sha256
 
     def names(self) -> Iterable[str]:
         """File names at the repository's top."""
@@ -92,6 +103,18 @@ class HubFiles:
     def size(self, name: str) -> int:
         """Length in bytes as the Hub states it."""
         return self._sizes[name]
+
+    def content(self, name: str, progress: Progress | None = None) -> FileContent:
+        """What the Hub says of a large file; one that it keeps in Git is small, and read."""
+        stated = self._sha256.get(name)
+        if stated is None:
+            whole = hashlib.sha256()
+            for piece in self._remote.stream(name, 0, self.size(name)):
+                whole.update(piece)
+            stated = whole.hexdigest()
+        if progress:
+            progress(self.size(name))
+        return FileContent(stated, {})
 
     def identity(self) -> BaseId:
         """Repository and commit."""

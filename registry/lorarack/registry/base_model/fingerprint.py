@@ -1,39 +1,57 @@
-"""A base model's module table and fingerprint, from its configuration, its safetensors headers and a sample of its weights.
+"""Reading a base model: its fingerprints, its table of modules, and what tells it from another. No torch.
 
-Two models have one fingerprint when architecture, module shapes, token table and all sampled bytes are equal: a fine-tune
-of the same shape, or a quantised or converted copy, is another base. The sample takes up to 48 tensors spread over the
-sorted names and, from each, up to 3 runs of 1 KiB: a training run that touches all layers cannot miss them all.
+A fingerprint covers what the model computes: the token table, the part of ``config.json`` that its function depends on, and every
+byte of its weights. The weights are known in two forms, each with its own fingerprint: by the tensors, however they are spread
+over files (needs all bytes), and by the SHA-256 of the files (which the Hub states). Two models that share one are the same.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from lorarack.registry.artifact.header import Tensor
+from lorarack.registry.artifact.header import HeaderError
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
 from lorarack.registry.artifact.magic import other_kind
 from lorarack.registry.artifact.tokenizer import vocabulary_digest
+from lorarack.registry.base_model.content import Progress
 from lorarack.registry.base_model.files import BaseFiles
-from lorarack.registry.base_model.weights import USE, read_weights
+from lorarack.registry.base_model.function_config import function_config
+from lorarack.registry.base_model.modules import model_size, module_table
+from lorarack.registry.base_model.sampled import architecture_of, sampled_fingerprint
+from lorarack.registry.base_model.template import template_digest
+from lorarack.registry.base_model.weights import USE, Weights, read_weights
 from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.values import ModuleTable
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """What ``read_base`` found."""
+class Look:
+    """What can be seen of a base model without reading its weights whole."""
 
-    fingerprint: str
     architecture: str
+    config: dict[str, Any]
     vocabulary: str | None
     vocab_size: int
     parameters: int
-    modules: ModuleTable
+    modules: ModuleTable = field(repr=False)
+    template: str | None
+    #: The fingerprint of lorarack 0.1.0.
+    sampled: str
+    weights: Weights = field(repr=False, compare=False)
 
 
-def read_base(files: BaseFiles) -> Reading:
-    """Read the base model in ``files``.
+@dataclass(frozen=True, slots=True)
+class Reading(Look):
+    """What ``read_base`` found."""
+
+    #: By the tensors, where the bytes are here; else by the files.
+    fingerprint: str
+    by_files: str = field(compare=False)
+
+
+def look_at_base(files: BaseFiles) -> Look:
+    """Configuration, token table, headers and a sample of the weights: enough to notice a changed file, not to prove anything.
 
     Raises:
         InvalidArtifact: no configuration, no safetensors weights, or damaged ones.
@@ -41,40 +59,62 @@ def read_base(files: BaseFiles) -> Reading:
     names = set(files.names())
     subject = f"The base model {files.identity().value!r}"
     config = _read_config(files, names, subject)
-    tensors, sample = read_weights(files, names, subject)
-    architecture = _architecture(config)
-    modules = module_table(tensors, config)
+    weights = read_weights(files, names, subject)
     vocabulary = _vocabulary(files, names, subject)
     vocab_size = _vocab_size(config)
-    identity = {
-        "architecture": architecture,
-        "modules": modules,
-        "vocabulary": vocabulary,
-        "vocab_size": vocab_size,
-        "dtypes": sorted({tensor.dtype for tensor in tensors}),
-        "sample": sample,
-    }
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-    return Reading(
-        fingerprint=f"sha256:{digest}",
-        architecture=architecture,
+    return Look(
+        architecture=architecture_of(config),
+        config=function_config(config),
         vocabulary=vocabulary,
         vocab_size=vocab_size,
-        parameters=sum(tensor.size for tensor in tensors),
-        modules=modules,
+        parameters=model_size(weights.tensors, config, weights.shapes),
+        modules=module_table(weights.tensors, config, weights.shapes),
+        template=template_digest(files, names),
+        sampled=sampled_fingerprint(config, weights.tensors, vocabulary, vocab_size, weights.sample),
+        weights=weights,
     )
 
 
-def module_table(tensors: list[Tensor], config: dict[str, Any]) -> ModuleTable:
-    """Every module with a two-dimensional ``weight``, and the output head that is tied to the embedding and has no tensor."""
-    table: ModuleTable = {}
-    for tensor in tensors:
-        if tensor.name.endswith(".weight") and len(tensor.shape) == 2:
-            table[tensor.name.removesuffix(".weight")] = (tensor.shape[0], tensor.shape[1])
-    embedding = next((shape for name, shape in table.items() if name.endswith("embed_tokens")), None)
-    if embedding and "lm_head" not in table and config.get("tie_word_embeddings", True):
-        table["lm_head"] = embedding
-    return table
+def read_base(files: BaseFiles, progress: Progress | None = None) -> Reading:
+    """Read the base model in ``files``. Weights that were not hashed before are read whole, unless the Hub states their SHA-256.
+
+    Raises:
+        InvalidArtifact: no configuration, no safetensors weights, or damaged ones.
+        Conflict: the files changed while they were read.
+    """
+    return complete(look_at_base(files), files, progress)
+
+
+def complete(look: Look, files: BaseFiles, progress: Progress | None = None) -> Reading:
+    """A look at a base model together with the digests of all its weights.
+
+    Raises:
+        InvalidArtifact: a weight file is damaged.
+        Conflict: the files changed while they were read.
+    """
+    digests, tensors = [], {}
+    for name in look.weights.files:
+        try:
+            content = files.content(name, progress)
+        except HeaderError as error:
+            subject = f"The base model {files.identity().value!r}"
+            raise InvalidArtifact(
+                [f"{name}: {error}; download or convert it again"], subject=subject, purpose=USE
+            ) from error
+        digests.append(content.sha256)
+        tensors.update(content.tensors)
+    by_files = _fingerprint(look, {"files": sorted(digests)})
+    whole = [[t.name, t.dtype, list(t.shape), tensors.get(t.name)] for t in look.weights.tensors]
+    fields = {name: getattr(look, name) for name in Look.__dataclass_fields__}
+    return Reading(
+        **fields, fingerprint=_fingerprint(look, {"tensors": whole}) if tensors else by_files, by_files=by_files
+    )
+
+
+def _fingerprint(look: Look, weights: dict[str, Any]) -> str:
+    identity = {"format": 2, "config": look.config, "vocabulary": look.vocabulary, **weights}
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _read_config(files: BaseFiles, names: set[str], subject: str) -> dict[str, Any]:
@@ -94,14 +134,6 @@ def _read_config(files: BaseFiles, names: set[str], subject: str) -> dict[str, A
         problem = f"its config.json {other_kind(raw) or 'is not a JSON object'}"
         raise InvalidArtifact([problem], subject=subject, purpose=USE)
     return config
-
-
-def _architecture(config: dict[str, Any]) -> str:
-    match config.get("architectures"):
-        case [str(name), *_]:
-            return name
-        case _:
-            return str(config.get("model_type", "unknown"))
 
 
 def _vocab_size(config: dict[str, Any]) -> int:

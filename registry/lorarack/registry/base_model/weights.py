@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.limits import MAX_HEADER_BYTES
 from lorarack.registry.artifact.magic import START, other_kind
 from lorarack.registry.base_model.files import BaseFiles
+from lorarack.registry.base_model.quantisation import holds_shape
 from lorarack.registry.errors import InvalidArtifact
 
 USE = "used as a base"
@@ -19,17 +21,29 @@ _INDEX = "model.safetensors.index.json"
 _SAMPLED_TENSORS = 48
 _RUNS = 3
 _RUN_BYTES = 1024
+_SHAPE_BYTES = 4096
 
 
-def read_weights(files: BaseFiles, names: set[str], subject: str) -> tuple[list[Tensor], str]:
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The headers of all weight files, a digest of a sample of their bytes, and the tensors that hold shapes."""
+
+    files: tuple[str, ...]
+    tensors: list[Tensor]
+    sample: str
+    shapes: dict[str, bytes]
+
+
+def read_weights(files: BaseFiles, names: set[str], subject: str) -> Weights:
     """All tensors by name, and the digest of a sample: equal however the tensors are spread over files.
 
     Raises:
         InvalidArtifact: no safetensors weights, or damaged ones; its sentence begins with ``subject``.
     """
     located: list[tuple[Tensor, BinaryIO]] = []
+    chosen = weight_files(files, names, subject)
     with ExitStack() as opened:
-        for name in weight_files(files, names, subject):
+        for name in chosen:
             file = opened.enter_context(files.open(name))
             try:
                 found = read_header(file, files.size(name))
@@ -43,7 +57,7 @@ def read_weights(files: BaseFiles, names: set[str], subject: str) -> tuple[list[
         if not located:
             raise _invalid("it holds no tensors; convert it with transformers' save_pretrained", subject)
         located.sort(key=lambda pair: pair[0].name)
-        return [tensor for tensor, _ in located], _sample(located)
+        return Weights(tuple(chosen), [tensor for tensor, _ in located], _sample(located), _shapes(located))
 
 
 def weight_files(files: BaseFiles, names: set[str], subject: str) -> list[str]:
@@ -71,6 +85,15 @@ def _indexed(files: BaseFiles, names: set[str], subject: str) -> list[str]:
     if not listed or not names.issuperset(listed):
         raise _invalid(f"its {_INDEX} does not name weight files that are here; download it again", subject)
     return sorted(listed)
+
+
+def _shapes(located: Sequence[tuple[Tensor, BinaryIO]]) -> dict[str, bytes]:
+    found = {}
+    for tensor, file in located:
+        if holds_shape(tensor.name) and tensor.end - tensor.start <= _SHAPE_BYTES:
+            file.seek(tensor.start)
+            found[tensor.name] = file.read(tensor.end - tensor.start)
+    return found
 
 
 def _sample(located: Sequence[tuple[Tensor, BinaryIO]]) -> str:

@@ -17,7 +17,7 @@ from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
-SCHEMA = "0005"
+SCHEMA = "0006"
 
 _BUSY_MILLISECONDS = 5000
 #: Pages that each connection keeps, at most. A search looks at a thousand versions, each on a page of its own; SQLite's 2 MB hold
@@ -101,6 +101,11 @@ class Database:
                 return None
             row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
             return str(row[0]) if row else None
+
+
+def home_of(connection: Connection) -> Path:
+    """The folder that the catalog lies in, without links."""
+    return Path(connection.engine.url.database or ".").parent.resolve()
 
 
 def _engine(path: Path) -> Engine:

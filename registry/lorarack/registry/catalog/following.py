@@ -28,10 +28,14 @@ def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot
         if since is not None and since.changes == changes:
             return since
         if since is None or not 0 < changes - since.changes <= _MANY:
-            bases = {base.name: base for base in read_bases(connection, {})}
-            with _uncollected():
-                return Snapshot(changes, bases, read_views(connection, brief=True))
+            return _whole(connection, changes)
         return _after(connection, since, changes)
+
+
+def _whole(connection: Connection, changes: int) -> Snapshot:
+    bases = {base.name: base for base in read_bases(connection, {})}
+    with _uncollected():
+        return Snapshot(changes, bases, read_views(connection, brief=True))
 
 
 @contextmanager
@@ -47,10 +51,14 @@ def _uncollected() -> Iterator[None]:
 
 
 def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
-    query = select(EVENTS.c.adapter, EVENTS.c.version).where(EVENTS.c.id > since.changes, EVENTS.c.id <= changes)
+    query = select(EVENTS.c.adapter, EVENTS.c.version, EVENTS.c.kind).where(
+        EVENTS.c.id > since.changes, EVENTS.c.id <= changes
+    )
     touched: dict[str, set[int]] = defaultdict(set)
     of_bases = False
-    for adapter, version in connection.execute(query):
+    for adapter, version, kind in connection.execute(query):
+        if kind == "base_renewed":  # every version of the base carries its fingerprint
+            return _whole(connection, changes)
         if adapter is None:
             of_bases = True
         else:

@@ -1,6 +1,7 @@
 """Rows to values and back."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row
@@ -8,7 +9,7 @@ from sqlalchemy import Row
 from lorarack.registry.values import Alias, Base, BaseId, Event, Metric, ModuleTable
 
 
-def base_value(row: Row[Any], modules: ModuleTable, ids: Iterable[Row[Any]], original: str | None) -> Base:
+def base_value(row: Row[Any], modules: ModuleTable, ids: Iterable[BaseId], original: str | None) -> Base:
     """A base model (a row of ``BASES``); ``ids`` in the order in which they became known, ``original`` by its name.
 
     Not validated again: every reading of a base would pass all its modules.
@@ -21,11 +22,29 @@ def base_value(row: Row[Any], modules: ModuleTable, ids: Iterable[Row[Any]], ori
         vocab_size=row.vocab_size,
         parameters=row.parameters,
         modules=modules,
-        ids=tuple(BaseId(kind=known.kind, value=known.value, revision=known.revision) for known in ids),
+        fingerprints=tuple(row.fingerprints),
+        sampled=row.sampled,
+        config=row.config,
+        template=row.template,
+        ids=tuple(ids),
         original=original,
         relation=row.relation,
         created_at=row.created_at,
     )
+
+
+def base_id_value(row: Row[Any], home: Path) -> BaseId:
+    """One name of a base; a folder inside ``home`` is stored relative to it, so that a home may be moved."""
+    kind, value = ("path", str(home / row.value)) if row.kind == "home" else (row.kind, row.value)
+    return BaseId(kind=kind, value=value, revision=row.revision, template=row.id_template)
+
+
+def base_id_row(known: BaseId, home: Path) -> dict[str, Any]:
+    """The columns of a base's name."""
+    row = known.model_dump()
+    if known.kind == "path" and Path(known.value).is_relative_to(home) and Path(known.value) != home:
+        row |= {"kind": "home", "value": Path(known.value).relative_to(home).as_posix()}
+    return row
 
 
 def metric_value(row: Row[Any]) -> Metric:

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, cast, func, select
 
 from lorarack.registry.artifact.manifest import WEIGHTS
-from lorarack.registry.catalog.database import Database
+from lorarack.registry.catalog.database import Database, home_of
 from lorarack.registry.catalog.loading import load_versions, whole, with_belongings
-from lorarack.registry.catalog.mapping import alias_value, base_value, event_value
+from lorarack.registry.catalog.mapping import alias_value, base_id_value, base_value, event_value
 from lorarack.registry.catalog.prepared import Prepared
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
-from lorarack.registry.values import Adapter, Alias, Base, Event, ModuleTable, State, StoredFile, Version
+from lorarack.registry.values import Adapter, Alias, Base, BaseId, Event, ModuleTable, State, StoredFile, Version
 from lorarack.registry.view import AdapterView
 
 #: Numbers beyond this are no row's: SQLite would refuse to compare them.
@@ -123,12 +123,13 @@ def read_changes(connection: Connection) -> int:
 
 def read_bases(connection: Connection, shapes: Shapes) -> tuple[Base, ...]:
     """All base models as ``connection`` sees them; ``shapes`` has those read before, and gets those that it lacks."""
-    ids: dict[int, list[Row[Any]]] = defaultdict(list)
+    home = home_of(connection)
+    ids: dict[int, list[BaseId]] = defaultdict(list)
     rows: dict[int, Row[Any]] = {}
     for row in connection.execute(_bases_and_ids()):
         rows.setdefault(row.id, row)
         if row.kind is not None:
-            ids[row.id].append(row)
+            ids[row.id].append(base_id_value(row, home))
     lacking = [row.fingerprint for row in rows.values() if row.fingerprint not in shapes]
     for start in range(0, len(lacking), _AT_ONCE):
         some = BASES.c.fingerprint.in_(lacking[start : start + _AT_ONCE])
@@ -144,7 +145,9 @@ def read_bases(connection: Connection, shapes: Shapes) -> tuple[Base, ...]:
 def _bases_and_ids() -> Select[Any]:
     """Each base, by name, as often as it has ids, which come in the order in which they became known; without its modules."""
     own = [column for column in BASES.c if column.name != "modules"]
-    query = select(*own, BASE_IDS.c.kind, BASE_IDS.c.value, BASE_IDS.c.revision)
+    query = select(
+        *own, BASE_IDS.c.kind, BASE_IDS.c.value, BASE_IDS.c.revision, BASE_IDS.c.template.label("id_template")
+    )
     joined = BASES.outerjoin(BASE_IDS, BASE_IDS.c.base_id == BASES.c.id)
     return query.select_from(joined).order_by(BASES.c.name, BASE_IDS.c.id)
 

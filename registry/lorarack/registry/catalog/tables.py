@@ -76,12 +76,16 @@ BASES = Table(
     _must("parameters", BigInteger),
     _must("modules", JSON),
     _must("created_at", Moment),
+    _must("fingerprints", JSON, default=list),  # all strong ones
+    Column("sampled", _DIGEST),
+    Column("config", JSON),
+    Column("template", _DIGEST),
     Column("original_id", Integer),  # of another row here; SQLite cannot add a named foreign key to a table
     Column("relation", String(32)),
     sqlite_autoincrement=True,
 )
 
-#: Names by which the world knows a base model.
+#: Names by which the world knows a base model; a ``home`` is a folder relative to the catalog's own.
 BASE_IDS = Table(
     "base_ids",
     METADATA,
@@ -90,6 +94,7 @@ BASE_IDS = Table(
     _must("kind", String(8)),
     _must("value", String(4096)),
     Column("revision", String(255)),
+    Column("template", _DIGEST),
 )
 
 #: Named lines of work; ``next_number`` only grows, so numbers are never used again. ``keep_…`` is the retention rule.

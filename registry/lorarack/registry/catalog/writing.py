@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from lorarack.registry.catalog import base_models
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.inserting import (
     NewVersion,
@@ -12,14 +13,13 @@ from lorarack.registry.catalog.inserting import (
     add_metrics,
     base_id,
     insert_version,
-    refuse_taken_name,
     set_tags,
     set_version,
     with_digest,
 )
-from lorarack.registry.catalog.recording import find_version, move_alias, now, record
+from lorarack.registry.catalog.recording import find_version, move_alias, record
 from lorarack.registry.catalog.rows import VersionRow, put
-from lorarack.registry.catalog.tables import BASE_IDS, BASES, PARENTS, TAGS
+from lorarack.registry.catalog.tables import BASES, PARENTS, TAGS
 from lorarack.registry.catalog.wording import keep_words
 from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS
@@ -40,30 +40,31 @@ class CatalogWriter:
         self._database = database
         self._actor = actor
 
-    def add_base(self, reading: "Reading", name: str, known_as: BaseId) -> str:
-        """Add a base model, or one more id for a base model of that fingerprint; returns its name.
+    def add_base(
+        self, reading: "Reading", name: str | None, default_name: str, known_as: BaseId, *, use: bool
+    ) -> "base_models.Added":
+        """Add a base model, or one more place of a base model that is known.
 
         Raises:
-            Conflict: the name belongs to another base or to an adapter.
+            Conflict: the name belongs to another base or to an adapter, or the model is known by another name.
         """
 
-        def work(connection: Connection) -> str:
-            query = select(BASES.c.id, BASES.c.name).where(BASES.c.fingerprint == reading.fingerprint)
-            row = connection.execute(query).first()
-            if row is None:
-                refuse_taken_name(connection, name)
-            own_id, called = (row.id, str(row.name)) if row else (_insert_base(connection, reading, name), name)
-            connection.execute(
-                delete(BASE_IDS).where(
-                    BASE_IDS.c.base_id == own_id, BASE_IDS.c.kind == known_as.kind, BASE_IDS.c.value == known_as.value
-                )
-            )
-            connection.execute(insert(BASE_IDS), {"base_id": own_id, **known_as.model_dump()})
-            about: dict[str, Any] = {"base": called, "fingerprint": reading.fingerprint, "id": known_as.value}
+        def work(connection: Connection) -> base_models.Added:
+            added = base_models.add_base(connection, reading, name, default_name, known_as, use=use)
+            about: dict[str, Any] = {"base": added.name, "fingerprint": reading.fingerprint, "id": known_as.value}
             record(connection, self._actor, "base_added", **about)
-            return called
+            return added
 
         return self._database.write(work)
+
+    def renew_base(self, name: str, reading: "Reading", places: tuple[BaseId, ...]) -> None:
+        """Give a base that an older lorarack added its present fingerprints. Raises ``Conflict`` where another base has them."""
+
+        def work(connection: Connection) -> None:
+            base_models.renew_base(connection, name, reading, places)
+            record(connection, self._actor, "base_renewed", base=name, fingerprint=reading.fingerprint)
+
+        self._database.write(work)
 
     def link_base(self, name: str, original: str, relation: str) -> None:
         """Say that base ``name`` was made from base ``original``.
@@ -176,20 +177,6 @@ def _put_aside(adapter: str, row: VersionRow) -> Conflict:
         "then publish again what is to be added.",
         code="not_ready",
     )
-
-
-def _insert_base(connection: Connection, reading: "Reading", name: str) -> int:
-    row = {
-        "name": name,
-        "fingerprint": reading.fingerprint,
-        "architecture": reading.architecture,
-        "vocabulary": reading.vocabulary,
-        "vocab_size": reading.vocab_size,
-        "parameters": reading.parameters,
-        "modules": {module: list(shape) for module, shape in reading.modules.items()},
-        "created_at": now(),
-    }
-    return int(connection.execute(insert(BASES), row).lastrowid)
 
 
 def _add_parents(connection: Connection, row: VersionRow, parents: Sequence[Parent]) -> None:

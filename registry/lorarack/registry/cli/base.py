@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
-from lorarack.registry.cli.output import emit, out
+from lorarack.registry.cli.output import emit, note, out
+from lorarack.registry.cli.progress import reading_weights
 from lorarack.registry.cli.tables import short_digest, table
 from lorarack.registry.operations.bases import RELATIONS
 from lorarack.registry.registry import open_registry
@@ -26,15 +27,16 @@ def mount(app: typer.Typer) -> None:
 def add(
     source: Annotated[str, typer.Argument(metavar="ID-OR-PATH", help="A folder, or ORG/REPO[@REVISION] on the Hub.")],
     name: Annotated[str | None, typer.Option(help="Plain name. Default: the last part of the id, lower-cased.")] = None,
+    use: Annotated[bool, typer.Option("--use", help="Load a base that is known from here from now on.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fingerprint a base model and add it. Nothing is downloaded but headers and a sample. A new registry begins so.
+    """Fingerprint a base model and add it; a new registry begins so. Weights are hashed once; from the Hub nothing large is loaded.
 
     Example: lorarack base add ./SmolLM2-135M-Instruct --name smollm2
     """
-    with open_registry(registry) as opened:
-        base = opened.add_base(source, name)
+    with open_registry(registry) as opened, reading_weights() as progress:
+        base = opened.add_base(source, name, use=use, progress=progress, say=note)
     record = _record(base)
     emit(
         record,
@@ -76,17 +78,18 @@ def link(
 
 def _record(base: Base) -> dict[str, object]:
     """JSON for a base: everything but the long module table; ``path`` is what transformers and vLLM can load."""
-    return {**base.model_dump(mode="json", exclude={"modules"}), "path": base.source}
+    return {**base.model_dump(mode="json", exclude={"modules", "config"}), "path": base.source}
 
 
 def _table(bases: tuple[Base, ...]) -> Table:
-    rows = table("name", "architecture", ">parameters", "fingerprint", "made from", "source")
+    rows = table("name", "architecture", ">parameters", "fingerprint", "template", "made from", "source")
     for base in bases:
         rows.add_row(
             base.name,
             escape(base.architecture),
             f"{base.parameters:,}",
             short_digest(base.fingerprint),
+            short_digest(base.template) if base.template else "",
             f"{base.original}, {base.relation}" if base.original else "",
             escape(base.source),
         )

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _COMMIT = re.compile("[0-9a-f]{40,64}")
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Bytes of each file by its path, at ``commit``."""
+    """Bytes of each file by its path, at ``commit``; and the SHA-256 of those that are kept outside Git."""
 
     commit: str
     sizes: Mapping[str, int]
+    sha256: Mapping[str, str]
 
 
 def read_listing(api: "HfApi", name: RepositoryName) -> Listing:
@@ -33,6 +35,7 @@ def read_listing(api: "HfApi", name: RepositoryName) -> Listing:
     """
     with hub_errors(name.repo_id):
         info = api.model_info(name.repo_id, revision=name.revision, files_metadata=True)
+        stated = {sibling.rfilename: sibling.lfs.sha256 for sibling in info.siblings or [] if sibling.lfs}
         found = {sibling.rfilename: sibling.size for sibling in info.siblings or []}
     if not isinstance(info.sha, str) or not _COMMIT.fullmatch(info.sha):
         raise Unavailable(f"The Hub does not say which commit of {str(name)!r} it has; try again later.")
@@ -41,4 +44,5 @@ def read_listing(api: "HfApi", name: RepositoryName) -> Listing:
     }
     if len(sizes) < len(found):
         raise Unavailable(f"The Hub does not say how large the files of {str(name)!r} are; try again later.")
-    return Listing(info.sha, sizes)
+    digests = {path: digest for path, digest in stated.items() if isinstance(digest, str) and _SHA256.fullmatch(digest)}
+    return Listing(info.sha, sizes, digests)

@@ -16,6 +16,7 @@ from lorarack.registry.catalog.importing import Arrival, CatalogImporter, Known,
 from lorarack.registry.catalog.writing import BlobGone
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import InvalidArtifact, NotFound, StoreError
+from lorarack.registry.export_manifest import read_manifest
 from lorarack.registry.operations.versions import VersionOperations
 from lorarack.registry.portable import (
     Exported,
@@ -27,7 +28,6 @@ from lorarack.registry.portable import (
     PortableParent,
     PortableVersion,
     link_problem,
-    read_manifest,
     refused,
     version_folder,
     write_export,

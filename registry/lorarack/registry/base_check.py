@@ -1,0 +1,90 @@
+"""Whether a base's files still are what they were when the base was added."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lorarack.registry.base_model.difference import difference
+from lorarack.registry.base_model.files import FolderFiles
+from lorarack.registry.base_model.fingerprint import Look, complete, look_at_base
+from lorarack.registry.disk import disk_errors
+from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.values import Base, CheckedBase
+
+if TYPE_CHECKING:
+    from lorarack.registry.base_model.content import Progress
+    from lorarack.registry.catalog.writing import CatalogWriter
+
+
+def check_files(
+    base: Base, writer: "CatalogWriter", *, full: bool = False, progress: "Progress | None" = None
+) -> CheckedBase:
+    """See ``Registry.check_base``."""
+    folders = [known.value for known in reversed(base.ids) if known.kind == "path"]
+    path = next((folder for folder in folders if Path(folder).is_dir()), None)
+    if path is None:
+        return _on_the_hub(base, folders)
+    notes = (
+        [f"The folder {folders[0]!r} of base {base.name!r} is gone; it is loaded from {path!r}."]
+        if path != folders[0]
+        else []
+    )
+    files = FolderFiles(Path(path))
+    with disk_errors():
+        look = look_at_base(files)
+        if not base.fingerprints:
+            _check_sample(base, look, path)
+            if full:
+                reading = complete(look, files, progress)
+                places = tuple(known for known in base.ids if known.value == path or not Path(known.value).is_dir())
+                writer.renew_base(base.name, reading, places)
+                base = base.model_copy(
+                    update={
+                        "fingerprint": reading.fingerprint,
+                        "fingerprints": tuple(dict.fromkeys((reading.fingerprint, reading.by_files))),
+                        "config": reading.config,
+                        "template": reading.template,
+                        "modules": reading.modules,
+                        "parameters": reading.parameters,
+                    }
+                )
+        elif full or not _looks_like(look, base):
+            reading = complete(look, files, progress)
+            if not {reading.fingerprint, reading.by_files}.intersection(base.fingerprints):
+                raise _changed(base, look, path)
+    if base.fingerprints and look.template != base.template:
+        notes.append(f"The chat template in {path!r} is another than when base {base.name!r} was added.")
+    return CheckedBase(base=base, source=path, revision=None, notes=tuple(notes))
+
+
+def _on_the_hub(base: Base, folders: list[str]) -> CheckedBase:
+    hub = base.hub_id
+    if hub is None:
+        where = (
+            f"The folder of base {base.name!r}, {folders[0]!r}, is gone"
+            if folders
+            else f"No folder holds base {base.name!r} any more"
+        )
+        raise NotFound(
+            f"{where}; bring it back or tell where it is now with 'lorarack base add FOLDER --name {base.name}'.",
+            code="base_gone",
+        )
+    notes = (f"The folder {folders[0]!r} of base {base.name!r} is gone; it is loaded from the Hub.",) if folders else ()
+    return CheckedBase(base=base, source=hub.value, revision=hub.revision, notes=notes)
+
+
+def _looks_like(look: Look, base: Base) -> bool:
+    return (look.sampled, look.config, look.vocabulary) == (base.sampled, base.config, base.vocabulary)
+
+
+def _check_sample(base: Base, look: Look, path: str) -> None:
+    """All that can be held against what 0.1.0 wrote down."""
+    if look.sampled != base.sampled:
+        raise _changed(base, look, path)
+
+
+def _changed(base: Base, look: Look, path: str) -> Conflict:
+    return Conflict(
+        f"The files in {path!r} are no longer base {base.name!r}: {difference(base, look)}; put its files back, "
+        f"or add what is there now under a name of its own with 'lorarack base add {path} --name NEW'.",
+        code="base_changed",
+    )
