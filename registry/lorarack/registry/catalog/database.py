@@ -37,10 +37,12 @@ class Database:
         self.engine = _engine(path)
         self.writer = self.engine.execution_options(lorarack_write=True)
         self._migrate_if_needed()
+        self._opened = self._file()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for reading: all that it reads is of one moment."""
+        self._reopen_if_replaced()
         with database_errors(self.path), self.engine.connect() as connection:
             yield connection
 
@@ -50,6 +52,7 @@ class Database:
         Raises:
             StoreError: the database is damaged, full or read-only, or a program that is not lorarack writes it for too long.
         """
+        self._reopen_if_replaced()
         with database_errors(self.path), disk_errors(), self._turn(), self.writer.begin() as connection:
             return work(connection)
 
@@ -72,6 +75,29 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+    def _reopen_if_replaced(self) -> None:
+        """Open connections keep a file that was deleted or replaced, and would read and write it for ever."""
+        found = self._file()
+        if found != self._opened:
+            self.engine.dispose()
+            self._migrate_if_needed()
+            self._opened = found
+
+    def _file(self) -> tuple[int, int]:
+        """Which file the path names now.
+
+        Raises:
+            StoreError: none. SQLite would make an empty one there.
+        """
+        try:
+            found = self.path.stat()
+        except OSError as error:
+            raise StoreError(
+                f"The registry {str(self.path)!r} is gone ({error.strerror}); bring it back from a copy.",
+                code="catalog_gone",
+            ) from error
+        return found.st_dev, found.st_ino
 
     def _migrate_if_needed(self) -> None:
         found = self._schema()
