@@ -1,21 +1,16 @@
 """What is wrong before the engine starts is said in one sentence, at once."""
 
+import shutil
 import socket
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.tiny import tiny_base
 
-from lorarack.registry import Base, BaseId
+from lorarack.registry import Registry, open_registry
 from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.server import preflight
-
-
-def base(*ids: BaseId) -> Base:
-    return Base(
-        name="smol", fingerprint="sha256:" + "0" * 64, architecture="LlamaForCausalLM", vocab_size=1, parameters=1,
-        modules={}, ids=ids, created_at=datetime.now(UTC),
-    )  # fmt: skip
 
 
 def test_a_taken_port_is_refused_and_a_free_one_is_not() -> None:
@@ -41,11 +36,33 @@ def test_the_base_cannot_take_an_adapters_name(name: str) -> None:
     preflight.check_names(["smol", "gpt-4"], ["support"])
 
 
-def test_the_model_comes_from_the_folder_else_from_the_hub(tmp_path: Path) -> None:
-    here, gone = BaseId(kind="path", value=str(tmp_path)), BaseId(kind="path", value=str(tmp_path / "gone"))
-    hub = BaseId(kind="hub", value="org/smol")
-    assert preflight.model_source(base(hub, here)) == str(tmp_path)
-    assert preflight.model_source(base(hub)) == "org/smol"
-    assert preflight.model_source(base(hub, gone)) == "org/smol"
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with open_registry(tmp_path / "home") as registry:
+        registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
+        yield registry
+
+
+def test_the_base_is_what_was_added(tmp_path: Path, registry: Registry) -> None:
+    checked = preflight.check_base(registry, "tiny")
+    assert (checked.source, checked.revision) == (str(tmp_path / "base"), None)
+    assert checked.base.fingerprint == registry.base("tiny").fingerprint
+
+
+@pytest.mark.parametrize("place", [0, -1], ids=["the first tensor", "the last byte"])
+def test_one_changed_byte_of_the_weights_is_another_model(tmp_path: Path, registry: Registry, place: int) -> None:
+    """Else it would answer under the old fingerprint. The sentence says the way out."""
+    weights = tmp_path / "base" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    start = 8 + int.from_bytes(content[:8], "little")
+    content[start + 2 if place == 0 else place] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(Conflict, match="lorarack base add") as refused:
+        preflight.check_base(registry, "tiny")
+    assert refused.value.exit_code == 1
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path, registry: Registry) -> None:
+    shutil.rmtree(tmp_path / "base")
     with pytest.raises(NotFound, match="lorarack base add"):
-        preflight.model_source(base(gone))
+        preflight.check_base(registry, "tiny")

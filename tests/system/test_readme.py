@@ -64,7 +64,7 @@ def test_serve_without_any_flag_and_ask(small_base: Path, tmp_path: Path) -> Non
         wait(process, url, tmp_path / "log")
         asked = subprocess.run([*ask, "--json"], env=environ, capture_output=True, text=True)
         assert asked.returncode == 0, asked.stderr
-        assert json.loads(asked.stdout)["version"] == "orders@1"
+        assert json.loads(asked.stdout)["reference"] == "orders@1"
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     finally:

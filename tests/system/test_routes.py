@@ -11,6 +11,7 @@ import anthropic
 import httpx
 import openai
 import pytest
+from tests.json_schemas import hold
 from tests.system.conftest import BASE
 from tests.system.server import KEY, Server, events
 
@@ -107,5 +108,6 @@ def test_ask_streams_an_answer_and_says_who_gave_it(server: Server) -> None:
     assert "plain@2, 5 tokens" in told.stderr
     plain = subprocess.run([*command, "--url", server.url, "--json"], env=environ, capture_output=True, text=True)
     answer = json.loads(plain.stdout)
-    assert answer["version"] == "plain@2"
+    hold("ask", answer)
+    assert answer["reference"] == "plain@2"
     assert answer["answer"].strip() == told.stdout.strip()

@@ -91,9 +91,7 @@ def _record(done: Published) -> dict[str, object]:
     version = done.version
     return {
         "name": version.adapter,
-        "version": version.number,
-        "digest": version.digest,
-        "rank": version.rank,
+        **version.brief(),
         "created": done.created,
         "train_loss": _value(version.metric("loss", "train")),
         "eval_loss": _value(version.metric("loss", "validation")),

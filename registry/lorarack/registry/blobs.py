@@ -12,17 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import TypeAlias
 
-from lorarack.registry.disk import disk_errors, open_plain, sync_folder
+from lorarack.registry.disk import Bytes, disk_errors, open_plain, pump, sync_folder, write_all
 from lorarack.registry.errors import Damaged, StoreError, UsageError
 
-_COPY_BYTES = 2**20
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 #: How the name of a file begins that is being written.
 _NEW = ".new-"
-
-Bytes: TypeAlias = bytes | memoryview
 
 
 @dataclass(slots=True)
@@ -67,7 +63,7 @@ class FolderBlobs:
 
         def copied(write: Callable[[Bytes], object]) -> None:
             source.seek(0)
-            _pump(source, write)
+            pump(source, write)
 
         with disk_errors(), self._written(copied) as copy:
             yield copy
@@ -93,7 +89,7 @@ class FolderBlobs:
                 found.update(chunk)
                 writer.write(chunk)
 
-            _pump(reader, write)
+            pump(reader, write)
             writer.flush()
             os.fsync(writer.fileno())
             self._check(digest, found.hexdigest())
@@ -113,7 +109,7 @@ class FolderBlobs:
         """Read the blob and compare. Raises ``Damaged`` and ``StoreError`` like ``copy_to``."""
         found = hashlib.sha256()
         with self.reading(digest) as reader:
-            _pump(reader, found.update)
+            pump(reader, found.update)
         self._check(digest, found.hexdigest())
 
     def age(self, digest: str) -> float:
@@ -189,7 +185,7 @@ class FolderBlobs:
 
                 def write(chunk: Bytes) -> None:
                     digest.update(chunk)
-                    _write_all(writer, chunk)
+                    write_all(writer, chunk)
 
                 fill(write)
                 yield StagedBlob(temporary, writer, lambda: self._settle(temporary, digest.hexdigest()))
@@ -287,17 +283,3 @@ def _kept_if_whole(target: Path) -> Iterator[None]:
 def remove_tree(folder: Path) -> None:
     """Remove a temporary folder of ours; one that is gone already is fine."""
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write_all(writer: FileIO, chunk: Bytes) -> None:
-    """Write all of ``chunk``: unbuffered, a write may take a part of it."""
-    left = memoryview(chunk)
-    while left:
-        left = left[writer.write(left) or 0 :]
-
-
-def _pump(reader: BufferedReader | FileIO, write: Callable[[Bytes], object]) -> None:
-    """Hand all bytes of ``reader`` to ``write``, in one buffer that is used again and again."""
-    buffer = memoryview(bytearray(_COPY_BYTES))
-    while count := reader.readinto(buffer):
-        write(buffer[:count])

@@ -3,12 +3,17 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, FileIO
 from pathlib import Path
+from typing import TypeAlias
 
 from lorarack.registry.errors import StoreError
+
+_COPY_BYTES = 2**20
+
+Bytes: TypeAlias = bytes | memoryview
 
 
 @contextmanager
@@ -50,3 +55,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def write_all(writer: FileIO, chunk: Bytes) -> None:
+    """Write all of ``chunk``: unbuffered, a write may take a part of it."""
+    left = memoryview(chunk)
+    while left:
+        left = left[writer.write(left) or 0 :]
+
+
+def pump(reader: BufferedReader | FileIO, write: Callable[[Bytes], object]) -> None:
+    """Hand all bytes of ``reader`` to ``write``, in one buffer that is used again and again."""
+    buffer = memoryview(bytearray(_COPY_BYTES))
+    while count := reader.readinto(buffer):
+        write(buffer[:count])

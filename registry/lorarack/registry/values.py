@@ -2,11 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from lorarack.registry.errors import UsageError
+from lorarack.registry.value import Said as Said
+from lorarack.registry.value import Value as Value
+from lorarack.registry.value import mend as mend
 
 #: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
 #: Of an embedding: (rows of the table, width).
@@ -18,45 +20,6 @@ LOSS_LABELS = {"train_loss": "train", "eval_loss": "validation", "test_loss": "t
 
 #: The largest whole number that JSON readers and SQLite agree on.
 MAX_STEP = 2**53 - 1
-
-
-class Value(BaseModel):
-    """A frozen value; unknown fields are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data for ``json.dumps``."""
-        return self.model_dump(mode="json")
-
-
-class Said(Value):
-    """A value that callers write out in Python: one that cannot be raises ``UsageError``, like everything else that is wrong in a
-    call. As part of another value, or of a file that is read, it is that one's ``ValidationError``.
-    """
-
-    code: ClassVar[str]
-
-    if not TYPE_CHECKING:  # checkers know the fields
-
-        def __init__(self, /, **data: Any) -> None:
-            try:
-                super().__init__(**data)
-            except ValidationError as error:
-                raise UsageError(f"This {type(self).__name__} cannot be kept; {mend(error)}", code=self.code) from error
-
-        # Pydantic need not come by here for each of the many that it makes of the catalog's rows.
-        __init__.__pydantic_base_init__ = True
-
-
-def mend(error: ValidationError) -> str:
-    """What is to be mended, in one line."""
-    found = [
-        f"{'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-        for problem in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
-    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-    return f"mend {'; '.join(found[:3])}{more}."
 
 
 class BaseId(Value):
@@ -226,6 +189,25 @@ class Version(Value):
         """``support@3``: names this very version for ever."""
         return f"{self.adapter}@{self.number}"
 
+    def brief(self) -> dict[str, Any]:
+        """What every record about this version begins with, in JSON (docs/json.md)."""
+        return {**naming(self.adapter, self.number), "digest": self.digest, "rank": self.rank}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_json(cls, data: Any) -> Any:
+        """What ``_in_json`` wrote is read again."""
+        if not isinstance(data, dict) or "reference" not in data:
+            return data
+        return {"number" if key == "version" else key: value for key, value in data.items() if key != "reference"}
+
+    @model_serializer(mode="wrap")
+    def _in_json(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """As everywhere in JSON a version is named; also inside other values."""
+        data: dict[str, Any] = whole(self)
+        number = data.pop("number", None)
+        return data if number is None else naming(self.adapter, number) | data
+
     def metric(self, name: str, split: str) -> Metric | None:
         """The finished version's metric of that name and split (the newest), if any."""
         found = [m for m in self.metrics if m.name == name and m.split == split and m.step is None]
@@ -235,6 +217,11 @@ class Version(Value):
         """That metric at each training step where it was measured, in order of steps."""
         points = [m for m in self.metrics if m.name == name and m.split == split and m.step is not None]
         return tuple(sorted(points, key=lambda m: m.step or 0))
+
+
+def naming(adapter: str, number: int) -> dict[str, Any]:
+    """How JSON names a version."""
+    return {"reference": f"{adapter}@{number}", "adapter": adapter, "version": number}
 
 
 class Adapter(Value):

@@ -10,6 +10,7 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import open_registry
+from lorarack.registry.values import naming
 from lorarack.server.settings import CpuLora
 
 
@@ -83,7 +84,7 @@ def ask(
         raise UsageError("The server gave no answer.", code="no_answer")
     last = pieces[-1]
     answer = {
-        "version": last.version,
+        **_named(last.version),
         "digest": last.digest,
         "answer": "".join(piece.text for piece in pieces),
         "tokens": last.tokens,
@@ -94,3 +95,11 @@ def ask(
         return
     out.print()
     note(f"{last.version}, {last.tokens} tokens" + (" (cut off)" if answer["finish_reason"] == "length" else ""))
+
+
+def _named(answered: str) -> dict[str, str | int | None]:
+    """How JSON names what answered: a version, or the base by its plain name."""
+    adapter, _, number = answered.rpartition("@")
+    if adapter and number.isdecimal():
+        return naming(adapter, int(number))
+    return {"reference": answered, "adapter": None, "version": None}

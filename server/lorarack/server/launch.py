@@ -51,14 +51,16 @@ def serve(
 
     Raises:
         UsageError: flags or variables that vLLM does not know, or that would go past this server's promises.
-        Conflict: the port is taken.
+        Conflict: the port is taken, or the base's files are another model by now.
         NotFound: the base's files are gone.
         EngineError: no vLLM here, too little memory, or vLLM stopped with an error: its first cause, in one line.
     """
     vllm = preflight.check_platform()
     preflight.check_port(host or LOOPBACK, PORT if port is None else port)
     check_keys(None, os.environ)
-    request = ServeRequest(base, (preflight.model_source(base),), tuple(flags), host, port, cpu_lora)
+    checked = preflight.check_base(registry, base.name)
+    pinned = (f"--revision={checked.revision}",) if checked.revision else ()
+    request = ServeRequest(checked.base, (checked.source, *pinned), tuple(flags), host, port, cpu_lora)
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="lorarack-") as scratch, _stopped_by_sigterm():
         machine = inspect_machine(vllm)
         check_variables(machine.environ, machine.endpoint_plugins)
@@ -117,7 +119,7 @@ def settle_flags(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) ->
 
     parsed = parse_flags(plan.engine_args, plan.defaults)
     args, source = parsed.args, plan.engine_args[0]
-    check_flags(args, parsed.plain, source)
+    check_flags(args, parsed.plain, source, plan.revision)
     check_keys(args.api_key, machine.environ)
     args.model = args.model_tag = source
     names = args.served_model_name or []

@@ -80,6 +80,12 @@ class LaunchPlan:
     notes: tuple[str, ...]
 
     @property
+    def revision(self) -> str | None:
+        """The commit at which a base is loaded from the Hub; None: from a folder."""
+        flag = "--revision="
+        return next((word.removeprefix(flag) for word in self.engine_args[1:2] if word.startswith(flag)), None)
+
+    @property
     def kernel(self) -> Path | None:
         """The compiled LoRA kernel, there or to be made; None: none is used."""
         return self.arithmetic.kernel if self.arithmetic else None

@@ -5,8 +5,11 @@ import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lorarack.registry import Base
-from lorarack.registry.errors import Conflict, EngineError, NotFound, UsageError
+from lorarack.registry import Registry
+from lorarack.registry.cli.output import note
+from lorarack.registry.cli.progress import reading_weights
+from lorarack.registry.errors import Conflict, EngineError, UsageError
+from lorarack.registry.values import CheckedBase
 from lorarack.server.plan import COMPILED
 from lorarack.server.user_cache import distrust
 from lorarack.server.vllm_version import KNOWN, InstalledVllm, installed_vllm
@@ -89,18 +92,18 @@ def check_names(served: Iterable[str], adapters: Iterable[str]) -> None:
             )
 
 
-def model_source(base: Base) -> str:
-    """What vLLM is to load.
+def check_base(registry: Registry, name: str) -> CheckedBase:
+    """Whether the base's files still are the model whose fingerprint every answer will carry, and what to load.
+
+    Every byte counts, and files that were read before and have not been written to since are not read again.
 
     Raises:
         NotFound: the base is known by a folder only, and that folder is gone.
+        Conflict: the files are another model by now.
+        InvalidArtifact: the files are no model any more.
     """
-    if base.path and not Path(base.path).is_dir():
-        if base.hub_id is None:
-            raise NotFound(
-                f"The folder of base {base.name!r}, {base.path!r}, is gone; "
-                f"bring it back or tell where it is now with 'lorarack base add FOLDER --name {base.name}'.",
-                code="base_gone",
-            )
-        return base.hub_id.value
-    return base.source
+    with reading_weights() as progress:
+        checked = registry.check_base(name, full=True, progress=progress)
+    for line in checked.notes:
+        note(line)
+    return checked

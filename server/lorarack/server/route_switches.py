@@ -94,13 +94,14 @@ def check_variables(
         )
 
 
-def check_flags(args: Any, defaults: Mapping[str, Any], model: str) -> None:
+def check_flags(args: Any, defaults: Mapping[str, Any], model: str, revision: str | None = None) -> None:
     """Whether the flags leave the server's routes and its base alone.
 
     Args:
         args: what vLLM's parser made of them.
         defaults: what it makes of none.
         model: what is to be served.
+        revision: at which commit, where it comes from the Hub.
 
     Raises:
         UsageError: they do not; the sentence names the flag and why.
@@ -113,5 +114,7 @@ def check_flags(args: Any, defaults: Mapping[str, Any], model: str) -> None:
         raise UsageError("--api-server-count wants at least one API server.", code="bad_flag")
     if args.model_tag != model or args.model not in (model, defaults.get("model")):
         raise UsageError(f"--model is refused: {_OTHER}.", code="bad_flag")
+    if args.revision != revision:
+        raise UsageError(f"--revision is refused: {_OTHER}.", code="bad_flag")
     if str(args.load_format).lower() == "dummy":
         raise UsageError(f"--load-format dummy is refused: {_OTHER}.", code="bad_flag")

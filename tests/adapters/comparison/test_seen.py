@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.adapters.openai_stand_in import Said, openai_server
 from tests.command_line import Answer, lorarack
+from tests.json_schemas import hold
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.adapters.data import Row, Rows, load_rows, split_rows
@@ -87,6 +88,7 @@ def test_allowed_scores_are_kept_apart_and_said(tmp_path: Path) -> None:
     for rank in (2, 4):
         publish(home, rank, [dataset("train", TRAIN)])
     found = compare(home, TRAIN, "--allow-seen", "--json").json()
+    hold("compare", found)
     assert found["dataset"]["split"] == "seen"
     assert "orders@1 was trained on 3 of the 3 rows" in " ".join(found["verdict"]["warnings"])
     with open_registry(home) as registry:

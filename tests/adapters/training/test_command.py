@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.command_line import lorarack
+from tests.json_schemas import hold
 
 from lorarack.adapters.recipe import Recipe
 from lorarack.registry import Registry
@@ -19,6 +20,7 @@ def test_a_recipe_file_and_options_over_it(tmp_path: Path, registry: Registry, r
     path.write_text(recipe(eval_every=3).to_yaml())
     answer = lorarack("train", path, "--rank", 2, "--rank", 4, "--json", "--registry", registry.home)
     found = answer.json()
+    hold("train", found)
     assert [(version["name"], version["rank"], version["created"]) for version in found] == [
         ("letters", 2, True),
         ("letters", 4, True),

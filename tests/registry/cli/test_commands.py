@@ -124,7 +124,7 @@ def test_list(home: Path) -> None:
 
 def test_list_of_one_adapter(home: Path) -> None:
     first, second = lorarack("list", "support", "--json").json()
-    assert [(v["number"], v["rank"]) for v in (first, second)] == [(1, 4), (2, 16)]
+    assert [(v["version"], v["rank"]) for v in (first, second)] == [(1, 4), (2, 16)]
     listed = lorarack("list", "support").out
     for part in ("rank", "eval loss", "support@1", "support@2", "0.5000", "0.4000", "default"):
         assert part in listed
@@ -133,7 +133,7 @@ def test_list_of_one_adapter(home: Path) -> None:
 
 def test_show(home: Path) -> None:
     shown = lorarack("show", "support@r16", "--json").json()
-    assert (shown["adapter"], shown["number"], shown["rank"], shown["alpha"]) == ("support", 2, 16, 32.0)
+    assert (shown["adapter"], shown["version"], shown["rank"], shown["alpha"]) == ("support", 2, 16, 32.0)
     assert shown["files"][0]["name"] == "adapter_config.json"
     card = lorarack("show", "support").out
     for part in (
@@ -174,15 +174,15 @@ def test_alias_set_list_and_history(home: Path) -> None:
 
 def test_fetch(home: Path, tmp_path: Path) -> None:
     fetched = lorarack("fetch", "support@r16", tmp_path / "out", "--json").json()
-    assert (fetched["name"], fetched["version"], fetched["folder"]) == ("support", 2, str(tmp_path / "out"))
+    assert (fetched["adapter"], fetched["version"], fetched["folder"]) == ("support", 2, str(tmp_path / "out"))
     assert json.loads((tmp_path / "out" / "adapter_config.json").read_text())["r"] == 16
     assert one_line(lorarack("fetch", "support", tmp_path / "two")) == f"Fetched support@1 to {tmp_path / 'two'}"
 
 
 def test_delete(home: Path) -> None:
     deleted = lorarack("delete", "support@2", "--json").json()
-    assert (deleted["name"], deleted["version"]) == ("support", 2)
-    assert [version["number"] for version in lorarack("list", "support", "--json").json()] == [1]
+    assert (deleted["adapter"], deleted["version"]) == ("support", 2)
+    assert [version["version"] for version in lorarack("list", "support", "--json").json()] == [1]
 
 
 def test_delete_for_people(home: Path) -> None:

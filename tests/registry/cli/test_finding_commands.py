@@ -32,7 +32,7 @@ def home(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_search(home: Path) -> None:
     found = lorarack("search", "--rank", "8..", "--metric", "eval_loss<0.5", "--sort", "eval_loss", "--json").json()
-    assert [(v["adapter"], v["number"]) for v in found["versions"]] == [("support", 3), ("support", 2)]
+    assert [(v["adapter"], v["version"]) for v in found["versions"]] == [("support", 3), ("support", 2)]
     assert found["next"] is None
     shown = lorarack("search", "--tag", "recipe=r", "--since", "1d", "--state", "ready", "--base", "tiny")
     assert shown.code == 0
@@ -56,7 +56,13 @@ def test_search_finds_nothing(home: Path) -> None:
 
 def test_best(home: Path) -> None:
     best = lorarack("best", "support", "--metric", "eval_loss", "--json").json()
-    assert (best["name"], best["version"], best["rank"], best["value"], best["lacking"]) == ("support", 3, 16, 0.41, 1)
+    assert (best["adapter"], best["version"], best["rank"], best["value"], best["lacking"]) == (
+        "support",
+        3,
+        16,
+        0.41,
+        1,
+    )
     answer = lorarack("best", "support", "--metric", "test/exact")
     assert answer.out == "support@3 (rank 16) has test/exact 0.5900\n"
     assert answer.err == "1 ready version does not have it.\n"
@@ -73,7 +79,7 @@ def test_list_shows_the_rank_family_best_first_with_a_bar(home: Path, shelf: She
         ("support@4", "32", ""),
         ("support@5", "2", "█" * 5),
     ]
-    assert [v["number"] for v in lorarack("list", "support", "--json").json()] == [1, 2, 3, 4, 5]
+    assert [v["version"] for v in lorarack("list", "support", "--json").json()] == [1, 2, 3, 4, 5]
 
 
 def test_a_bar_needs_no_spread() -> None:

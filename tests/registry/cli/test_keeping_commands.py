@@ -31,7 +31,8 @@ def damage(home: Path, reference: str) -> Path:
 
 def test_states(home: Path) -> None:
     archived = lorarack("archive", "support@3", "--reason", "the [second] is better", "--json").json()
-    assert archived == {"name": "support", "version": 3, "state": "archived", "reason": "the [second] is better"}
+    assert (archived["reference"], archived["adapter"], archived["version"]) == ("support@3", "support", 3)
+    assert (archived["state"], archived["reason"]) == ("archived", "the [second] is better")
     assert lorarack("archive", "support@2", "--reason", "[b]old").out == "support@2 is archived: [b]old\n"
     assert lorarack("restore", "support@2").out == "support@2 is ready\n"
     assert lorarack("quarantine", "support@2", "--reason", "bad data").out == "support@2 is quarantined: bad data\n"
@@ -54,7 +55,7 @@ def test_verify(home: Path) -> None:
     damage(home, "support@2")
     answer = lorarack("verify", "--all", "--json")
     assert answer.code == 1
-    assert [(found["version"], found["whole"]) for found in json.loads(answer.out)] == [
+    assert [(found["reference"], found["whole"]) for found in json.loads(answer.out)] == [
         ("support@1", True),
         ("support@2", False),
         ("support@3", True),
@@ -94,7 +95,7 @@ def test_gc_says_what_stays_and_goes(home: Path) -> None:
     assert done.splitlines()[-1].startswith("Freed ")
     assert done.splitlines()[-1].endswith("1 version, 1 blob, 0 leftovers. Ready and staying: 1 version.")
     assert lorarack("gc", "--json").json()["freed"] == 0
-    assert [version["number"] for version in lorarack("list", "support", "--json").json()] == [1, 3]
+    assert [version["version"] for version in lorarack("list", "support", "--json").json()] == [1, 3]
 
 
 def test_gc_with_nothing_to_do_is_one_line(home: Path) -> None:

@@ -28,7 +28,7 @@ def test_push_in_json(hub: Hub, lorarack: Command, orders: Published) -> None:
     code, out, _ = lorarack("push", "orders", "acme/orders", "--private", "--license", "mit", "--json")
     record = json.loads(out)
     assert code == 0
-    assert record["name"] == "orders"
+    assert record["reference"] == "orders@1"
     assert record["version"] == 1
     assert record["digest"] == orders.version.digest
     assert record["repository"] == "acme/orders"

@@ -49,8 +49,7 @@ def push(
             return
         done = hub.push(opened, reference, repository, private=private, license_id=license_, example_prompt=example)
     version = done.version
-    record = {"name": version.adapter, "version": version.number, "digest": version.digest}
-    record |= done.model_dump(mode="json", exclude={"version"})
+    record = version.brief() | done.model_dump(mode="json", exclude={"version"})
     what = "Pushed" if done.created else "Already there:"
     emit(
         record,
@@ -85,8 +84,13 @@ def pull(
     for text in done.notes:
         note(text)
     version = done.published.version
-    record = {"name": version.adapter, "version": version.number, "created": done.published.created}
-    record |= {"repository": done.repository, "commit": done.commit, **version.to_json()}
+    record = {
+        "name": version.adapter,
+        "created": done.published.created,
+        "repository": done.repository,
+        "commit": done.commit,
+    }
+    record |= version.to_json()
     emit(record, json, lambda: _pulled(done))
 
 
@@ -105,13 +109,8 @@ def _write(
     repo_id = parse_repository(repository).repo_id
     version = opened.resolve(reference)
     write_folder(opened, version.reference, folder, example, repo_id=repo_id, license_id=license_)
-    record = {
-        "name": version.adapter,
-        "version": version.number,
-        "digest": version.digest,
-        "folder": str(folder),
-        "files": sorted(path.name for path in folder.iterdir()),
-    }
+    files = sorted(path.name for path in folder.iterdir())
+    record = {**version.brief(), "folder": str(folder), "files": files}
     emit(
         record,
         json,

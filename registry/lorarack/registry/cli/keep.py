@@ -30,7 +30,7 @@ def fetch(
     with open_registry(registry, create=False) as opened:
         version = opened.resolve(reference)
         opened.fetch(version, folder)
-    record = {"name": version.adapter, "version": version.number, "digest": version.digest, "folder": str(folder)}
+    record = {**version.brief(), "folder": str(folder)}
     emit(record, json, lambda: f"Fetched [bold]{version.reference}[/bold] to {escape(str(folder))}")
 
 
@@ -47,5 +47,4 @@ def delete(
     """
     with open_registry(registry, create=False) as opened:
         version = opened.delete(reference)
-    record = {"name": version.adapter, "version": version.number, "digest": version.digest}
-    emit(record, json, lambda: f"Deleted [bold]{version.reference}[/bold]")
+    emit(version.brief(), json, lambda: f"Deleted [bold]{version.reference}[/bold]")

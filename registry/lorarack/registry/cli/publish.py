@@ -52,7 +52,7 @@ def publish(
     for text in done.notes:
         note(text)
     version = done.version
-    record = {"name": version.adapter, "version": version.number, "created": done.created, **version.to_json()}
+    record = {"name": version.adapter, "created": done.created, **version.to_json()}
     emit(record, json, lambda: _sentence(done))
 
 

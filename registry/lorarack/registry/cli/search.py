@@ -81,8 +81,7 @@ def best(
     with open_registry(registry, create=False) as opened:
         found = opened.best(name, metric)
     version = found.version
-    record = {"name": version.adapter, "version": version.number, **version.to_json()}
-    record |= {"metric": found.metric.label, "value": found.metric.value}
+    record = version.to_json() | {"metric": found.metric.label, "value": found.metric.value}
     record |= {"lacking": found.lacking, "datasets": found.datasets}
     emit(record, json, lambda: _sentence(found))
     if found.datasets > 1:

@@ -66,11 +66,6 @@ def quarantine(
 
 
 def _say(version: Version, as_json: bool) -> None:
-    record = {
-        "name": version.adapter,
-        "version": version.number,
-        "state": version.state.value,
-        "reason": version.state_reason,
-    }
+    record = {**version.brief(), "state": version.state.value, "reason": version.state_reason}
     because = f": {escape(version.state_reason)}" if version.state_reason else ""
     emit(record, as_json, lambda: f"[bold]{version.reference}[/bold] is {version.state}{because}")

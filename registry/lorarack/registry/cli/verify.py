@@ -36,13 +36,13 @@ def verify(
     with open_registry(registry, create=False) as opened:
         if reference is not None:
             found = _checked(opened.verify(reference))
-            emit(found, json, lambda: f"[bold]{found['version']}[/bold] is whole ({size(found['bytes'])})")
+            emit(found, json, lambda: f"[bold]{found['reference']}[/bold] is whole ({size(found['bytes'])})")
             return
         records = [record for each in _all(opened) if (record := _check(opened, each))]
     emit(records, json, lambda: _table(records) if records else "There are no versions yet.")
     out.file.flush()
     damaged, unreadable = (
-        [record["version"] for record in records if record["kind"] == kind] for kind in ("damaged", "unreadable")
+        [record["reference"] for record in records if record["kind"] == kind] for kind in ("damaged", "unreadable")
     )
     lost = f"{len(unreadable)} of {len(records)} versions have files that are not there or cannot be read: {', '.join(unreadable)}"
     if damaged:
@@ -54,29 +54,29 @@ def verify(
         raise StoreError(f"{lost}; bring the disk of the registry back, or publish them again from their sources.")
 
 
-def _all(registry: Registry) -> Iterator[str]:
+def _all(registry: Registry) -> Iterator[Version]:
     for adapter in registry.adapters():
-        yield from (version.reference for version in registry.versions(adapter.name))
+        yield from registry.versions(adapter.name)
 
 
-def _check(registry: Registry, reference: str) -> dict[str, Any] | None:
+def _check(registry: Registry, version: Version) -> dict[str, Any] | None:
     try:
-        return _checked(registry.verify(reference))
+        return _checked(registry.verify(version.reference))
     except StoreError as error:
         what = "damaged" if isinstance(error, Damaged) else "unreadable"
-        return {"version": reference, "whole": False, "bytes": None, "damage": error.message, "kind": what}
+        return {**version.brief(), "whole": False, "bytes": None, "damage": error.message, "kind": what}
     except NotFound:
         return None  # deleted meanwhile
 
 
 def _checked(version: Version) -> dict[str, Any]:
     stored = sum(file.bytes for file in version.files)
-    return {"version": version.reference, "whole": True, "bytes": stored, "damage": None, "kind": None}
+    return {**version.brief(), "whole": True, "bytes": stored, "damage": None, "kind": None}
 
 
 def _table(records: list[dict[str, Any]]) -> Table:
     rows = table("version", "stored bytes", ">size")
     for record in records:
         whole = "whole" if record["whole"] else f"[bold red]{record['kind']}[/bold red]"
-        rows.add_row(record["version"], whole, size(record["bytes"]) if record["whole"] else "–")
+        rows.add_row(record["reference"], whole, size(record["bytes"]) if record["whole"] else "–")
     return rows

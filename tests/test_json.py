@@ -1,0 +1,119 @@
+"""One dialect of JSON: every command has a schema in the docs, and prints what that says."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+from tests.command_line import lorarack
+from tests.hub_stand_in.client import use_in_this_process
+from tests.hub_stand_in.hub import Hub
+from tests.hub_stand_in.server import running
+from tests.json_schemas import hold, schemas
+from tests.registry.cli.test_help import commands
+from tests.tiny import tiny_adapter, tiny_base
+from typer.main import get_command
+
+from lorarack.registry import Metric, Parent, open_registry
+from lorarack.registry.cli.app import build_app
+
+ALL = dict(commands(get_command(build_app())))
+#: Held to their schemas where they are run: they need a trained model or a server.
+ELSEWHERE = {"train", "compare", "demo run", "demo base", "ask"}
+#: Speak no JSON: the one runs until it is stopped.
+SILENT = {"serve"}
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+
+def test_every_command_has_a_schema_and_every_schema_a_command() -> None:
+    assert {" ".join(path) for path in ALL} - SILENT == set(schemas()["commands"])
+
+
+def test_the_schemas_are_schemas() -> None:
+    for name, schema in schemas()["commands"].items():
+        Draft202012Validator.check_schema(schema)
+        with pytest.raises(ValidationError):
+            hold(name, {"surprise": 1})
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A registry with two bases and three versions, and a Hub to push to."""
+    home = tmp_path / "home"
+    with open_registry(home) as registry:
+        registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
+        registry.add_base(str(tiny_base(tmp_path / "other", seed=7)), "other")
+        loss = Metric(name="loss", split="validation", value=0.5, dataset="sha256:" + "1" * 64)
+        for seed in (1, 2):
+            better = loss.model_copy(update={"value": 0.5 / seed})
+            registry.publish(tiny_adapter(tmp_path / f"in{seed}", seed=seed), "support", base="tiny", metrics=[better])
+        parent = Parent(version="support@1", relation="resized")
+        registry.publish(tiny_adapter(tmp_path / "in3", seed=3, rank=8), "child", base="tiny", parents=[parent])
+    hub = Hub()
+    hub.accounts = {"hf_token": "acme"}
+    with running(hub), pytest.MonkeyPatch.context() as patched:
+        use_in_this_process(hub, patched, tmp_path / "hf", "hf_token")
+        patched.setenv("LORARACK_REGISTRY", str(home))
+        yield home
+
+
+#: Each command in an order in which all of them succeed; ``{}`` is a folder of the test's own.
+RUNS: list[tuple[str, list[str]]] = [
+    ("base add", ["{}/other", "--name", "other"]),
+    ("base list", []),
+    ("base link", ["other", "--original", "tiny", "--relation", "converted"]),
+    ("publish", ["{}/in1", "again", "--base", "tiny", "--metric", "eval_loss=0.5", "--tag", "a=b"]),
+    ("list", []),
+    ("list", ["support"]),
+    ("show", ["support@1"]),
+    ("tag", ["support@1", "a=b"]),
+    ("search", ["--rank", "4..8"]),
+    ("search", ["--limit", "1"]),
+    ("best", ["support", "--metric", "eval_loss"]),
+    ("diff", ["support@1", "support@2"]),
+    ("lineage", ["child@1"]),
+    ("lineage", ["support@1"]),
+    ("alias set", ["support@prod", "1", "--reason", "first"]),
+    ("promote", ["support@2", "prod", "--require", "eval_loss"]),
+    ("rollback", ["support@prod"]),
+    ("alias list", []),
+    ("alias history", ["support@prod"]),
+    ("fetch", ["support@1", "{}/fetched"]),
+    ("verify", ["support@1"]),
+    ("verify", ["--all"]),
+    ("archive", ["support@2", "--reason", "old"]),
+    ("restore", ["support@2"]),
+    ("quarantine", ["support@2", "--reason", "bad"]),
+    ("publish", ["{}/in3", "support", "--base", "tiny"]),
+    ("delete", ["support@3"]),
+    ("events", []),
+    ("retention", ["support", "--keep-last", "1"]),
+    ("gc", ["--dry-run"]),
+    ("gc", []),
+    ("export", ["support", "{}/export"]),
+    ("import", ["{}/export"]),
+    ("push", ["support@1", "acme/support", "--folder", "{}/as-pushed"]),
+    ("push", ["support@1", "acme/support"]),
+    ("pull", ["acme/support", "pulled", "--base", "tiny"]),
+]  # fmt: skip
+
+
+def test_every_command_prints_what_its_schema_says(home: Path, tmp_path: Path) -> None:
+    """Also that all of them are among those that are run."""
+    for command, arguments in RUNS:
+        answer = lorarack(*command.split(), *(text.replace("{}", str(tmp_path)) for text in arguments), "--json")
+        assert answer.code == 0, (command, answer)
+        hold(command, answer.json())
+    assert {command for command, _ in RUNS} == set(schemas()["commands"]) - ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    "arguments", [["show", "nobody@1"], ["fetch", "nobody"], ["publish", "/nowhere", "a", "--base", "x"]]
+)
+def test_an_error_is_one_object_on_stderr(arguments: list[str], home: Path) -> None:
+    answer = lorarack(*arguments, *(["out"] if arguments[0] == "fetch" else []), "--json")
+    assert answer.code == 1
+    assert answer.out == ""
+    assert set(json.loads(answer.err)["error"]) == {"code", "message"}
