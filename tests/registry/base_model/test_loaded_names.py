@@ -20,7 +20,14 @@ TOWER = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 56,
     "patch_size": 14,
 }  # fmt: skip
-QWEN_TOWER = {"depth": 1, "hidden_size": 32, "embed_dim": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64}
+QWEN_TOWER = {
+    "depth": 1,
+    "hidden_size": 32,
+    "embed_dim": 32,
+    "intermediate_size": 64,
+    "num_heads": 2,
+    "out_hidden_size": 64,
+}
 MROPE = {"rope_type": "default", "mrope_section": [2, 3, 3], "rope_theta": 1e6}
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -89,7 +96,11 @@ def test_saving_again_is_the_same_base(saved: tuple[Path, Any], tmp_path: Path) 
 @pytest.mark.parametrize(
     ("architecture", "older", "today"),
     [
-        ("LlavaForConditionalGeneration", "language_model.model.layers.0.mlp.up_proj", "model.language_model.layers.0.mlp.up_proj"),
+        (
+            "LlavaForConditionalGeneration",
+            "language_model.model.layers.0.mlp.up_proj",
+            "model.language_model.layers.0.mlp.up_proj",
+        ),
         ("LlavaForConditionalGeneration", "language_model.lm_head", "lm_head"),
         ("Gemma3ForConditionalGeneration", "vision_tower.vision_model.head", "model.vision_tower.vision_model.head"),
         ("Qwen2VLForConditionalGeneration", "model.layers.0.mlp.up_proj", "model.language_model.layers.0.mlp.up_proj"),
