@@ -3,7 +3,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 export VENV
 
-.PHONY: help setup demo test test-fast lint format bench bench-registry bench-cpu-lora build clean
+.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora build clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,10 @@ test: setup lint ## lint, then every test, real servers included
 
 test-fast: setup ## the tests that start no server and import no torch
 	@$(RUN)/python -m pytest -m "not system and not torch" -q -n 2 --dist loadfile
+
+attack: setup ## attacks on a real server, eager and then compiled (docs/security.md)
+	@LORARACK_ATTACK=eager $(RUN)/python -m pytest tests/attack -v
+	@LORARACK_ATTACK=compiled $(RUN)/python -m pytest tests/attack -v
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(RUN)/ruff check --no-cache .

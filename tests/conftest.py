@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from tests.system.session_server import adapters as adapters
+from tests.system.session_server import server as server
 
 # Examples take as long as they take: a machine that is busy with something else is no failure. The same examples every time:
 # a change is told by what it breaks, not by luck. HYPOTHESIS_PROFILE=explore looks for new ones, as `make bench` does.

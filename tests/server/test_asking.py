@@ -11,7 +11,8 @@ import pytest
 from lorarack.registry.errors import Conflict, LorarackError, NotAllowed, NotFound, Unavailable, UsageError
 from lorarack.server.asking import Question, ask
 
-STATUS = {"nosuch": 404, "big": 409, "locked": 401, "odd": 400, "broken": 500}
+ODD = {"empty": (200, b"<html>"), "moved": (302, b""), "no json": (200, b"data: {\n\n")}
+STATUS = {"nosuch": 404, "big": 422, "gone": 410, "locked": 401, "odd": 400, "broken": 500}
 
 
 class Server(ThreadingHTTPServer):
@@ -28,6 +29,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append((self.path, body, self.headers["authorization"]))
         if status := STATUS.get(body["model"]):
             return self._reply(status, json.dumps({"error": {"message": f"because {status}"}}).encode())
+        if body["model"] in ODD:
+            return self._reply(*ODD[body["model"]])
         if body["model"] == "garbled":
             return self._reply(503, b"<html>")
         chat = "chat" in self.path
@@ -96,8 +99,9 @@ def test_raw_text_goes_to_completions(server: Server) -> None:
     ("model", "kind", "said"),
     [
         ("nosuch", NotFound, "because 404"),
-        ("big", Conflict, "because 409"),
-        ("locked", NotAllowed, "because 401"),
+        ("big", Conflict, "because 422"),
+        ("gone", Conflict, "because 410"),
+        ("locked", NotAllowed, "wants a key"),
         ("odd", UsageError, "because 400"),
         ("broken", Unavailable, "because 500"),
         ("garbled", Unavailable, "answered 503: <html>"),
@@ -110,8 +114,44 @@ def test_the_servers_reason_is_passed_on(server: Server, model: str, kind: type[
 
 
 @pytest.mark.parametrize(
+    ("key", "said"), [(None, "set LORARACK_TOKEN to its key"), ("wrong", "is not one of its keys")]
+)
+def test_a_server_that_wants_a_key_is_told_with_how_to_give_it(server: Server, key: str | None, said: str) -> None:
+    with pytest.raises(NotAllowed, match=said) as refused:
+        list(ask(url_of(server), Question("locked", "Hi"), key=key))
+    assert "wrong" not in refused.value.message
+
+
+@pytest.mark.parametrize("model", ["empty", "moved", "no json"])
+def test_what_is_no_server_of_models_is_one_sentence(server: Server, model: str) -> None:
+    with pytest.raises(Unavailable, match=r"gave no answer|answered 302|is no answer"):
+        list(ask(url_of(server), Question(model, "Hi")))
+
+
+@pytest.mark.parametrize("key", ["a key\n", "schlüssel", " s3cret", "a\x00b"])
+def test_a_key_that_no_header_carries_is_not_sent_and_not_repeated(server: Server, key: str) -> None:
+    with pytest.raises(NotAllowed, match="LORARACK_TOKEN") as refused:
+        list(ask(url_of(server), Question("support", "Hi"), key=key))
+    assert key not in refused.value.message
+    assert server.asked == []
+
+
+def test_a_question_that_is_no_unicode_is_wrong_usage(server: Server) -> None:
+    with pytest.raises(UsageError, match="half of a character"):
+        list(ask(url_of(server), Question("support", "\udcff")))
+
+
+@pytest.mark.parametrize(
     ("url", "kind"),
-    [("http://127.0.0.1:9", Unavailable), ("localhost", UsageError), ("http://[", UsageError), ("ftp://x", UsageError)],
+    [
+        ("http://127.0.0.1:9", Unavailable),
+        ("localhost", UsageError),
+        ("http://[", UsageError),
+        ("ftp://x", UsageError),
+        ("http://a b", UsageError),
+        ("http://x:99999", UsageError),
+        ("http://x\n", UsageError),
+    ],
 )
 def test_no_server_there_is_one_sentence(url: str, kind: type[LorarackError]) -> None:
     with pytest.raises(kind):

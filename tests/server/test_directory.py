@@ -1,14 +1,17 @@
 """The directory answers from memory, sees what changes, and asks the catalog at most once for what is not there."""
 
 import asyncio
+import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.tiny import tiny_adapter, tiny_base
 
-from lorarack.registry import Registry, Snapshot, Version, open_registry
+from lorarack.registry import Registry, Snapshot, open_registry
 from lorarack.registry.errors import NotFound, StoreError
+from lorarack.server.close_names import CloseNames
 from lorarack.server.directory import Directory
 
 
@@ -20,16 +23,21 @@ class CountingSource:
         self.asked = 0
         self.taken: list[Snapshot | None] = []
         self.broken = False
-
-    def changes(self) -> int:
-        self.asked += 1
-        if self.broken:
-            raise StoreError("The disk failed.")
-        return self.registry.changes()
+        self.error: Exception | None = None
+        self.hold: threading.Event | None = None
 
     def snapshot(self, since: Snapshot | None = None) -> Snapshot:
-        self.taken.append(since)
-        return self.registry.snapshot(since)
+        self.asked += 1
+        if self.hold:
+            self.hold.wait(10)
+        if self.error:
+            raise self.error
+        if self.broken:
+            raise StoreError("The disk failed.")
+        found = self.registry.snapshot(since)
+        if found is not since:
+            self.taken.append(since)
+        return found
 
 
 @pytest.fixture
@@ -90,10 +98,11 @@ async def test_what_is_published_during_a_look_is_seen_by_who_asks_after(
     looked, published = threading.Event(), threading.Event()
 
     class Slow(CountingSource):
-        def changes(self) -> int:
-            found = super().changes()
-            looked.set()
-            assert published.wait(10)
+        def snapshot(self, since: Snapshot | None = None) -> Snapshot:
+            found = super().snapshot(since)
+            if since is not None:
+                looked.set()
+                assert published.wait(10)
             return found
 
     slow = Directory(Slow(source.registry))
@@ -123,18 +132,19 @@ async def test_a_look_that_failed_answers_nobody(source: CountingSource, directo
     assert all(isinstance(answer, StoreError) for answer in answers)
 
 
-async def test_near_names_are_sought_once_for_each_snapshot(
-    source: CountingSource, directory: Directory, monkeypatch: pytest.MonkeyPatch
+async def test_near_names_are_sought_once_for_each_snapshot_and_off_the_loop(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Comparing with a hundred thousand names takes long; a client that asks in a loop must not repeat it."""
+    """Comparing with ten thousand names takes long; a client that asks in a loop must not repeat it."""
     sought: list[str] = []
-    resolve = Snapshot.resolve
+    similar = CloseNames._similar
 
-    def noting(self: Snapshot, name: str) -> Version:
+    def noting(self: CloseNames, name: str) -> list[str]:
+        assert threading.current_thread() is not threading.main_thread()
         sought.append(name)
-        return resolve(self, name)
+        return similar(self, name)
 
-    monkeypatch.setattr(Snapshot, "resolve", noting)
+    monkeypatch.setattr(CloseNames, "_similar", noting)
     for _ in range(20):
         with pytest.raises(NotFound):
             await directory.resolve("nosuch")
@@ -165,3 +175,64 @@ async def test_following_sees_a_moved_alias_and_survives_a_failing_disk(
             break
     assert (await directory.resolve("support")).number == 2
     following.cancel()
+
+
+async def test_following_survives_what_nobody_foresaw(
+    tmp_path: Path, source: CountingSource, directory: Directory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In reading the catalog, and in what is told of it: said once, and the news arrives afterwards."""
+    seen: list[int] = []
+    fault: list[Exception] = [ZeroDivisionError("odd")]
+
+    def changed(snapshot: Snapshot) -> None:
+        if fault:
+            raise fault[0]
+        seen.append(snapshot.changes)
+
+    with caplog.at_level(logging.INFO, "lorarack"):
+        following = asyncio.create_task(directory.follow(changed, seconds=0.01))
+        source.error = MemoryError("no room")
+        await asyncio.sleep(0.1)
+        source.error = None
+        source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "support", base="tiny")
+        await until(lambda: any("odd" in record.getMessage() for record in caplog.records))
+        await asyncio.sleep(0.1)
+        fault.clear()
+        await until(lambda: bool(seen))
+        assert not following.done()
+        await until(lambda: "That is over" in caplog.text)
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(said) == len(set(said)) == 2
+    assert "MemoryError: no room" in said[0]
+    assert all(record.exc_info for record in caplog.records if record.levelno == logging.WARNING)
+    following.cancel()
+
+
+async def test_a_catalog_that_is_not_read_is_noticed(source: CountingSource, directory: Directory) -> None:
+    following = asyncio.create_task(directory.follow(lambda _: None, seconds=0.01))
+    await asyncio.sleep(0.1)
+    assert directory.age < 0.1
+    source.error = StoreError("The disk failed.")
+    await asyncio.sleep(0.3)
+    assert directory.age > 0.2
+    following.cancel()
+
+
+async def test_a_request_does_not_wait_for_ever_for_a_catalog_that_hangs(
+    source: CountingSource, directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lorarack.server.directory.LOOK_SECONDS", 0.05)
+    let_go = threading.Event()
+    source.hold = let_go
+    with pytest.raises(StoreError, match="does not answer"):
+        await directory.resolve("nosuch")
+    assert (await directory.resolve("support")).number == 1
+    let_go.set()
+
+
+async def until(true: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if true():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")

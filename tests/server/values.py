@@ -1,8 +1,7 @@
 """Versions, bases and engines for the server's tests."""
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lorarack.registry import State, Version
 from lorarack.server.serveable import Limits
@@ -40,30 +39,30 @@ class RecordingEngine:
     """An engine of our own port that only remembers; ``fault`` is raised by the next load."""
 
     def __init__(self) -> None:
-        self.loads: list[tuple[str, int, Path]] = []
+        self.loads: list[tuple[str, int, str]] = []
         self.ids: set[int] = set()
+        self.events: list[tuple[str, int]] = []
+        self.delay = 0.005
         self.fault: Exception | None = None
         self.at_once = 0
         self.most_at_once = 0
 
-    async def load(self, name: str, engine_id: int, path: Path) -> None:
+    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
         """Remember, or fail."""
         import asyncio
 
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(self.delay)
         self.at_once -= 1
         if self.fault:
             fault, self.fault = self.fault, None
             raise fault
-        self.loads.append((name, engine_id, path))
+        self.loads.append((name, engine_id, digest))
         self.ids.add(engine_id)
+        self.events.append(("load", engine_id))
 
     async def forget(self, name: str, engine_id: int) -> None:
         """Remember that it is gone."""
         self.ids.discard(engine_id)
-
-    async def resident(self) -> frozenset[int]:
-        """What was loaded and not forgotten."""
-        return frozenset(self.ids)
+        self.events.append(("forget", engine_id))

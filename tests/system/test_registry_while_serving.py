@@ -65,14 +65,14 @@ def test_published_moved_deleted(server: Server, make: Any) -> None:
     with pytest.raises(Conflict, match="late@1 is in use by"):
         server.registry.delete("late@1")
     server.registry.archive("late@1", "worse than the other")
-    until(lambda: server.post("/v1/completions", model="late@1", prompt="x", max_tokens=1).status_code == 409)
+    until(lambda: server.post("/v1/completions", model="late@1", prompt="x", max_tokens=1).status_code == 410)
     until(lambda: can_be_deleted(server, "late@1"))
     until(lambda: server.post("/v1/completions", model="late@1", prompt="x", max_tokens=1).status_code == 404)
     until(lambda: "late@1" not in models(server))
     assert server.complete("late", "Hello", max_tokens=1)["model"] == "late@2"
 
 
-def test_what_this_server_cannot_serve_whole_is_a_409_with_the_remedy(
+def test_what_this_server_cannot_serve_whole_is_refused_with_the_remedy(
     server: Server, make: Any, tmp_path: Path
 ) -> None:
     """Too large a rank, and another base: never served in part, never in the list."""
@@ -80,11 +80,11 @@ def test_what_this_server_cannot_serve_whole_is_a_409_with_the_remedy(
     server.registry.add_base(str(tiny_base(tmp_path / "tiny-base")), "tiny")
     server.registry.publish(tiny_adapter(tmp_path / "tiny"), "foreign", base="tiny")
     refused = server.post("/v1/chat/completions", model="large", messages=[{"role": "user", "content": "x"}])
-    assert refused.status_code == 409
+    assert refused.status_code == 422
     assert refused.json()["error"]["code"] == "not_serveable"
     assert "--max-lora-rank 32" in refused.json()["error"]["message"]
     refused = server.post("/v1/completions", model="foreign", prompt="x")
-    assert refused.status_code == 409
+    assert refused.status_code == 422
     assert "lorarack serve tiny" in refused.json()["error"]["message"]
     assert not {"large", "foreign"} & models(server)
 
@@ -115,6 +115,6 @@ def test_a_damaged_registry_file_is_an_error_for_that_version_alone(server: Serv
     blob.chmod(0o644)
     blob.write_bytes(blob.read_bytes()[:-4] + b"\0\0\0\0")
     refused = server.post("/v1/completions", model="broken", prompt="x")
-    assert refused.status_code == 500
+    assert refused.status_code == 410
     assert refused.json()["error"]["code"] == "damaged"
     assert server.complete("strong", "Hello", max_tokens=1)["model"] == "strong@1"

@@ -15,9 +15,27 @@ from tests.json_schemas import hold
 from tests.system.conftest import BASE
 from tests.system.server import KEY, Server, events
 
+from lorarack.server.http.route_table import POST_ROUTES, Kind
+
 pytestmark = pytest.mark.system
 
 HELLO: list[Any] = [{"role": "user", "content": "Say hello."}]
+_GREEDY = {"temperature": 0, "max_tokens": 12}
+#: A request for each route that answers with a model.
+SAMPLES: dict[str, dict[str, Any]] = {
+    "/v1/completions": {"prompt": "Once upon a time", **_GREEDY},
+    "/invocations": {"prompt": "Once upon a time", **_GREEDY},
+    "/v1/chat/completions": {"messages": HELLO, **_GREEDY},
+    "/v1/chat/completions/batch": {"messages": [HELLO, HELLO], **_GREEDY},
+    "/v1/responses": {"input": "Say hello.", "temperature": 0, "max_output_tokens": 12},
+    "/v1/messages": {"messages": HELLO, **_GREEDY},
+    "/generative_scoring": {"query": "Is it?", "items": ["Yes", "No"], "label_token_ids": [1, 2]},
+    "/tokenize": {"prompt": "Hello"},
+    "/detokenize": {"tokens": [1, 2, 3]},
+    "/v1/messages/count_tokens": {"messages": HELLO},
+}
+#: Where the answer stands in a body, whatever the route.
+ANSWER_KEYS = ("choices", "content", "data", "tokens", "prompt", "input_tokens", "results", "scores")
 
 
 @pytest.mark.parametrize(
@@ -80,8 +98,7 @@ def test_openais_client_works_and_gets_its_own_errors(server: Server) -> None:
 
 
 def test_anthropics_client_works_and_gets_its_own_errors(server: Server) -> None:
-    # The server wants its key as a bearer token on every route, as vLLM does.
-    with anthropic.Anthropic(base_url=server.url, auth_token=KEY, max_retries=0) as client:
+    with anthropic.Anthropic(base_url=server.url, api_key=KEY, max_retries=0) as client:
         answer = client.messages.create(model="plain@prod", messages=HELLO, max_tokens=2)
         assert answer.model == "plain@2"
         with pytest.raises(anthropic.NotFoundError):
@@ -98,6 +115,34 @@ def test_no_route_answers_without_the_key(server: Server, path: str) -> None:
 def test_the_unsafe_routes_to_load_adapters_are_not_there(server: Server) -> None:
     response = server.post("/v1/load_lora_adapter", lora_name="x", lora_path="/etc")
     assert response.status_code == 404
+
+
+def test_every_route_of_the_server_says_truly_what_answered(server: Server) -> None:
+    """Walks the app's own routes: answer, body and headers for two adapters and the base; what has no sample here fails."""
+    routes = {path for path, ways in server.client.get("/openapi.json").json()["paths"].items() if "post" in ways}
+    answering = {path for path in routes if POST_ROUTES[path] in (Kind.ANSWERS, Kind.TOKENS)}
+    for path in sorted(answering - SAMPLES.keys()):
+        refused = server.post(path, model="strong", **SAMPLES["/v1/completions"])
+        assert refused.status_code in (400, 501), f"{path} answers {refused.status_code}: it needs a sample"
+        assert "x-lorarack-version" not in refused.headers
+    for path in sorted(answering & SAMPLES.keys()):
+        answers = {}
+        for model, exact in (("rslora@latest", "rslora@1"), ("strong", "strong@1"), (BASE, BASE)):
+            response = server.post(path, model=model, **SAMPLES[path])
+            assert response.status_code == 200, f"{path}: {response.text}"
+            assert response.headers["x-lorarack-version"] == exact, path
+            assert response.headers["x-lorarack-digest"].startswith("sha256:"), path
+            body = response.json()
+            assert body.get("model", exact) == exact, path
+            said = [part["content"] for part in body.get("output", ())]  # beside ids that differ each time
+            answers[model] = json.dumps([said, *(body.get(key) for key in ANSWER_KEYS)])
+        different = 1 if POST_ROUTES[path] is Kind.TOKENS else 3
+        assert len(set(answers.values())) == different, f"{path}: {answers}"
+    for path in sorted(routes - answering):
+        response = server.post(path, model="strong", prompt="x")
+        assert "x-lorarack-version" not in response.headers, path
+        if POST_ROUTES[path] is Kind.REFUSED:
+            assert response.status_code == 403, path
 
 
 def test_ask_streams_an_answer_and_says_who_gave_it(server: Server) -> None:

@@ -7,7 +7,7 @@ One class for each different thing a caller can do about it::
     │   └── BadReference           2  400  not a reference at all
     ├── NotFound                   1  404  nothing of that name: look for another
     ├── Conflict                   1  409  the state forbids it: change the state first
-    │   └── NotServeable           1  409  a good version that this server cannot serve whole
+    │   └── NotServeable           1  422  a good version that this server cannot serve whole
     ├── InvalidArtifact            1  422  the folder is not an adapter we can keep: mend the folder
     ├── GateRefused                3  409  a rule that the user set said no
     ├── NotAllowed                 1  403  a credential is missing or not enough
@@ -72,6 +72,7 @@ class Conflict(LorarackError):
 class NotServeable(Conflict):
     """This server cannot serve the version whole: another base, too large a rank, modules left out."""
 
+    http_status = 422
     default_code = "not_serveable"
 
 

@@ -37,11 +37,25 @@ def resolve(text: str, adapters: Mapping[str, AdapterView], names: Iterable[str]
         raise NotFound(
             f"There is no adapter {reference.name!r}.{did_you_mean(near)}", near=near, code="unknown_reference"
         )
-    found = _pick(reference, view)
+    found = find_version(reference, view)
     if found is None:
         raise _unknown(reference, view)
+    return found
+
+
+def find_version(reference: Reference, view: AdapterView) -> Version | None:
+    """The version of ``view`` that ``reference`` names; None when there is none. Takes microseconds.
+
+    Raises:
+        NotFound: the digest's prefix fits several.
+        Conflict: the version is there but its state forbids it.
+    """
+    found = _pick(reference, view)
     by_bytes = isinstance(reference.selector, ByNumber | ByDigest)
-    if found.state in (State.QUARANTINED, State.DAMAGED) or (found.state is State.ARCHIVED and not by_bytes):
+    unusable = found and (
+        found.state in (State.QUARANTINED, State.DAMAGED) or (found.state is State.ARCHIVED and not by_bytes)
+    )
+    if found and unusable:
         because = f" ({found.state_reason.rstrip('.')})" if found.state_reason else ""
         raise Conflict(
             f"{found.reference} is {found.state}{because}; ask for another version of {view.name!r}.", code="not_ready"
@@ -80,14 +94,16 @@ def _by_digest(view: AdapterView, prefix: str) -> Version | None:
 
 
 def _unknown(reference: Reference, view: AdapterView) -> NotFound:
-    ready = [version for version in view.versions if version.state is State.READY]
+    ready = view.ready.get(None, ())
     aliases = [alias for alias in view.aliases if alias != "default"]
     near = [f"{view.name}@{alias}" for alias in get_close_matches(str(reference.selector), aliases, n=2, cutoff=0.5)]
-    near = near or [version.reference for version in ready[-3:]]
-    if not view.versions:
+    near = near or [view.by_number[number].reference for number in ready[-3:]]
+    if not view.by_number:
         sentence = f"Adapter {view.name!r} has no versions."
     else:
-        ranks = ", ".join(str(rank) for rank in sorted({version.rank for version in ready}))
+        ranks = ", ".join(
+            str(rank) for rank in sorted(rank for rank, numbers in view.ready.items() if rank and numbers)
+        )
         sentence = (
             f"Adapter {view.name!r} has nothing at '@{reference.selector}' (ready versions of rank {ranks or 'none'})."
         )

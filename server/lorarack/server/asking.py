@@ -58,7 +58,10 @@ def ask(url: str, question: Question, key: str | None = None, timeout: float = 3
     """Ask the server at ``url`` (with or without ``/v1``).
 
     Raises:
-        NotFound, Conflict, NotAllowed, UsageError: the server's own reason.
+        NotFound: the server knows no such model.
+        Conflict: it has that version, and will not serve it.
+        NotAllowed: the key is missing or wrong.
+        UsageError: the question, the address or the key cannot be sent, or the server would not take the question.
         Unavailable: no server there, or it failed.
     """
     address = _address(url)
@@ -69,20 +72,26 @@ def ask(url: str, question: Question, key: str | None = None, timeout: float = 3
             httpx.Client(timeout=httpx.Timeout(timeout, connect=10.0)) as client,
             client.stream("POST", address + question.path, content=content, headers=headers) as response,
         ):
-            if response.status_code >= 400:
-                raise _refusal(response.status_code, response.read())
+            if response.status_code >= 300:
+                raise _refusal(response.status_code, response.read(), address, has_key=bool(key))
             version = response.headers.get("x-lorarack-version", question.model)
             digest = response.headers.get("x-lorarack-digest", "")
+            answered = False
             for event in _events(response.iter_lines()):
+                answered = True
                 yield _piece(event, version, digest)
+            if not answered:
+                raise Unavailable(
+                    f"What listens at {address} gave no answer; is it a server of models? Name one with --url."
+                )
     except (httpx.InvalidURL, UnicodeError) as error:
-        raise UsageError(f"{url!a} is not an address: {error}.", code="bad_url") from error
-    except ValueError as error:
-        raise Unavailable(f"What answers at {address} does not speak OpenAI's API; is it the right port?") from error
-    except httpx.ConnectError as error:
+        raise _bad_url(url) from error
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise Unavailable(
             f"No server answers at {address}; start one with 'lorarack serve BASE' or name it with --url."
         ) from error
+    except httpx.TimeoutException as error:
+        raise Unavailable(f"The server at {address} said nothing for {timeout:.0f} s; try again.") from error
     except httpx.HTTPError as error:
         raise Unavailable(f"The server at {address} broke off: {str(error) or type(error).__name__}.") from error
 
@@ -99,7 +108,7 @@ def _encoded(question: Question) -> bytes:
 def _authorization(key: str | None) -> dict[str, str]:
     if not key:
         return {}
-    if not (key.isascii() and key.isprintable()):
+    if not (key.isascii() and key.isprintable()) or key != key.strip():
         raise NotAllowed("The key (LORARACK_TOKEN) is not plain text in one line; set it anew.", code="bad_key")
     return {"authorization": f"Bearer {key}"}
 
@@ -107,12 +116,17 @@ def _authorization(key: str | None) -> dict[str, str]:
 def _address(url: str) -> str:
     try:
         parsed = urlsplit(url)
-        usable = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
+        plain = url.isprintable() and " " not in url
+        usable = plain and parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
     except ValueError:
         usable = False
     if not usable:
-        raise UsageError(f"{url!r} is not an address; write for example http://127.0.0.1:8000.", code="bad_url")
+        raise _bad_url(url)
     return url.rstrip("/").removesuffix("/v1")
+
+
+def _bad_url(url: str) -> UsageError:
+    return UsageError(f"{url!r} is not an address; write for example http://127.0.0.1:8000.", code="bad_url")
 
 
 def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
@@ -122,7 +136,12 @@ def _events(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
         if data == "[DONE]":
             return
         if data:
-            event = json.loads(data)
+            try:
+                event = json.loads(data)
+            except ValueError:
+                event = None
+            if not isinstance(event, dict):
+                raise Unavailable(f"The server sent what is no answer: {data[:200]!r}.")
             if "error" in event:
                 raise Unavailable(f"The server failed: {_message(event) or data}")
             yield event
@@ -135,20 +154,28 @@ def _piece(event: dict[str, Any], version: str, digest: str) -> Piece:
     return Piece(text, version, digest, usage.get("completion_tokens"), choice.get("finish_reason"))
 
 
-def _refusal(status: int, body: bytes) -> LorarackError:
+def _refusal(status: int, body: bytes, address: str, *, has_key: bool) -> LorarackError:
     try:
-        message = _message(json.loads(body))
+        document = json.loads(body)
     except ValueError:
-        message = None
-    text = message or f"the server answered {status}: {body[:200].decode(errors='replace')}"
+        document = None
+    if status == 401:
+        how = "the key in LORARACK_TOKEN is not one of its keys" if has_key else "set LORARACK_TOKEN to its key"
+        return NotAllowed(f"The server at {address} wants a key: {how}.")
+    text = _message(document) or f"The server at {address} answered {status}: {body[:200].decode(errors='replace')}"
     kinds: dict[int, type[LorarackError]] = {
         400: UsageError,
-        401: NotAllowed,
         403: NotAllowed,
         404: NotFound,
         409: Conflict,
+        410: Conflict,
+        413: UsageError,
+        415: UsageError,
+        422: Conflict,
     }
-    return kinds.get(status, Unavailable)(text)
+    error = document.get("error") if isinstance(document, dict) else None
+    code = error.get("code") if isinstance(error, dict) else None
+    return kinds.get(status, Unavailable)(text, code=code if isinstance(code, str) else None)
 
 
 def _message(document: Any) -> str | None:

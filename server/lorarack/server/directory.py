@@ -2,35 +2,34 @@
 
 An alias moved elsewhere is seen after one poll. A reference that the snapshot does not know costs one look into the catalog
 at once, so a version just published answers: also where a client asked for it a moment too early. Many at once share a look,
-and what to say about an unknown name, with names near it, is worked out once for each snapshot.
+and what to say about an unknown name, with names near it, is worked out once for each snapshot, in a thread of its own.
 """
 
 import asyncio
-import logging
-from collections import OrderedDict
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from difflib import get_close_matches
 from typing import Protocol
 
 from lorarack.registry import Snapshot, Version
-from lorarack.registry.errors import LorarackError, NotFound
-
-log = logging.getLogger(__name__)
+from lorarack.registry.errors import BadReference, NotFound, StoreError
+from lorarack.registry.reference import Reference, parse_reference
+from lorarack.registry.resolution import find_version
+from lorarack.server.background import repeat
+from lorarack.server.close_names import CloseNames
 
 POLL_SECONDS = 0.25
-#: How many unknown references keep their answer until the registry changes.
-UNKNOWN_KEPT = 1024
+#: How long a request for an unknown name waits for a catalog that does not answer.
+LOOK_SECONDS = 5.0
+#: How many unknown names may wait for names near them; more at once are told only that they are unknown.
+EXPLAINED_AT_ONCE = 64
 
 
 class Source(Protocol):
     """What the directory needs of a registry."""
 
-    def changes(self) -> int:
-        """A number that grows with every committed write."""
-
     def snapshot(self, since: Snapshot | None = None) -> Snapshot:
-        """Everything, of one moment; from ``since`` the work grows with what has changed only."""
+        """Everything, of one moment: ``since`` itself where nothing has changed, else work that grows with the changes."""
 
 
 class Directory:
@@ -40,12 +39,14 @@ class Directory:
         self._source = source
         self._base_names = base_names
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-directory")
+        self._names_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-names")
         self._lock = asyncio.Lock()
         self._snapshot: Snapshot | None = None
+        self._close_names: tuple[Snapshot, CloseNames] | None = None
+        self._explaining = 0
         self._looks_begun = 0
         self._last_look = 0
-        self._unknown: OrderedDict[str, NotFound] = OrderedDict()
-        self._complained: str | None = None
+        self._good_look = time.monotonic()
 
     @property
     def snapshot(self) -> Snapshot:
@@ -53,6 +54,11 @@ class Directory:
         if self._snapshot is None:
             raise RuntimeError("the directory has no snapshot yet: await refresh() first")
         return self._snapshot
+
+    @property
+    def age(self) -> float:
+        """Seconds since the catalog was last read without a fault."""
+        return time.monotonic() - self._good_look
 
     async def refresh(self) -> None:
         """Take a new snapshot if the registry has changed. Calls that wait at the same time share one look.
@@ -65,59 +71,72 @@ class Directory:
             if self._last_look > begun:
                 return  # somebody's look began after this call did, and has succeeded
             self._looks_begun += 1
+            look = self._looks_begun
             loop = asyncio.get_running_loop()
-            if self._snapshot is not None:
-                changes = await loop.run_in_executor(self._thread, self._source.changes)
-            if self._snapshot is None or changes != self._snapshot.changes:
-                self._snapshot = await loop.run_in_executor(self._thread, self._source.snapshot, self._snapshot)
-                self._unknown.clear()
-            self._last_look = self._looks_begun
+            # Not only where the number of changes differs: a catalog brought back from a copy may have as many by now.
+            self._snapshot = await loop.run_in_executor(self._thread, self._source.snapshot, self._snapshot)
+            self._last_look, self._good_look = look, time.monotonic()
 
     async def follow(self, changed: Callable[[Snapshot], None], seconds: float = POLL_SECONDS) -> None:
         """Refresh for ever; call ``changed`` with each new snapshot. While the catalog cannot be read the old one serves."""
         seen = self.snapshot
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await self.refresh()
-                self._complained = None
-            except LorarackError as error:
-                if self._complained != error.message:
-                    log.warning("The registry cannot be read; aliases and new versions have to wait: %s", error.message)
-                self._complained = error.message
+
+        async def look() -> None:
+            nonlocal seen
+            await self.refresh()
             if self.snapshot is not seen:
-                seen = self.snapshot
-                changed(seen)
+                now = self.snapshot
+                changed(now)
+                seen = now
+
+        await repeat("The registry cannot be read; aliases and new versions have to wait", look, seconds)
 
     async def resolve(self, reference: str) -> Version:
         """The version that ``reference`` names now.
 
         Raises:
-            BadReference, NotFound, Conflict: as ``Registry.resolve``. StoreError: the catalog cannot be read.
+            BadReference: it is no reference.
+            NotFound: nothing of that name.
+            Conflict: the version is there but its state forbids it.
+            StoreError: the catalog cannot be read.
         """
-        found = self._look_up(reference)
-        if isinstance(found, NotFound):
-            await self.refresh()
-            found = self._look_up(reference)
-        if isinstance(found, NotFound):
-            # A new one: what is raised keeps the request that it went through, and what is remembered must not.
-            raise NotFound(found.message, code=found.code, near=found.near)
+        try:
+            parsed = parse_reference(reference)
+        except BadReference as error:
+            raise await self._error(reference, error) from None
+        found = self._find(parsed)
+        if found is None:
+            await self._look_again()
+            found = self._find(parsed)
+        if found is None:
+            message = f"There is nothing named {reference!r} in the registry."
+            raise await self._error(reference, NotFound(message, code="unknown_reference"))
         return found
 
-    def _look_up(self, reference: str) -> Version | NotFound:
-        """What the snapshot says of ``reference``."""
-        if reference in self._unknown:
-            return self._unknown[reference]
-        try:
-            return self.snapshot.resolve(reference)
-        except NotFound as error:
-            return self._remember(reference, error)
+    def _find(self, reference: Reference) -> Version | None:
+        view = self.snapshot.adapters.get(reference.name)
+        return find_version(reference, view) if view else None
 
-    def _remember(self, reference: str, error: NotFound) -> NotFound:
-        near = [] if error.near else get_close_matches(reference, self._base_names, n=1)
-        if near:
-            error = NotFound(f"{error.message} Did you mean the base model {near[0]!r}?", code=error.code, near=near)
-        self._unknown[reference] = error
-        while len(self._unknown) > UNKNOWN_KEPT:
-            self._unknown.popitem(last=False)
-        return error
+    async def _look_again(self) -> None:
+        try:
+            await asyncio.wait_for(self.refresh(), LOOK_SECONDS)
+        except TimeoutError as error:
+            raise StoreError("The registry does not answer; try again in a moment.") from error
+
+    async def _error(self, reference: str, plain: NotFound | BadReference) -> NotFound | BadReference:
+        """The error for an unknown name, with what it may have meant where there is time to find that."""
+        if self._explaining >= EXPLAINED_AT_ONCE:
+            return plain
+        now = self.snapshot
+        if self._close_names is None or self._close_names[0] is not now:
+            self._close_names = now, CloseNames(now, self._base_names)
+        self._explaining += 1
+        try:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._names_thread, self._close_names[1].error, reference)
+        finally:
+            self._explaining -= 1
+        # A new one: what is raised keeps the request that it went through, and what is remembered must not.
+        if isinstance(found, BadReference):
+            return BadReference(found.message)
+        return NotFound(found.message, code=found.code, near=found.near)

@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from lorarack.registry import Version
-from lorarack.registry.errors import LorarackError, NotFound
+from lorarack.registry.errors import NotFound
+from lorarack.server.background import repeat
 
 log = logging.getLogger(__name__)
 
@@ -43,37 +44,39 @@ class Leases:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-leases")
         self._held: dict[str, Version] = {}
         self._renewed = -LEASE_SECONDS
-        self._complained = False
 
     async def keep(self, look: float = LOOK_SECONDS, seconds: float = LEASE_SECONDS) -> None:
         """Hold what is loaded and let go of what is not, for ever; when this is cancelled, all leases end."""
         loop = asyncio.get_running_loop()
+
+        async def renew() -> None:
+            loaded = {version.reference: version for version in self._loaded()}
+            if loaded.keys() != self._held.keys() or time.monotonic() - self._renewed > seconds / 3:
+                began = time.monotonic()
+                await loop.run_in_executor(self._thread, self._write, loaded, seconds)
+                self._held, self._renewed = loaded, began
+
         try:
-            while True:
-                loaded = {version.reference: version for version in self._loaded()}
-                if loaded.keys() != self._held.keys() or time.monotonic() - self._renewed > seconds / 3:
-                    await loop.run_in_executor(self._thread, self._write, loaded, seconds)
-                await asyncio.sleep(look)
+            await repeat("What this server has loaded is not held in the registry", renew, look)
         finally:
             # Here and now: the loop is about to end, and with it what it would have waited for.
             self._thread.shutdown(wait=True)
-            self._write({}, seconds)
+            self._end()
 
     def _write(self, loaded: dict[str, Version], seconds: float) -> None:
+        if loaded:
+            self._lease(list(loaded.values()), seconds)
+            for name in self._held.keys() - loaded.keys():
+                self._registry.release(self._holder, self._held[name])
+        elif self._held:
+            self._registry.release(self._holder)
+
+    def _end(self) -> None:
         try:
-            if loaded:
-                self._lease(list(loaded.values()), seconds)
-                for name in self._held.keys() - loaded.keys():
-                    self._registry.release(self._holder, self._held[name])
-            elif self._held:
+            if self._held:
                 self._registry.release(self._holder)
-            self._complained = False
-        except LorarackError as error:
-            if not self._complained:
-                log.warning("What this server has loaded is not held in the registry: %s", error.message)
-            self._complained = True
-        # Also after a fault: it is tried again when the leases are due, not at every look.
-        self._held, self._renewed = dict(loaded), time.monotonic()
+        except Exception:  # they end by themselves, in a minute
+            log.warning("The leases of this server could not be ended.", exc_info=True)
 
     def _lease(self, versions: list[Version], seconds: float) -> None:
         try:

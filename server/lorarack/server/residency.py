@@ -1,70 +1,121 @@
-"""Which versions the engine knows, and bringing one there when a request first names it."""
+"""Which versions the engine knows, and bringing one there when a request first names it.
+
+The table here is our own: nothing that is asked of it waits for the engine, whose loop is busy with a step most of the time.
+"""
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Protocol
+from dataclasses import dataclass
+from typing import IO, Protocol, TypeAlias
 
 from lorarack.registry import Snapshot, State, Version
-from lorarack.registry.errors import EngineError, NotServeable
-from lorarack.server.serveable import Limits, why_not
+from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
+from lorarack.server.in_flight import InFlight
+from lorarack.server.serveable import Limits, not_ready, why_not
 
 log = logging.getLogger(__name__)
+
+#: How many versions are fetched and checked at the same time; each has a thread, so that none waits for a slow one.
+FETCHES = 32
+#: For how long a version that failed to load is refused without another try: what may pass soon, and what hardly will.
+SOON_SECONDS = 2.0
+LATER_SECONDS = 30.0
 
 
 class Engine(Protocol):
     """What residency needs of an inference engine."""
 
-    async def load(self, name: str, engine_id: int, path: Path) -> None:
-        """Load the adapter at ``path`` and let requests name it. Raises ``EngineError``."""
+    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
+        """Load the adapter from ``copy``, an open file (``adapter_copy``), and let requests name it. Raises ``EngineError``."""
 
     async def forget(self, name: str, engine_id: int) -> None:
         """Let no request name the adapter any more, and free its memory. Raises ``EngineError``."""
 
-    async def resident(self) -> frozenset[int]:
-        """Engine ids of the adapters in host memory. Raises ``EngineError``."""
+
+Key: TypeAlias = tuple[str, str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    error: LorarackError
+    until: float
 
 
 class Residency:
-    """Loads versions on demand: each once, one at a time, files off the event loop."""
+    """Loads versions on demand: each once, files off the event loop and side by side, the engine one at a time."""
 
-    def __init__(self, engine: Engine, path_of: Callable[[Version], Path], limits: Limits) -> None:
+    def __init__(self, engine: Engine, copy_of: Callable[[Version], IO[bytes]], limits: Limits) -> None:
         self.limits = limits
+        self.in_flight = InFlight()
         self._engine = engine
-        self._path_of = path_of
-        self._files = ThreadPoolExecutor(max_workers=2, thread_name_prefix="lorarack-files")
-        self._loaded: dict[str, Version] = {}
-        self._loading: dict[str, asyncio.Task[None]] = {}
+        self._copy_of = copy_of
+        self._files = ThreadPoolExecutor(max_workers=FETCHES, thread_name_prefix="lorarack-files")
+        self._loaded: dict[Key, Version] = {}
+        self._loading: dict[Key, tuple[Version, asyncio.Task[None]]] = {}
+        self._withdrawn: set[Key] = set()
+        self._failures: dict[Key, _Failure] = {}
+        self._forgetting: dict[Key, asyncio.Task[None]] = {}
+        self._unloading: set[Key] = set()
         self._engine_lock = asyncio.Lock()
-        self._forgetting: set[asyncio.Task[None]] = set()
+
+    def check(self, version: Version) -> None:
+        """Whether this server may serve ``version``, loaded or not.
+
+        Raises:
+            Conflict: it is archived or quarantined.
+            NotServeable: this server cannot serve it whole.
+        """
+        if version.state is not State.READY:
+            raise not_ready(version)
+        if reason := why_not(version, self.limits):
+            raise NotServeable(reason)
 
     async def ensure(self, version: Version) -> str:
         """Have the engine know ``version``; the name under which it does.
 
         Raises:
-            NotServeable: this server cannot serve it whole. EngineError: the engine would not take it.
-            Damaged, NotFound, StoreError: its files cannot be had.
+            Conflict: it is archived or quarantined, perhaps since a moment.
+            NotServeable: this server cannot serve it whole.
+            EngineError: the engine would not take it.
+            Damaged: its stored files are not what was published.
+            NotFound: it was deleted.
+            StoreError: its files cannot be had now.
         """
-        if reason := why_not(version, self.limits):
-            raise NotServeable(reason)
-        name = version.reference
-        if name not in self._loaded:
-            task = self._loading.get(name)
-            if task is None:
-                task = asyncio.create_task(self._load(version))
-                self._loading[name] = task
-                task.add_done_callback(lambda _: self._loading.pop(name, None))
+        self.check(version)
+        key = key_of(version)
+        if key not in self._loaded:
+            self._raise_if_barred(key)
+            if key not in self._loading:
+                task = asyncio.create_task(self._load(version, key))
+                self._loading[key] = version, task
+                task.add_done_callback(lambda done: self._done(key, done))
             # Others may wait for the same load: a client that hangs up must not stop it.
-            await asyncio.shield(task)
-        return name
+            await asyncio.shield(self._loading[key][1])
+        return version.reference
 
-    async def resident(self) -> frozenset[str]:
-        """The versions in the engine's memory now, as references."""
-        ids = await self._engine.resident()
-        return frozenset(name for name, version in self._loaded.items() if version.engine_id in ids)
+    def bar(self, version: Version, error: LorarackError, seconds: float) -> None:
+        """Refuse ``version`` on this server with ``error`` for so long, and unload it."""
+        key = key_of(version)
+        self._failures[key] = _Failure(error, time.monotonic() + seconds)
+        self._withdraw(key)
+
+    def fault(self, name: str, sentence: str, for_good: bool) -> None:
+        """The engine failed a request to a loaded version: unload it, and ``for_good`` refuse it until this server ends."""
+        for version in [version for version in self._loaded.values() if version.reference == name]:
+            if for_good:
+                log.error("%s It is refused until this server ends.", sentence)
+                self.bar(version, NotServeable(f"{sentence} This server refuses it.", code="not_finite"), math.inf)
+            else:
+                self._withdraw(key_of(version))
+
+    @property
+    def resident(self) -> frozenset[str]:
+        """The versions that the engine knows, as references."""
+        return frozenset(version.reference for version in self._loaded.values())
 
     @property
     def loaded(self) -> tuple[Version, ...]:
@@ -72,35 +123,109 @@ class Residency:
         return tuple(self._loaded.values())
 
     def follow(self, snapshot: Snapshot) -> None:
-        """Drop what the registry has no more, or no longer lets anybody use."""
-        for name, loaded in list(self._loaded.items()):
-            now = snapshot.find(loaded.adapter, loaded.number)
-            if now is not None and now.engine_id == loaded.engine_id and now.state is State.READY:
-                continue
-            version = self._loaded.pop(name)
-            task = asyncio.create_task(self._forget(version))
-            self._forgetting.add(task)
-            task.add_done_callback(self._forgetting.discard)
+        """Drop what the registry has no more, or no longer lets anybody use; also what is only being loaded."""
+        loading = {key: version for key, (version, _) in self._loading.items()}
+        for key, version in {**self._loaded, **loading}.items():
+            if not _still(version, snapshot):
+                self._withdraw(key)
 
-    async def _load(self, version: Version) -> None:
+    def _withdraw(self, key: Key) -> None:
+        if key in self._loaded:
+            self._drop(key)
+        elif key in self._loading:
+            self._withdrawn.add(key)
+
+    def _raise_if_barred(self, key: Key) -> None:
+        failure = self._failures.get(key)
+        if failure is None:
+            return
+        if time.monotonic() < failure.until:
+            # A new one: what is raised keeps the request that it went through, and what is remembered must not.
+            raise type(failure.error)(failure.error.message, code=failure.error.code)
+        del self._failures[key]
+
+    def _done(self, key: Key, task: asyncio.Task[None]) -> None:
+        self._loading.pop(key, None)
+        self._withdrawn.discard(key)
+        error = None if task.cancelled() else task.exception()  # everybody who waited may have hung up
+        if isinstance(error, EngineError | Damaged):
+            self._failures[key] = _Failure(error, time.monotonic() + LATER_SECONDS)
+        elif isinstance(error, StoreError):
+            self._failures[key] = _Failure(error, time.monotonic() + SOON_SECONDS)
+
+    async def _load(self, version: Version, key: Key) -> None:
         started = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        path = await loop.run_in_executor(self._files, self._path_of, version)
-        fetched = time.perf_counter()
-        async with self._engine_lock:
-            await self._engine.load(version.reference, version.engine_id, path)
-        self._loaded[version.reference] = version
+        try:
+            with await asyncio.get_running_loop().run_in_executor(self._files, self._copy_of, version) as copy:
+                fetched = time.perf_counter()
+                await self._make_way(key)
+                async with self._engine_lock:
+                    self._raise_if_withdrawn(version, key)
+                    await self._engine.load(version.reference, version.digest, version.engine_id, copy)
+        except LorarackError:
+            raise
+        except Exception as error:
+            log.exception("%s could not be loaded.", version.reference)
+            raise EngineError(f"{version.reference} could not be loaded: {type(error).__name__}: {error}") from error
+        self._loaded[key] = version
+        if key in self._withdrawn:
+            self._drop(key)
+            self._raise_if_withdrawn(version, key)
         log.info(
             "Loaded %s (rank %d): files %.0f ms, engine %.0f ms.",
             version.reference, version.rank, (fetched - started) * 1e3, (time.perf_counter() - fetched) * 1e3,
         )  # fmt: skip
 
-    async def _forget(self, version: Version) -> None:
+    async def _make_way(self, key: Key) -> None:
+        """Have everything unloaded that goes by the same name or engine id: a catalog brought back from a copy gives them anew."""
+        for other in [other for other in self._loaded if _collide(key, other)]:
+            self._drop(other)
+        if key in self._forgetting and key not in self._unloading:
+            self._forgetting[key].cancel()  # it is wanted again before it was gone
+        while pending := [task for other, task in self._forgetting.items() if _collide(key, other)]:
+            await asyncio.wait(pending)
+
+    def _raise_if_withdrawn(self, version: Version, key: Key) -> None:
+        if key in self._withdrawn:
+            self._raise_if_barred(key)
+            raise Conflict(
+                f"{version.reference} was archived, quarantined or deleted while it was loaded; ask for another version.",
+                code="not_ready",
+            )
+
+    def _drop(self, key: Key) -> None:
+        task = asyncio.create_task(self._forget(self._loaded.pop(key), key))
+        self._forgetting[key] = task
+        task.add_done_callback(lambda done: self._forgotten(key, done))
+
+    def _forgotten(self, key: Key, task: asyncio.Task[None]) -> None:
+        if self._forgetting.get(key) is task:
+            del self._forgetting[key]
+
+    async def _forget(self, version: Version, key: Key) -> None:
+        """Unload, after the last request that it answers: the engine would read it again for the rest of that one."""
+        await self.in_flight.idle(key)
+        self._unloading.add(key)
         try:
             async with self._engine_lock:
                 await self._engine.forget(version.reference, version.engine_id)
-            log.info("Dropped %s, which the registry has no more.", version.reference)
+            log.info("Dropped %s, which is not to be served any more.", version.reference)
         except EngineError as error:
-            log.warning(
-                "%s is out of reach for requests, but still in the engine: %s", version.reference, error.message
-            )
+            log.warning("%s is no longer routed but could not be unloaded: %s", version.reference, error.message)
+        finally:
+            self._unloading.discard(key)
+
+
+def key_of(version: Version) -> Key:
+    """What a loaded version is told by: its reference, its bytes, and the number by which the engine knows it."""
+    return version.reference, version.digest, version.engine_id
+
+
+def _collide(key: Key, other: Key) -> bool:
+    return key[0] == other[0] or key[2] == other[2]
+
+
+def _still(version: Version, snapshot: Snapshot) -> bool:
+    """Whether the registry still has that very version, with the same bytes, and lets it be used."""
+    now = snapshot.find(version.adapter, version.number)
+    return now is not None and key_of(now) == key_of(version) and now.state is State.READY

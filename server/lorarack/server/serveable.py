@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lorarack.registry import State, Version
+from lorarack.registry.errors import Conflict
 
 #: Modules that adapters name one by one and that vLLM keeps as one layer.
 PACKED: Mapping[str, tuple[str, ...]] = {
@@ -56,6 +57,16 @@ def why_not(version: Version, limits: Limits) -> str | None:
             "start it with --lora-target-modules that include it."
         )
     return None
+
+
+def not_ready(version: Version) -> Conflict:
+    """The error for a version whose state keeps it from being served."""
+    because = f" ({version.state_reason.rstrip('.')})" if version.state_reason else ""
+    return Conflict(
+        f"{version.reference} is {version.state.value}{because}, and only ready versions are served; "
+        f"ask for another version of {version.adapter!r}.",
+        code="not_ready",
+    )
 
 
 def unpacked(modules: Iterable[str]) -> frozenset[str]:

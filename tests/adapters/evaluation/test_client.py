@@ -64,6 +64,8 @@ def test_many_are_under_way_at_a_time_and_replies_keep_the_order() -> None:
         (401, NotAllowed),
         (404, NotFound),
         (409, NotServeable),
+        (410, NotServeable),
+        (422, NotServeable),
         (500, EngineError),
         (503, Unavailable),
         (418, Unavailable),

@@ -8,7 +8,8 @@ from lorarack.server.http.wire import Receive, Scope, Send, send_json
 
 
 async def inside(scope: Scope, receive: Receive, send: Send) -> None:
-    await send_json(send, 200, {"path": scope["path"]})
+    given = [value.decode() for key, value in scope["headers"] if key.lower() == b"authorization"]
+    await send_json(send, 200, {"path": scope["path"], "authorization": given})
 
 
 def client(root_path: str = "") -> httpx.AsyncClient:
@@ -34,6 +35,54 @@ async def test_without_a_key_no_route_answers(path: str, headers: dict[str, str]
 async def test_any_of_the_keys_opens(key: str) -> None:
     async with client() as asking:
         assert (await asking.get("/tokenize", headers={"authorization": f"bearer {key}"})).status_code == 200
+
+
+@pytest.mark.parametrize("key", ["first-key", "second-key"])
+@pytest.mark.parametrize("other", [{}, {"authorization": "Basic eDp5"}, {"authorization": "Bearer wrong"}])
+async def test_anthropics_header_opens_too_and_vllm_sees_a_bearer(key: str, other: dict[str, str]) -> None:
+    """vLLM's own check, further in, knows bearers only."""
+    async with client() as asking:
+        response = await asking.get("/v1/messages", headers={"x-api-key": key, **other})
+    assert response.status_code == 200
+    assert response.json()["authorization"] == [f"Bearer {key}"]
+
+
+@pytest.mark.parametrize("headers", [{"x-api-key": "wrong"}, {"x-api-key": ""}, {"x-api-key": "Bearer first-key"}])
+async def test_a_wrong_key_in_anthropics_header_does_not(headers: dict[str, str]) -> None:
+    async with client() as asking:
+        response = await asking.post("/v1/messages", headers=headers)
+    assert response.status_code == 401
+    assert response.json()["type"] == "error"
+    assert response.json()["error"]["type"] == "authentication_error"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])
+async def test_what_is_open_is_open_for_reading_only(path: str, method: str) -> None:
+    async with client() as asking:
+        response = await asking.request(method, path, headers={"origin": "http://other"})
+    assert response.status_code == 401
+
+
+async def test_a_body_is_not_read_before_the_key_is_checked() -> None:
+    async def never() -> dict[str, object]:
+        raise AssertionError("read")
+
+    sent: list[dict[str, object]] = []
+
+    async def send(message: dict[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/health", "headers": [(b"content-length", b"99999999")]}
+    await ApiKeyGate(inside, ["k"])(scope, never, send)  # type: ignore[arg-type]
+    assert sent[0]["status"] == 401
+
+
+async def test_a_browsers_question_before_a_request_passes() -> None:
+    """It never carries a key, and no route sees it."""
+    asked = {"origin": "http://other", "access-control-request-method": "POST"}
+    async with client() as asking:
+        assert (await asking.options("/v1/chat/completions", headers=asked)).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health", "/ready", "/metrics"])

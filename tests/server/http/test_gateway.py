@@ -1,66 +1,18 @@
 """The gateway turns references into exact versions and leaves everything else as it came."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests.server.values import BASE_PRINT, RecordingEngine
-from tests.tiny import tiny_adapter, tiny_base
+from tests.server.http.echo import client_of, echo
+from tests.server.values import BASE_PRINT
 
-from lorarack.registry import Version, open_registry
-from lorarack.server.directory import Directory
 from lorarack.server.http.gateway import ModelGateway
-from lorarack.server.http.wire import App, Receive, Scope, Send
-from lorarack.server.residency import Residency
-from lorarack.server.serveable import Limits
+from lorarack.server.http.wire import Receive, Scope, Send, send_json
 from lorarack.server.serving import Serving
-
-
-async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """An app that answers with what it was asked, in three pieces."""
-    body = b""
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if not message.get("more_body"):
-            break
-    length = next((value for key, value in scope["headers"] if key == b"content-length"), b"0")
-    assert int(length) == len(body), "content-length must fit the rewritten body"
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-    third = len(body) // 3
-    for piece in (body[:third], body[third : 2 * third]):
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": body[2 * third :]})
-
-
-@pytest.fixture
-async def serving(tmp_path: Path) -> Serving:
-    registry = open_registry(tmp_path / "home")
-    base = registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
-    registry.publish(tiny_adapter(tmp_path / "one", rank=4), "support", base="tiny")
-    registry.publish(tiny_adapter(tmp_path / "two", rank=32), "support", base="tiny")
-    registry.set_alias("support", "prod", 1)
-    directory = Directory(registry, base_names=("tiny",))
-    await directory.refresh()
-    limits = Limits("tiny", base.fingerprint, 16)
-
-    def path_of(version: Version) -> Path:
-        return tmp_path / version.digest
-
-    return Serving(frozenset({"tiny"}), directory, Residency(RecordingEngine(), path_of, limits))
-
-
-def client_of(app: App) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://server")
-
-
-@pytest.fixture
-async def client(serving: Serving) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(ModelGateway(echo, lambda: serving)) as made:
-        yield made
 
 
 async def test_a_reference_becomes_the_exact_version_in_body_and_headers(client: httpx.AsyncClient) -> None:
@@ -71,10 +23,34 @@ async def test_a_reference_becomes_the_exact_version_in_body_and_headers(client:
     assert response.headers["x-lorarack-digest"].startswith("sha256:")
 
 
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/tokenize", "/invocations", "/cohere/v2/chat", "/anything"])
-async def test_every_route_that_names_a_model_is_resolved(client: httpx.AsyncClient, path: str) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/invocations", "/cohere/v2/chat", "/pooling", "/v2/rerank"])
+async def test_every_route_that_answers_with_a_model_is_resolved(client: httpx.AsyncClient, path: str) -> None:
     response = await client.post(path, json={"model": "support"})
     assert response.json()["model"] == "support@1"
+
+
+@pytest.mark.parametrize("path", ["/tokenize", "/detokenize", "/v1/messages/count_tokens"])
+async def test_tokens_are_the_bases_and_load_nothing(client: httpx.AsyncClient, serving: Serving, path: str) -> None:
+    response = await client.post(path, json={"model": "support"})
+    assert response.json()["model"] == "tiny"
+    assert response.headers["x-lorarack-version"] == "support@1"
+    assert serving.residency.loaded == ()
+    assert (await client.post(path, json={"model": "support@2"})).status_code == 422
+    assert (await client.post(path, json={"model": "nosuch"})).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/anything", "/scale_elastic_ep", "/v1/audio/transcriptions", "/v1/completions/derender", "/health"]
+)
+async def test_what_cannot_be_kept_true_is_refused_and_loads_nothing(
+    client: httpx.AsyncClient, serving: Serving, path: str
+) -> None:
+    response = await client.post(path, json={"model": "support"})
+    assert response.status_code == 403
+    assert response.json()["error"]["code"] == "route_refused"
+    assert path in response.json()["error"]["message"]
+    assert "x-lorarack-version" not in response.headers
+    assert serving.residency.loaded == ()
 
 
 @pytest.mark.parametrize("body", [{"model": "tiny"}, {"prompt": "x"}, {"model": ""}, {"model": None}])
@@ -87,7 +63,7 @@ async def test_the_base_passes_as_it_came_and_says_its_fingerprint(
     assert response.headers["x-lorarack-digest"] == serving.limits.fingerprint != BASE_PRINT
 
 
-@pytest.mark.parametrize("raw", [b"", b"not json", b"[1, 2]", b'{"model": 7}', b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize("raw", [b"", b"not json", b"[1, 2]", b'{"model": 7}', b"\xff\xfe"])
 async def test_what_is_not_a_request_is_left_to_the_route(client: httpx.AsyncClient, raw: bytes) -> None:
     """vLLM says best what is wrong with it; nothing here may fail."""
     response = await client.post("/v1/completions", content=raw, headers={"content-type": "application/json"})
@@ -95,10 +71,94 @@ async def test_what_is_not_a_request_is_left_to_the_route(client: httpx.AsyncCli
     assert "x-lorarack-version" not in response.headers
 
 
-async def test_forms_and_gets_are_not_read(client: httpx.AsyncClient) -> None:
-    response = await client.post("/v1/audio/transcriptions", files={"file": b'{"model": "nosuch"}'})
-    assert response.status_code == 200
+@pytest.mark.parametrize("raw", [b"[" * 100_000, b'{"a":' * 100_000, b"[" * 300 + b"]" * 300])
+async def test_bodies_that_no_parser_survives_are_the_clients_fault(client: httpx.AsyncClient, raw: bytes) -> None:
+    response = await client.post("/v1/completions", content=raw, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert "levels deep" in response.json()["error"]["message"]
+
+
+async def test_many_flat_lists_are_not_deep(client: httpx.AsyncClient) -> None:
+    asked = {"model": "tiny", "prompt": [[1, 2]] * 1000}
+    assert (await client.post("/v1/completions", json=asked)).json() == asked
+
+
+@pytest.mark.parametrize("said", [True, False])
+async def test_a_body_over_the_limit_is_not_read_to_its_end(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, said: bool
+) -> None:
+    monkeypatch.setattr("lorarack.server.http.gateway.MOST_BYTES", 1 << 20)
+    taken = 0
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal taken
+        for _ in range(64):
+            taken += 1
+            yield b"x" * (1 << 18)
+
+    headers = {"content-type": "application/json"} | ({"content-length": str(64 << 18)} if said else {})
+    async with client_of(ModelGateway(echo, lambda: serving)) as asking:
+        response = await asking.post("/v1/completions", content=chunks(), headers=headers)
+    assert response.status_code == 413
+    assert response.json()["error"]["code"] == "too_large"
+    assert taken <= (1 if said else 6)
+
+
+async def test_only_json_is_taken_and_gets_are_not_read(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/completions", content=b'{"model": "support"}')
+    assert (response.status_code, response.json()["error"]["code"]) == (415, "not_json")
     assert (await client.get("/v1/models")).status_code == 200
+
+
+async def test_an_error_of_the_route_names_no_version(serving: Serving) -> None:
+    """Nothing answered."""
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_json(send, 400, {})
+
+    async with client_of(ModelGateway(failing, lambda: serving)) as asking:
+        response = await asking.post("/v1/completions", json={"model": "support"})
+    assert response.status_code == 400
+    assert "x-lorarack-version" not in response.headers
+
+
+async def test_a_stopping_server_finishes_and_sends_everybody_else_away(serving: Serving) -> None:
+    let_go = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await let_go.wait()
+        await send_json(send, 200, {})
+
+    async with client_of(ModelGateway(slow, lambda: serving)) as asking:
+        under_way = asyncio.create_task(asking.post("/v1/completions", json={"model": "support"}))
+        await asyncio.sleep(0.05)
+        in_flight = serving.residency.in_flight
+        in_flight.begin_drain()
+        drained = asyncio.create_task(asyncio.to_thread(in_flight.drain, 10))
+        late = await asking.post("/v1/completions", json={"model": "support"})
+        assert (late.status_code, late.json()["error"]["code"]) == (503, "draining")
+        assert int(late.headers["retry-after"]) > 0
+        assert serving.why_not_ready() == "the server is stopping"
+        await asyncio.sleep(0.05)
+        assert not drained.done()
+        let_go.set()
+        assert (await under_way).status_code == 200
+        await drained
+
+
+async def test_a_websocket_is_turned_down_with_a_sentence(serving: Serving) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, object]:
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "extensions": {"websocket.http.response": {}}}
+    await ModelGateway(echo, lambda: serving)(scope, receive, send)
+    assert sent[0]["status"] == 403
+    assert b"route_refused" in sent[1]["body"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +169,9 @@ async def test_forms_and_gets_are_not_read(client: httpx.AsyncClient) -> None:
         ("support@Bad!", 404, "bad_reference"),
         ("../../etc/passwd", 404, "bad_reference"),
         ("x" * 100_000, 404, "bad_reference"),
-        ("support@2", 409, "not_serveable"),
+        ("support@2", 422, "not_serveable"),
+        ("support@3", 410, "not_ready"),
+        ("support@latest", 422, "not_serveable"),
     ],
 )
 async def test_what_cannot_answer_says_why_in_openais_shape(
@@ -120,6 +182,7 @@ async def test_what_cannot_answer_says_why_in_openais_shape(
     error = response.json()["error"]
     assert error["code"] == code
     assert error["param"] == "model"
+    assert response.headers["x-should-retry"] == "false"
     assert len(error["message"]) < 1000
 
 

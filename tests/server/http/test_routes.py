@@ -1,5 +1,7 @@
 """`/v1/models` lists the base, and every alias and version that this server can serve; `/ready` says when."""
 
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +35,13 @@ async def serving(tmp_path: Path) -> Serving:
     base = registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
     for seed, (name, rank) in enumerate([("acme/support", 4), ("acme/support", 32), ("zeta", 8)]):
         registry.publish(tiny_adapter(tmp_path / str(seed), rank=rank, seed=seed), name, base="tiny")
+    registry.publish(tiny_adapter(tmp_path / "old", seed=9), "zeta", base="tiny")
+    registry.archive("zeta@2")
     registry.set_alias("acme/support", "prod", 1)
     registry.set_alias("acme/support", "big", 2)
     directory = Directory(registry, base_names=("tiny",))
     await directory.refresh()
-    residency = Residency(RecordingEngine(), lambda v: tmp_path / v.digest, Limits("tiny", base.fingerprint, 16))
+    residency = Residency(RecordingEngine(), lambda v: BytesIO(v.digest.encode()), Limits("tiny", base.fingerprint, 16))
     await residency.ensure(registry.resolve("zeta"))
     return Serving(frozenset({"tiny"}), directory, residency)
 
@@ -59,7 +63,14 @@ async def test_models_lists_exactly_what_answers(serving: Serving) -> None:
 
 @pytest.mark.parametrize(
     ("name", "status"),
-    [("tiny", 200), ("acme/support", 200), ("zeta@latest", 200), ("acme/support@r32", 409), ("nosuch", 404)],
+    [
+        ("tiny", 200),
+        ("acme/support", 200),
+        ("zeta@latest", 200),
+        ("acme/support@r32", 422),
+        ("zeta@2", 410),
+        ("nosuch", 404),
+    ],
 )
 async def test_one_model_by_any_reference(serving: Serving, name: str, status: int) -> None:
     async with client(serving) as asking:
@@ -71,6 +82,30 @@ async def test_one_model_by_any_reference(serving: Serving, name: str, status: i
 async def test_ready_says_when() -> None:
     async with client(None) as asking:
         assert (await asking.get("/ready")).status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("why", "reason"),
+    [
+        ("stopping", "the server is stopping"),
+        ("dead", "the engine is dead"),
+        ("stale", "the registry could not be read"),
+    ],
+)
+async def test_not_ready_says_why(serving: Serving, monkeypatch: pytest.MonkeyPatch, why: str, reason: str) -> None:
+    if why == "stopping":
+        serving.residency.in_flight.begin_drain()
+    elif why == "dead":
+        serving = replace(serving, engine_is_dead=lambda: True)
+    else:
+        monkeypatch.setattr("lorarack.server.serving.STALE_SECONDS", -1)
+    async with client(serving) as asking:
+        response = await asking.get("/ready")
+        assert (await asking.get("/v1/models")).status_code == 200
+    assert response.status_code == 503
+    assert response.json()["ready"] is False
+    assert reason in response.json()["reason"]
+    assert int(response.headers["retry-after"]) > 0
 
 
 async def test_ready_when_serving(serving: Serving) -> None:

@@ -21,8 +21,9 @@ _ERRORS: dict[int, type[LorarackError]] = {
     403: NotAllowed,
     404: NotFound,
     409: NotServeable,
+    410: NotServeable,
     413: UsageError,
-    422: UsageError,
+    422: NotServeable,
     500: EngineError,
 }
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, cast, func, select
@@ -12,7 +12,6 @@ from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.catalog.database import Database, home_of
 from lorarack.registry.catalog.loading import load_versions, whole, with_belongings
 from lorarack.registry.catalog.mapping import alias_value, base_id_value, base_value, event_value
-from lorarack.registry.catalog.prepared import Prepared
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
 from lorarack.registry.values import Adapter, Alias, Base, BaseId, Event, ModuleTable, State, StoredFile, Version
@@ -63,17 +62,20 @@ class CatalogReader:
         with self._database.reading() as connection:
             return read_summaries(connection)
 
-    def adapter(self, name: str) -> AdapterView | None:
-        """One adapter with everything about its versions, or None."""
+    def adapter(self, name: str, *, with_curves: bool = False) -> AdapterView | None:
+        """One adapter with everything about its versions, or None; the points of curves only where they are asked for."""
         with self._database.reading() as connection:
-            return read_views(connection, name).get(name)
+            return read_views(connection, name, with_curves=with_curves).get(name)
 
-    def pick(self, reference: Reference) -> Version | None:
-        """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
+    def pick(self, reference: Reference, *, with_curves: bool = False) -> Version | None:
+        """The version that a reference names, by one indexed look; None when there is none or not exactly one.
+
+        The points of its curves, of which there may be 100,000, only where they are asked for.
+        """
         with self._database.reading() as connection:
             by, given = _selected(reference)
-            rows = _picking(by).mappings(connection, name=reference.name, **given)
-            return next(with_belongings(connection, rows)) if len(rows) == 1 else None
+            rows = connection.execute(_picking(by), {"name": reference.name, **given}).mappings().all()
+            return next(with_belongings(connection, rows, curves=with_curves)) if len(rows) == 1 else None
 
     def same_weights(self, adapter: str, files: Iterable[StoredFile]) -> list[tuple[str, tuple[StoredFile, ...]]]:
         """Digest and files of each version of ``adapter`` that has the weight file among ``files``."""
@@ -154,12 +156,14 @@ def _adapter_id() -> Select[Any]:
     return select(ADAPTERS.c.id).where(ADAPTERS.c.name == bindparam("name"))
 
 
-def read_views(connection: Connection, name: str | None = None, *, brief: bool = False) -> dict[str, AdapterView]:
+def read_views(
+    connection: Connection, name: str | None = None, *, brief: bool = False, with_curves: bool = False
+) -> dict[str, AdapterView]:
     """All adapters (or the one called ``name``) as ``connection`` sees them, by name."""
     conditions: list[ColumnElement[bool]] = [ADAPTERS.c.name == name] if name is not None else []
     query = _adapters_with_base().where(*conditions)
     versions: dict[str, list[Version]] = defaultdict(list)
-    for version in load_versions(connection, conditions, brief=brief):
+    for version in load_versions(connection, conditions, brief=brief, curves=with_curves):
         versions[version.adapter].append(version)
     return {
         row.name: AdapterView.of(row.name, row.base, versions[row.name], aliases_of(versions[row.name]), row.created_at)
@@ -212,11 +216,7 @@ def _adapters_with_base() -> Select[Any]:
 
 
 @cache
-def _picking(by: str) -> Prepared:
-    return Prepared(partial(_picked, by))
-
-
-def _picked(by: str) -> Select[Any]:
+def _picking(by: str) -> Select[Any]:
     """The statement for what a selector of that kind may name (one where it is clear)."""
     of_adapter = whole().where(ADAPTERS.c.name == bindparam("name"))
     newest = of_adapter.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)

@@ -1,14 +1,18 @@
 """From the model name of a request to one exact version, before vLLM sees the request.
 
-Any POST with a JSON object is looked at, whatever its path: vLLM has routes outside /v1 that name a model as well.
+What happens to a request is decided by the route that will take it (see ``route_table``). Only routes that answer with a model
+have a version loaded, and only their answers say in the headers which one it was.
 """
 
 import json
 from collections.abc import Callable
 from typing import Any
 
-from lorarack.registry.errors import LorarackError
-from lorarack.server.http.errors import error_body, status_of
+from lorarack.registry.errors import LorarackError, NotAllowed, Unavailable, UsageError
+from lorarack.server.http.errors import error_body, headers_of, status_of
+from lorarack.server.http.foreign_parameters import check_foreign_parameters
+from lorarack.server.http.request_json import MOST_BYTES, json_object
+from lorarack.server.http.route_table import ADAPTER_HEADER, INVOCATIONS, REFUSALS, Kind, kind_of, route_of
 from lorarack.server.http.wire import (
     App,
     Headers,
@@ -19,9 +23,10 @@ from lorarack.server.http.wire import (
     header,
     path_of,
     read_body,
+    refuse_websocket,
     replay,
     send_json,
-    with_body_length,
+    with_headers,
 )
 from lorarack.server.serving import Serving
 
@@ -38,45 +43,78 @@ class ModelGateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its model resolved, or answer why that cannot be."""
-        if scope["type"] != "http" or scope["method"] != "POST" or _is_form(scope):
+        if scope["type"] == "websocket":
+            message = (
+                "lorarack serves no websockets: it cannot keep true which version answers on one. Use a POST route."
+            )
+            await refuse_websocket(scope, send, 403, error_body(path_of(scope), 403, message, "route_refused"))
+            return
+        route = route_of(scope) if scope["type"] == "http" else None
+        kind = Kind.PASSES if route is None else kind_of(scope["method"], route)
+        if route is None or kind is Kind.PASSES:
             await self._app(scope, receive, send)
             return
-        body = await read_body(receive)
-        if body is None:
-            return
-        document = _object(body)
-        name = document.get("model") if document is not None else None
-        if document is None or not isinstance(name, str | None):
-            await self._app(scope, replay(body, receive), send)  # vLLM says best what is wrong with it
-            return
-        serving = self._serving()
-        if not name or name in serving.base_names:
-            headers = _headers(serving.limits.base, serving.limits.fingerprint)
-            await self._app(scope, replay(body, receive), adding(headers, send))
-            return
         try:
-            engine_name, digest = await serving.ready_to_answer(_short(name))
+            if kind is Kind.REFUSED:
+                why = REFUSALS.get(route, "is not known to lorarack, which could not say which model answers there.")
+                raise NotAllowed(f"{scope['method']} {route} is not offered: it {why}", code="route_refused")
+            if self._serving().draining:
+                message = "This server is stopping; ask another one, or this one once it is back."
+                raise Unavailable(message, code="draining")
+            _check_media_type(scope)
+            body = await read_body(scope, receive, MOST_BYTES)
+            if body is not None:
+                await self._answer(scope, body, receive, send, counts=kind is Kind.TOKENS, route=route)
         except LorarackError as error:
             status = status_of(error)
-            await send_json(send, status, error_body(path_of(scope), status, error.message, error.code))
+            body_of_error = error_body(path_of(scope), status, error.message, error.code)
+            await send_json(send, status, body_of_error, headers_of(error))
+
+    async def _answer(
+        self, scope: Scope, body: bytes, receive: Receive, send: Send, *, counts: bool, route: str
+    ) -> None:
+        document = json_object(body)
+        if document is None or not isinstance(document.get("model"), str | None):
+            if route == INVOCATIONS:
+                raise UsageError('The body must be a JSON object whose "model" is a text.', code="bad_request")
+            await self._app(scope, replay(body, receive), send)  # vLLM says best what is wrong with it
             return
-        body = json.dumps({**document, "model": engine_name}).encode()
-        await self._app(
-            with_body_length(scope, len(body)), replay(body, receive), adding(_headers(engine_name, digest), send)
+        check_foreign_parameters(document)
+        serving = self._serving()
+        name = _asked(scope, document, route, serving)
+        async with serving.answering(_short(name), load=not counts) as (engine_name, version, digest):
+            # Tokens are the base's for all adapters, and only it is sure to be there.
+            model = serving.limits.base if counts and version != serving.limits.base else engine_name
+            if model != document.get("model") and (name or route == INVOCATIONS):
+                body = json.dumps({**document, "model": model}).encode()
+            if route == INVOCATIONS:
+                scope = with_headers(scope, (ADAPTER_HEADER, model.encode()))
+            scope = with_headers(scope, (b"content-length", str(len(body)).encode()), without=[b"transfer-encoding"])
+            await self._app(scope, replay(body, receive), adding(_headers(version, digest), send))
+
+
+def _asked(scope: Scope, document: dict[str, Any], route: str, serving: Serving) -> str:
+    """The model's name; empty for the base. SageMaker's clients may give it in a header instead."""
+    name = document.get("model") or ""
+    given = header(scope, ADAPTER_HEADER).decode("latin-1").strip()
+    if not given or given == name:
+        return name
+    if route != INVOCATIONS:
+        raise UsageError(
+            'An adapter is asked for by "model" on this route; leave the header X-Amzn-SageMaker-Adapter-Identifier out.',
+            code="adapter_parameter",
         )
+    if name and name not in serving.base_names:
+        raise UsageError(
+            'X-Amzn-SageMaker-Adapter-Identifier and "model" name two different adapters; leave one of them out.',
+            code="adapter_parameter",
+        )
+    return given
 
 
-def _is_form(scope: Scope) -> bool:
-    """Whether the body is a form (uploads): these are not held in memory, and their fields not looked at."""
-    return header(scope, b"content-type").lower().startswith((b"multipart/", b"application/x-www-form-urlencoded"))
-
-
-def _object(body: bytes) -> dict[str, Any] | None:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
+def _check_media_type(scope: Scope) -> None:
+    if header(scope, b"content-type").partition(b";")[0].strip().lower() != b"application/json":
+        raise UsageError("This route takes JSON: send the header 'Content-Type: application/json'.", code="not_json")
 
 
 def _short(name: str) -> str:

@@ -1,15 +1,16 @@
 """Routes of our own, and the list of models, which replaces vLLM's (that one knows loaded adapters only)."""
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse, Response
 
 from lorarack.registry import Version
-from lorarack.registry.errors import LorarackError, NotServeable
-from lorarack.server.http.errors import error_body, status_of
-from lorarack.server.serveable import why_not
+from lorarack.registry.errors import LorarackError
+from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.serving import Serving
 
 #: vLLM's own entries for the base model, one for each name it is served under.
@@ -22,18 +23,20 @@ def make_router(serving: Callable[[], Serving | None], base_cards: BaseCards) ->
 
     @router.get("/ready")
     async def ready() -> JSONResponse:
-        """200 once adapters can be served."""
-        is_ready = serving() is not None
-        return JSONResponse({"ready": is_ready}, status_code=200 if is_ready else 503)
+        """200 while new requests should come here."""
+        now = serving()
+        reason = now.why_not_ready() if now is not None else "the server is starting"
+        if reason is None:
+            return JSONResponse({"ready": True})
+        return JSONResponse({"ready": False, "reason": reason}, status_code=503, headers={"retry-after": "5"})
 
     @router.get("/v1/models")
-    async def models() -> JSONResponse:
+    async def models() -> Response:
         """The base, and every alias and ready version that this server can serve, resident or not."""
         now = _started(serving)
-        resident = await now.residency.resident()
         cards = [_base_card(card, now) for card in await base_cards()]
-        adapters = [adapter_card(name, version, now, resident, cards[0]) for name, version in now.offered()]
-        return JSONResponse({"object": "list", "data": [*cards, *adapters]})
+        body = await run_in_threadpool(_listed, now, cards, now.residency.resident)
+        return Response(body, media_type="application/json")
 
     @router.get("/v1/models/{name:path}")
     async def model(name: str) -> JSONResponse:
@@ -44,14 +47,21 @@ def make_router(serving: Callable[[], Serving | None], base_cards: BaseCards) ->
             return JSONResponse(found)
         try:
             version = await now.directory.resolve(name)
-            if reason := why_not(version, now.limits):
-                raise NotServeable(reason)
-            return JSONResponse(adapter_card(name, version, now, await now.residency.resident(), cards[0]))
+            now.residency.check(version)
+            return JSONResponse(adapter_card(name, version, now, now.residency.resident, cards[0]))
         except LorarackError as error:
             status = status_of(error)
-            return JSONResponse(error_body("/v1/models", status, error.message, error.code), status_code=status)
+            headers = {key.decode(): value.decode() for key, value in headers_of(error)}
+            body = error_body("/v1/models", status, error.message, error.code)
+            return JSONResponse(body, status_code=status, headers=headers)
 
     return router
+
+
+def _listed(now: Serving, cards: list[dict[str, Any]], resident: frozenset[str]) -> bytes:
+    """The list as JSON: off the event loop, for thousands of adapters take a while."""
+    adapters = [adapter_card(name, version, now, resident, cards[0]) for name, version in now.offered()]
+    return json.dumps({"object": "list", "data": [*cards, *adapters]}).encode()
 
 
 def adapter_card(

@@ -4,6 +4,8 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
+from lorarack.registry.errors import UsageError
+
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -13,8 +15,10 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 
 def path_of(scope: Scope) -> str:
-    """The path of the route, without the prefix under which the server is mounted."""
-    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+    """The path of the route, without the prefix under which the server is mounted: as the router sees it."""
+    path, root = str(scope["path"]), str(scope.get("root_path", ""))
+    rest = path[len(root) :]
+    return rest if root and path.startswith(root) and (not rest or rest.startswith("/")) else path
 
 
 def header(scope: Scope, name: bytes) -> bytes:
@@ -22,14 +26,35 @@ def header(scope: Scope, name: bytes) -> bytes:
     return next((value for key, value in scope["headers"] if key.lower() == name), b"")
 
 
-async def read_body(receive: Receive) -> bytes | None:
-    """The whole body; None when the client hung up before its end."""
-    chunks = []
+def with_headers(scope: Scope, *headers: tuple[bytes, bytes], without: Sequence[bytes] = ()) -> Scope:
+    """``scope`` with these headers in the place of all others of their names, and without those of the others given."""
+    dropped = {name for name, _ in headers} | set(without)
+    kept = [(key, value) for key, value in scope["headers"] if key.lower() not in dropped]
+    return {**scope, "headers": [*kept, *headers]}
+
+
+async def read_body(scope: Scope, receive: Receive, most: int) -> bytes | None:
+    """The whole body; None when the client hung up before its end.
+
+    Raises:
+        UsageError: it is longer than ``most`` bytes. Where the client says so beforehand, none of it is read.
+    """
+    error = UsageError(
+        f"The request's body is larger than {most >> 20} MiB, which is the most that is read.", code="too_large"
+    )
+    said = header(scope, b"content-length")
+    if said.isdigit() and int(said[:19]) > most:
+        raise error
+    chunks, length = [], 0
     while True:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        chunks.append(message.get("body", b""))
+        chunk = message.get("body", b"")
+        length += len(chunk)
+        if length > most:
+            raise error
+        chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
 
@@ -48,18 +73,11 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def with_body_length(scope: Scope, length: int) -> Scope:
-    """``scope`` with a content-length for another body."""
-    dropped = (b"content-length", b"transfer-encoding")
-    headers = [(key, value) for key, value in scope["headers"] if key.lower() not in dropped]
-    return {**scope, "headers": [*headers, (b"content-length", str(length).encode())]}
-
-
 def adding(headers: Headers, send: Send) -> Send:
-    """A ``send`` that adds ``headers`` to the response and touches nothing else, so streams flow as they are."""
+    """A ``send`` that adds ``headers`` to a response that is no error, and touches nothing else, so streams flow as they are."""
 
     async def added(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] == "http.response.start" and message["status"] < 400:
             message = {**message, "headers": [*message.get("headers", ()), *headers]}
         await send(message)
 
@@ -72,3 +90,14 @@ async def send_json(send: Send, status: int, document: Any, headers: Headers = (
     start = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": start})
     await send({"type": "http.response.body", "body": body})
+
+
+async def refuse_websocket(scope: Scope, send: Send, status: int, document: Any) -> None:
+    """Turn a websocket down before it opens, with a body where the server can send one."""
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    body = json.dumps(document).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

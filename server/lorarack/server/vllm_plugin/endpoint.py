@@ -17,6 +17,7 @@ from lorarack.server.process.shutdown_log_filter import ENGINE
 from lorarack.server.residency import Residency
 from lorarack.server.serving import Serving
 from lorarack.server.settings import ServingSettings
+from lorarack.server.vllm_plugin.drain import drain_before_shutdown
 
 
 def create() -> "LorarackEndpoints":
@@ -25,13 +26,18 @@ def create() -> "LorarackEndpoints":
 
 
 class LorarackEndpoints:
-    """One API process. vLLM calls ``attach_router`` before it adds its own middlewares: ours lie inside them."""
+    """One API process.
+
+    vLLM calls ``attach_router`` before it adds its own middlewares, so the gateway lies inside them, and ``init_state`` after
+    that, when the gate is put around everything.
+    """
 
     name = "lorarack_http"
     required_tasks = None
 
     def __init__(self, settings: ServingSettings | None) -> None:
         self._settings = settings
+        self._app: Any = None
         self._serving: Serving | None = None
         self._models: Any = None
         self._follower: asyncio.Task[None] | None = None
@@ -42,10 +48,9 @@ class LorarackEndpoints:
         if self._settings is None:
             return
         _log_like_vllm()
+        self._app = app
         app.include_router(make_router(lambda: self._serving, self._base_cards))
         app.add_middleware(ModelGateway, serving=self._running)
-        if keys := [key for key in (app.state.args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
-            app.add_middleware(ApiKeyGate, keys=keys)  # added last: it stands before the gateway
 
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
         """Open the registry and begin to follow it. Requests come after this has returned.
@@ -57,6 +62,7 @@ class LorarackEndpoints:
         if self._settings is None or engine_client is None:
             return
         from lorarack.server.vllm_plugin.engine import VllmEngine, limits_of
+        from lorarack.server.vllm_plugin.faulty_answers import watch_answers
 
         ENGINE.watch(engine_client)
         self._models = state.openai_serving_models
@@ -66,7 +72,7 @@ class LorarackEndpoints:
         await directory.refresh()
         residency = Residency(
             VllmEngine(engine_client, self._models),
-            LocalCache(Path(self._settings.cache), registry).path_of,
+            LocalCache(Path(self._settings.cache), registry).copy_of,
             limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint, self._settings.originals),
         )
         # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.
@@ -74,7 +80,13 @@ class LorarackEndpoints:
             await engine_client.remove_lora(left_over)
         self._follower = asyncio.create_task(directory.follow(residency.follow))
         self._holder = asyncio.create_task(Leases(registry, holder_name(args.port), lambda: residency.loaded).keep())
-        self._serving = Serving(base_names, directory, residency)
+        if keys := [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
+            # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
+            inner = self._app.middleware_stack or self._app.build_middleware_stack()
+            self._app.middleware_stack = ApiKeyGate(inner, keys)
+        drain_before_shutdown(engine_client, residency.in_flight)
+        watch_answers(engine_client, residency.fault)
+        self._serving = Serving(base_names, directory, residency, lambda: bool(engine_client.errored))
 
     def _running(self) -> Serving:
         if self._serving is None:

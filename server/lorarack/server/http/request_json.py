@@ -1,0 +1,42 @@
+"""The body of a request as JSON, within limits."""
+
+import json
+from typing import Any
+
+from lorarack.registry.errors import UsageError
+
+#: The most bytes of a body that are read. The longest prompts take some MiB, pictures in a request some tens.
+MOST_BYTES = 64 << 20
+#: How deep lists and objects may lie in each other. What vLLM does with a body calls itself that often, in Python.
+MOST_LEVELS = 200
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """The object in ``body``; None when it is not JSON, or JSON of another kind.
+
+    Raises:
+        UsageError: it is nested too deeply.
+    """
+    try:
+        document = json.loads(body)
+    except ValueError:
+        return None
+    except RecursionError:
+        raise _too_deep() from None
+    # Counting bytes is quick, walking is not; text has few brackets.
+    if body.count(b"[") + body.count(b"{") > MOST_LEVELS and _levels(document) > MOST_LEVELS:
+        raise _too_deep()
+    return document if isinstance(document, dict) else None
+
+
+def _levels(document: Any) -> int:
+    level, here = 0, [document]
+    while here and level <= MOST_LEVELS:
+        containers = [node for node in here if isinstance(node, list | dict)]
+        here = [inner for node in containers for inner in (node.values() if isinstance(node, dict) else node)]
+        level += bool(containers)
+    return level
+
+
+def _too_deep() -> UsageError:
+    return UsageError(f"The body is nested more than {MOST_LEVELS} levels deep; send it flatter.", code="bad_request")

@@ -1,0 +1,44 @@
+"""A gateway over a small registry, in front of an app that answers with what it was asked."""
+
+from collections.abc import AsyncIterator
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+import httpx
+import pytest
+from tests.server.http.echo import client_of, echo
+from tests.server.values import RecordingEngine
+from tests.tiny import tiny_adapter, tiny_base
+
+from lorarack.registry import Version, open_registry
+from lorarack.server.directory import Directory
+from lorarack.server.http.gateway import ModelGateway
+from lorarack.server.residency import Residency
+from lorarack.server.serveable import Limits
+from lorarack.server.serving import Serving
+
+
+@pytest.fixture
+async def serving(tmp_path: Path) -> Serving:
+    registry = open_registry(tmp_path / "home")
+    base = registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
+    registry.publish(tiny_adapter(tmp_path / "one", rank=4), "support", base="tiny")
+    registry.publish(tiny_adapter(tmp_path / "two", rank=32), "support", base="tiny")
+    registry.publish(tiny_adapter(tmp_path / "three", rank=8), "support", base="tiny")
+    registry.archive("support@3", "worse")
+    registry.set_alias("support", "prod", 1)
+    directory = Directory(registry, base_names=("tiny",))
+    await directory.refresh()
+    limits = Limits("tiny", base.fingerprint, 16)
+
+    def copy_of(version: Version) -> IO[bytes]:
+        return BytesIO(version.digest.encode())
+
+    return Serving(frozenset({"tiny"}), directory, Residency(RecordingEngine(), copy_of, limits))
+
+
+@pytest.fixture
+async def client(serving: Serving) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(ModelGateway(echo, lambda: serving)) as made:
+        yield made
