@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lorarack.registry.artifact.deltas import Deltas, distance, norm
-from lorarack.registry.metrics import by_dataset, latest_metrics
+from lorarack.registry.metrics import by_dataset, latest_metrics, pair
 from lorarack.registry.queries import Change, MetricChange, ModuleChange
 from lorarack.registry.values import Metric, Provenance, Version
 
@@ -49,15 +49,16 @@ def metric_changes(one: Version, other: Version) -> Iterator[MetricChange]:
         for dataset in shared:
             yield _metric_change(mine[dataset], theirs[dataset])
         if not shared:
-            yield _metric_change(_last(mine), _last(theirs))
+            old, new = pair(mine, theirs) or (_last(mine), _last(theirs))
+            yield _metric_change(old, new)
 
 
 def _metric_change(old: Metric | None, new: Metric | None) -> MetricChange:
     known = [metric for metric in (new, old) if metric is not None]
-    comparable = len({metric.dataset for metric in known}) == 1
+    comparable = len({metric.dataset for metric in known} - {None}) < 2
     return MetricChange(
         label=known[0].label,
-        dataset=known[0].dataset if comparable else None,
+        dataset=next((metric.dataset for metric in known if metric.dataset), None) if comparable else None,
         a=old.value if old else None,
         b=new.value if new else None,
         change=new.value - old.value if new and old and comparable else None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from lorarack.registry.metrics import by_dataset, dataset_name, is_dataset
+from lorarack.registry.metrics import by_dataset, is_dataset, pair, short_dataset
 from lorarack.registry.queries import Rule, parse_label
 from lorarack.registry.values import Metric, Version
 
@@ -32,18 +32,16 @@ def judge(rule: Rule, candidate: Version, present: Version | None) -> Outcome:
         return Outcome(True, f"{candidate.reference} has {rule.label} {newest.value:g}, and nothing stood there before")
     old = _on(by_dataset(present.metrics, name, split), rule.dataset)
     if not old:
-        return Outcome(
-            False, f"{present.reference}, which stands there now, has no {rule.label}{on} to compare with"
-        )
-    shared = [dataset for dataset in new if dataset in old]
-    if not shared:
+        return Outcome(False, f"{present.reference}, which stands there now, has no {rule.label}{on} to compare with")
+    found = pair(new, old)
+    if found is None:
         last = list(old.values())[-1]
         return Outcome(
             False,
-            f"{rule.label} of {candidate.reference} was measured on {dataset_name(newest.dataset)}, of {present.reference} on "
-            f"{dataset_name(last.dataset)}: different data sets are not compared; measure both on one, or give --force",
+            f"{rule.label} of {candidate.reference} and {present.reference} was measured on different data "
+            f"({short_dataset(newest.dataset)} and {short_dataset(last.dataset)}), which is no comparison",
         )
-    mine, theirs = new[shared[-1]], old[shared[-1]]
+    mine, theirs = found
     if mine.higher_is_better is not theirs.higher_is_better:
         return Outcome(
             False, f"{candidate.reference} and {present.reference} disagree on which way {rule.label} is better"
@@ -62,5 +60,8 @@ def _compare(rule: Rule, candidate: Version, new: Metric, present: Version, old:
     wanted = Decimal(repr(rule.min_gain))
     figures = f"{rule.label} of {candidate.reference} is {new.value:g}, of {present.reference} {old.value:g}"
     change = "equal" if gain == 0 else f"{'better' if gain > 0 else 'worse'} by {float(abs(gain)):g}"
+    if new.dataset != old.dataset:
+        unnamed = candidate if new.dataset is None else present
+        change += f" ({unnamed.reference} does not say on which data)"
     asked = f"at least {rule.min_gain:g} better" if wanted else "not worse"
     return Outcome(gain >= wanted, f"{figures}: {change}, and it must be {asked}")

@@ -1,7 +1,7 @@
 """The metric that counts: of one name, one split and one data set the newest value of the finished version.
 
-Values on different data sets are different metrics and are never ranked against each other. Where no data set is named, nobody
-knows what was measured: such values are of a data set of their own.
+Values on different data sets are never ranked against each other. A value that names no data set is not known to be on another
+one: it is compared, and it is said.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,6 +36,22 @@ def latest_metrics(metrics: Iterable[Metric]) -> dict[MetricKey, Metric]:
 def by_dataset(metrics: Iterable[Metric], name: str, split: str) -> dict[str | None, Metric]:
     """Those of one name and split, by their data sets, the newest last."""
     return {key.dataset: metric for key, metric in latest_metrics(metrics).items() if key[:2] == (name, split)}
+
+
+def value_on(measured: Mapping[str | None, Metric], dataset: str | None) -> Metric | None:
+    """What counts on ``dataset``: the value that names it, else the one that names none."""
+    return measured.get(dataset) or measured.get(None)
+
+
+def pair(mine: Mapping[str | None, Metric], theirs: Mapping[str | None, Metric]) -> tuple[Metric, Metric] | None:
+    """The two newest values that can be compared; None: all are on different data sets."""
+    shared = [dataset for dataset in mine if dataset in theirs]
+    if shared:
+        return mine[shared[-1]], theirs[shared[-1]]
+    if not mine or not theirs or (None not in mine and None not in theirs):
+        return None
+    newest, other = list(mine)[-1], list(theirs)[-1]
+    return (mine[None], theirs[other]) if None in mine else (mine[newest], theirs[None])
 
 
 def dataset_name(dataset: str | None) -> str:

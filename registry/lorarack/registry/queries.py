@@ -121,7 +121,7 @@ class Change(Value):
 class MetricChange(Value):
     """One finished metric of two versions, the newest of each on one data set; ``change`` is b - a where both have it.
 
-    ``comparable`` is false where both have the metric, but on no data set that they share; then there is no change.
+    ``comparable`` is false where both have the metric, and name data sets that differ; then there is no change.
     """
 
     label: str

@@ -42,7 +42,9 @@ def promote(
     if not 0 <= min_gain < float("inf"):
         raise UsageError(f"A gain of {min_gain} cannot be asked for; give 0 or more.", code="bad_gain")
     if require is None and (min_gain or force or dataset is not None):
-        raise UsageError("--min-gain, --dataset and --force belong to a rule; name its metric with --require.", code="no_rule")
+        raise UsageError(
+            "--min-gain, --dataset and --force belong to a rule; name its metric with --require.", code="no_rule"
+        )
     with open_registry(registry, create=False) as opened:
         version = opened.resolve(reference)
         rule = Rule(label=require, min_gain=min_gain, dataset=dataset) if require is not None else None

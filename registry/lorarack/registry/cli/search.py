@@ -15,7 +15,6 @@ from lorarack.registry.queries import Best, Page, Query, parse_condition
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import State
 
-
 _DatasetOption = Annotated[
     str | None,
     typer.Option(metavar="DIGEST", help="Rank by the metric on this data set: the beginning of its digest, or none."),

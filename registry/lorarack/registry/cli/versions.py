@@ -1,7 +1,7 @@
 """Tables of versions."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
@@ -26,46 +26,51 @@ def family_table(versions: Sequence[Version]) -> Table:
     """One adapter's versions: each rank family together, best first by eval loss, with a bar as long as the loss is above the
     best (scaled to the worst), so that rank against loss is seen at a glance. Losses on different data sets are apart."""
     losses = _comparable_losses(versions)
-    datasets = list(dict.fromkeys(loss.dataset for loss in losses.values()))
-    groups: dict[tuple[str | None, str | None], list[Version]] = defaultdict(list)
+    datasets = list(dict.fromkeys(dataset for dataset, _ in losses.values()))
     on_each: dict[str | None, list[float]] = defaultdict(list)
-    for loss in losses.values():
-        on_each[loss.dataset].append(loss.value)
+    for dataset, loss in losses.values():
+        on_each[dataset].append(loss.value)
 
     def order(version: Version) -> tuple[int, float, int, int]:
-        loss = losses.get(version.reference)
-        place = datasets.index(loss.dataset) if loss else len(datasets)
-        return place, loss.value if loss else float("inf"), version.rank, version.number
+        if version.reference not in losses:
+            return len(datasets), float("inf"), version.rank, version.number
+        dataset, loss = losses[version.reference]
+        return datasets.index(dataset), loss.value, version.rank, version.number
 
+    groups: dict[tuple[str | None, str | None], list[Version]] = defaultdict(list)
     for version in sorted(versions, key=order):  # so the family of the best comes first
-        loss = losses.get(version.reference)
-        groups[loss.dataset if loss else None, version.tags.get(_FAMILY)].append(version)
+        dataset = losses[version.reference][0] if version.reference in losses else None
+        groups[dataset, version.tags.get(_FAMILY)].append(version)
     with_bar = any(len(set(values)) > 1 for values in on_each.values())
     rows = _empty(bar=with_bar, data=len(datasets) > 1)
     for group in groups.values():
         for version in group:
-            loss = losses.get(version.reference)
-            bars = [_bar_of(loss, on_each)] if with_bar else []
-            data = [short_dataset(loss.dataset) if loss else ""] if len(datasets) > 1 else []
-            _add(rows, version, loss, bars + data)
+            dataset, shown = losses.get(version.reference, (None, None))
+            more = [_bar_of(shown, on_each[dataset])] if with_bar else []
+            _add(rows, version, shown, more + ([short_dataset(dataset)] if len(datasets) > 1 else []))
         rows.add_section()
     return rows
 
 
-def _comparable_losses(versions: Iterable[Version]) -> dict[str, Metric]:
-    """By reference the eval loss to show: on the data set that the most versions share, else on the next; those first."""
+def _comparable_losses(versions: Iterable[Version]) -> dict[str, tuple[str | None, Metric]]:
+    """By reference the data set and the eval loss on it: on the one that the most versions share, else on the next; those first.
+
+    A loss that names no data set stands with the first.
+    """
     measured = {version.reference: by_dataset(version.metrics, "loss", "validation") for version in versions}
-    counts = Counter(dataset for mine in measured.values() for dataset in mine)
-    return {
-        reference: mine[dataset]
-        for dataset, _ in counts.most_common()
-        for reference, mine in measured.items()
-        if dataset in mine and next(known for known, _ in counts.most_common() if known in mine) == dataset
-    }
+    counts = Counter(dataset for mine in measured.values() for dataset in mine if dataset is not None)
+    found: dict[str, tuple[str | None, Metric]] = {}
+    for dataset in [name for name, _ in counts.most_common()] or [None]:
+        for reference, mine in measured.items():
+            is_named = any(known in mine for known in counts)
+            loss = mine.get(dataset) if is_named else mine.get(None)
+            if loss is not None:
+                found.setdefault(reference, (dataset, loss))
+    return found
 
 
-def _bar_of(loss: Metric | None, on_each: Mapping[str | None, Sequence[float]]) -> str:
-    return bar(loss.value, on_each[loss.dataset]) if loss and len(set(on_each[loss.dataset])) > 1 else ""
+def _bar_of(loss: Metric | None, losses: Sequence[float]) -> str:
+    return bar(loss.value, losses) if loss and len(set(losses)) > 1 else ""
 
 
 def metric_texts(metrics: Iterable[Metric], digits: int) -> list[str]:
