@@ -12,13 +12,11 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
-from sqlalchemy.dialects import registry as dialects
 
 from lorarack.registry import open_registry
 from lorarack.registry.catalog import migrate
 from lorarack.registry.catalog.database import SCHEMA, Database, database_errors
-from lorarack.registry.catalog.hints import unindexed
-from lorarack.registry.catalog.tables import METADATA, VERSIONS
+from lorarack.registry.catalog.tables import METADATA
 from lorarack.registry.errors import StoreError
 
 
@@ -114,14 +112,6 @@ def test_a_sqlite_without_the_text_index_is_named(tmp_path: Path) -> None:
         ):
             connection.exec_driver_sql(f"CREATE VIRTUAL TABLE some USING {wanting}")
     database.close()
-
-
-def test_other_databases_are_given_no_advice() -> None:
-    """What keeps SQLite from an index would be no SQL elsewhere."""
-    wanted = unindexed(VERSIONS.c.state) == "ready"
-    said = {name: str(wanted.compile(dialect=dialects.load(name)())) for name in ("sqlite", "postgresql")}
-    assert said["sqlite"].startswith("(+versions.state) = ")
-    assert said["postgresql"].startswith("(versions.state) = ")
 
 
 def test_a_file_in_the_registrys_place_is_refused(tmp_path: Path) -> None:

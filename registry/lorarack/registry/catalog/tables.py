@@ -199,7 +199,7 @@ FINISHED = Table(
     sqlite_with_rowid=False,  # one look by the key has the number
 )
 
-#: What a search for text looks into, of each version (see ``wording``). Kept for searching.
+#: What a search for text looks into, of each version (see ``text_index``). Kept for searching.
 TEXTS = Table(
     "texts",
     METADATA,
