@@ -68,7 +68,7 @@ def _metric_change(old: Metric | None, new: Metric | None) -> MetricChange:
 
 
 def _last(measured: Mapping[str | None, Metric]) -> Metric | None:
-    return next(reversed(measured.values()), None) if measured else None
+    return list(measured.values())[-1] if measured else None
 
 
 def flat(provenance: Provenance | None) -> dict[str, Any]:

@@ -71,13 +71,17 @@ class Page(Value):
 
 
 class Best(Value):
-    """The best ready version of an adapter by one metric on one data set, which ``metric`` names.
+    """The best ready version of an adapter by one metric on ``dataset``, of ``datasets`` that versions name (None: they name none).
 
-    ``lacking`` ready versions do not have the metric at all; ``left_out`` are those that have it on other data only.
+    ``unnamed`` of the versions that were ranked do not say on which data they were measured; ``lacking`` ready versions do not
+    have the metric at all; ``left_out`` are those that have it on other data only.
     """
 
     version: Version
     metric: Metric
+    dataset: str | None = None
+    datasets: int = 0
+    unnamed: int = 0
     lacking: int
     left_out: tuple[str, ...] = ()
 

@@ -91,8 +91,16 @@ def best(
         found = opened.best(name, metric, dataset=dataset)
     version = found.version
     record = version.to_json() | {"metric": found.metric.label, "value": found.metric.value}
-    record |= {"dataset": found.metric.dataset, "lacking": found.lacking, "left_out": list(found.left_out)}
+    record |= {
+        "dataset": found.dataset,
+        "unnamed": found.unnamed,
+        "lacking": found.lacking,
+        "left_out": list(found.left_out),
+    }
     emit(record, json, lambda: _sentence(found))
+    if found.unnamed:
+        noun = "version does" if found.unnamed == 1 else "versions do"
+        note(f"{found.unnamed} ranked {noun} not say on which data.")
     if found.left_out:
         note(f"Left out, since they have it on other data only: {', '.join(found.left_out)}.")
     if found.lacking:
@@ -107,5 +115,7 @@ def _show(page: Page) -> RenderableType:
 
 
 def _sentence(found: Best) -> str:
-    version = found.version
-    return f"[bold]{version.reference}[/bold] (rank {version.rank}) has {escape(found.metric.label)} {number(found.metric)} on {dataset_name(found.metric.dataset)}"
+    version, metric = found.version, found.metric
+    on = f" on {escape(dataset_name(found.dataset))}" if found.dataset else ""
+    value = f"{escape(metric.label)} {number(metric)}{on}"
+    return f"[bold]{version.reference}[/bold] (rank {version.rank}) has {value}"

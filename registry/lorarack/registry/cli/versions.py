@@ -60,7 +60,8 @@ def _comparable_losses(versions: Iterable[Version]) -> dict[str, tuple[str | Non
     measured = {version.reference: by_dataset(version.metrics, "loss", "validation") for version in versions}
     counts = Counter(dataset for mine in measured.values() for dataset in mine if dataset is not None)
     found: dict[str, tuple[str | None, Metric]] = {}
-    for dataset in [name for name, _ in counts.most_common()] or [None]:
+    datasets: list[str | None] = [name for name, _ in counts.most_common()]
+    for dataset in datasets or [None]:
         for reference, mine in measured.items():
             is_named = any(known in mine for known in counts)
             loss = mine.get(dataset) if is_named else mine.get(None)

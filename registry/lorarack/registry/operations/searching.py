@@ -33,6 +33,8 @@ class SearchOperations(BaseOperations):
             parse_label(label)
         if query.adapter is not None and not query.adapter.endswith("*"):
             check_adapter_name(query.adapter)
+        if query.dataset is not None and not query.metrics and query.order in ("newest", "oldest"):
+            raise UsageError("A data set says nothing without a metric to sort by or to compare.", code="no_metric")
         base = None
         if query.base is not None:
             found = self._searcher.base_named(query.base)
