@@ -143,7 +143,7 @@ def test_what_cannot_be_read_is_not_damaged(
     assert (state(registry, version), registry.changes()) == (State.READY, changes)
     answer = lorarack("verify", "--all", "--json", "--registry", registry.home)
     assert answer.code == 1
-    assert {found["version"]: found["kind"] for found in json.loads(answer.out)}["support@2"] == "unreadable"
+    assert {found["reference"]: found["kind"] for found in json.loads(answer.out)}["support@2"] == "unreadable"
     registry.gc(grace_seconds=0)
     assert state(registry, version) is State.READY
 

@@ -49,7 +49,8 @@ def test_a_published_version_says_what_it_is(registry: Registry, adapter: Path) 
     assert (version.tags, version.description, version.provenance) == ({"k": "v"}, "first", ABOUT)
     assert version.aliases == ("default",)
     assert [file.name for file in version.files] == ["adapter_config.json", "adapter_model.safetensors"]
-    assert registry.resolve("acme/support") == version
+    assert registry.resolve("acme/support", with_curves=True) == version
+    assert registry.resolve("acme/support").metrics == (LOSS,), "no look-up reads the points of curves"
 
 
 def test_publishing_again_returns_the_version_and_adds_to_it(registry: Registry, adapter: Path) -> None:

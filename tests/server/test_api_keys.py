@@ -1,6 +1,7 @@
 """An empty key would serve everybody."""
 
 import pytest
+from tests.command_line import lorarack
 
 from lorarack.registry.errors import UsageError
 from lorarack.server.api_keys import check_keys
@@ -25,3 +26,11 @@ def test_refused(flag: list[str] | None, variable: str | None) -> None:
 )
 def test_taken(flag: list[str] | None, variable: str | None) -> None:
     check_keys(flag, {} if variable is None else {"VLLM_API_KEY": variable})
+
+
+@pytest.mark.parametrize("key", ["", " \t"])
+def test_who_asks_with_an_empty_key_is_told(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("LORARACK_TOKEN", key)
+    answer = lorarack("ask", "support", "hi")
+    assert answer.code == 2
+    assert "LORARACK_TOKEN is empty" in answer.err

@@ -1,15 +1,15 @@
 """From stored files back to a PEFT folder: verified, and there whole or not at all."""
 
 import os
-import tempfile
 from pathlib import Path
 
 from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.artifact.peft_config import config_for_base
-from lorarack.registry.blobs import FolderBlobs, remove_tree
+from lorarack.registry.blobs import FolderBlobs
 from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import Conflict
 from lorarack.registry.settings import check_path
+from lorarack.registry.staging import staging_folder
 from lorarack.registry.values import Base, Version
 
 
@@ -22,10 +22,7 @@ def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Pat
         StoreError: the disk.
     """
     place = free_place(folder)
-    with disk_errors():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}-", dir=place.parent))
-    try:
+    with staging_folder(place) as temporary:
         for file in version.files:
             if file.name == CONFIG:
                 revision = base.hub_id.revision if base.hub_id else None
@@ -36,8 +33,6 @@ def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Pat
             temporary.chmod(0o755)
             temporary.rename(place)
             sync_folder(place.parent)
-    finally:
-        remove_tree(temporary)
     return folder
 
 

@@ -12,16 +12,13 @@ A version's folder is its reference: no name can hold an ``@``, so no two of the
 import json
 import os
 import stat
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
 from lorarack.registry.disk import disk_errors, sync_folder
-from lorarack.registry.errors import InvalidArtifact, NotFound, UsageError
-from lorarack.registry.reference import check_adapter_name, check_alias_name
+from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.values import Metric, Provenance, State, StoredFile, Value
 
 MANIFEST = "lorarack-export.json"
@@ -53,7 +50,7 @@ class PortableAdapter(Value):
 class PortableParent(Value):
     """A parent by the reference that it had there, and by its digest, which is the same everywhere."""
 
-    version: str = Field(max_length=200)
+    version: str = Field(max_length=200, pattern=r"^[a-z0-9._/-]+@[1-9][0-9]*$")
     relation: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
     digest: str = Field(pattern=_DIGEST)
 
@@ -108,19 +105,6 @@ def version_folder(root: Path, version: PortableVersion) -> Path:
     return root / ADAPTERS / version.reference
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of the export in ``folder``, checked by itself: the version's folders are not looked at.
-
-    Raises:
-        NotFound: no export there. InvalidArtifact: not a manifest, or one that contradicts itself.
-    """
-    manifest = _parse(_read(folder), folder)
-    problems = list(_problems(manifest))
-    if problems:
-        raise refused(problems, folder)
-    return manifest
-
-
 def write_export(manifest: Manifest, whole: Path, place: Path) -> None:
     """Add the manifest to the folder ``whole``, which has all versions, and move that to ``place``. Raises ``StoreError``."""
     with disk_errors():
@@ -145,73 +129,6 @@ def link_problem(root: Path, version: PortableVersion) -> str | None:
         if not stat.S_ISDIR(mode):
             return f"{str(place.relative_to(root))!r} is a link or no folder"
     return None
-
-
-def _read(folder: Path) -> bytes:
-    path = folder / MANIFEST
-    if not os.path.isfile(path):  # Path.is_file raises where a name is too long
-        raise NotFound(
-            f"There is no {MANIFEST} in {str(folder)!r}; give a folder that 'lorarack export' wrote.", code="no_export"
-        )
-    if path.is_symlink() or path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise refused([f"its {MANIFEST} is a link, or larger than {MAX_MANIFEST_BYTES} bytes"], folder)
-    return path.read_bytes()
-
-
-def _parse(raw: bytes, folder: Path) -> Manifest:
-    try:
-        data = json.loads(raw.decode(), parse_constant=_no_number)
-        json.dumps(data, ensure_ascii=False).encode()  # half of a surrogate pair could be neither stored nor given back
-        return Manifest.model_validate(data)
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        problems = [f"its {MANIFEST}: {_where(entry['loc'])}: {entry['msg']}" for entry in found]
-        raise refused(problems, folder) from error
-    except (ValueError, RecursionError) as error:
-        raise refused([f"its {MANIFEST} is not JSON in UTF-8"], folder) from error
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(text)
-
-
-def _where(path: tuple[int | str, ...]) -> str:
-    return ".".join(str(part)[:60] for part in path) or "all of it"
-
-
-def _problems(manifest: Manifest) -> Iterator[str]:
-    bases = {base.fingerprint for base in manifest.bases}
-    versions = {(version.adapter, version.number) for version in manifest.versions}
-    names = [adapter.name for adapter in manifest.adapters]
-    yield from _names_problems(manifest)
-    yield from (f"it lists {what} twice" for what in _twice(names))
-    yield from (f"it lists {what} twice" for what in _twice([v.reference for v in manifest.versions]))
-    yield from (
-        f"it lists one artifact twice for {a!r}" for a, _ in _twice([(v.adapter, v.digest) for v in manifest.versions])
-    )
-    for adapter in manifest.adapters:
-        if adapter.base not in bases:
-            yield f"it says nothing of the base of {adapter.name!r}"
-        for alias, number in adapter.aliases.items():
-            if (adapter.name, number) not in versions:
-                yield f"alias {adapter.name}@{alias} names version {number}, which it does not have"
-    unlisted = {version.adapter for version in manifest.versions} - set(names)
-    yield from (f"it says nothing of adapter {name!r}, of which it has versions" for name in sorted(unlisted))
-
-
-def _names_problems(manifest: Manifest) -> Iterator[str]:
-    """Names become folders' names, so they are checked before anything else is looked at."""
-    for adapter in manifest.adapters:
-        try:
-            check_adapter_name(adapter.name)
-            for alias in adapter.aliases:
-                check_alias_name(alias)
-        except UsageError as error:
-            yield error.message[:300]
-
-
-def _twice(values: list[Any]) -> list[Any]:
-    return [value for value, count in Counter(values).items() if count > 1]
 
 
 class Exported(Value):

@@ -76,7 +76,10 @@ def ask(
     text = sys.stdin.read() if prompt == "-" else prompt
     question = Question(reference, text, system, max_tokens, temperature, raw)
     pieces = []
-    for piece in stream(url, question, os.environ.get("LORARACK_TOKEN")):
+    key = os.environ.get("LORARACK_TOKEN")
+    if key is not None and not key.strip():
+        raise UsageError("LORARACK_TOKEN is empty; put the server's key in it, or unset it.", code="bad_key")
+    for piece in stream(url, question, key):
         pieces.append(piece)
         if not json:
             out.print(piece.text, end="", markup=False)

@@ -41,7 +41,7 @@ def test_versions_tags_metrics_and_provenance_are_there(old: Path) -> None:
             ("gone", "tiny", 1),
             ("support", "tiny", 2),
         ]
-        first, second = registry.versions("support")
+        first, second = registry.versions("support", with_curves=True)
         assert (first.number, first.engine_id, first.rank, first.state) == (1, 1, 4, State.READY)
         assert first.tags == {"team": "blue", "odd key": 'ünï → "x"'}
         assert first.description == "the first"

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.inserting import NewVersion, adapter_for, add_metrics, insert_version, set_tags
+from lorarack.registry.catalog.numbers import UsedNumbers
 from lorarack.registry.catalog.recording import move_alias, record
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, PARENTS, VERSIONS
@@ -34,10 +35,11 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """Where one arrived: its number here, and whether it is new here; parents that are not here are counted."""
+    """Where one arrived: its number and state here, and whether it is new here; parents that are not here are counted."""
 
     number: int
     created: bool
+    state: State
     lost_parents: int = 0
 
 
@@ -54,7 +56,7 @@ class CatalogImporter:
         aliases: Mapping[str, Mapping[str, Known]],
         is_stored: Callable[[str], bool],
     ) -> tuple[list[Landed], list[str]]:
-        """Add them all, or none.
+        """Add them all, or none; parents come before their children in ``arrivals``.
 
         A version keeps its number where that has never been used here, else it gets the next. An artifact that the adapter
         has already is that version, left as it is. Aliases are set where they are new here.
@@ -68,7 +70,10 @@ class CatalogImporter:
         """
 
         def work(connection: Connection) -> tuple[list[Landed], list[str]]:
-            landed = [self._land(connection, arrival, is_stored) for arrival in arrivals]
+            landed: list[Landed] = []
+            numbers = _numbers(connection, arrivals)
+            for arrival, number in zip(arrivals, numbers, strict=True):
+                landed.append(self._land(connection, arrival, number, is_stored))
             left = [
                 f"{adapter}@{alias}"
                 for adapter, names in aliases.items()
@@ -81,11 +86,11 @@ class CatalogImporter:
 
         return self._database.write(work)
 
-    def _land(self, connection: Connection, arrival: Arrival, is_stored: Callable[[str], bool]) -> Landed:
+    def _land(self, connection: Connection, arrival: Arrival, number: int, is_stored: Callable[[str], bool]) -> Landed:
         new = arrival.new
         row = _artifact(connection, (new.adapter, new.digest))
         if row is not None:
-            return Landed(row.number, created=False)
+            return Landed(row.number, created=False, state=State(row.state))
         if not all(is_stored(file.digest) for file in new.files):
             raise BlobGone
         adapter = adapter_for(connection, new.adapter, new.base)
@@ -94,7 +99,7 @@ class CatalogImporter:
             self._actor,
             adapter,
             new,
-            number=arrival.number,
+            number=number,
             state=arrival.state.value,
             state_reason=arrival.state_reason,
             created_at=arrival.created_at,
@@ -105,13 +110,13 @@ class CatalogImporter:
         lost = 0
         for known, relation in arrival.parents:
             parent = _artifact(connection, known)
-            if parent is None:
+            if parent is None or parent.id >= row.id:
                 lost += 1
             else:
                 put(connection, PARENTS, {"child_id": row.id, "parent_id": parent.id, "relation": relation})
         was = f"{new.adapter}@{arrival.number}"
         record(connection, self._actor, "imported", new.adapter, row.number, digest=new.digest, rank=new.rank, was=was)
-        return Landed(row.number, created=True, lost_parents=lost)
+        return Landed(row.number, created=True, state=arrival.state, lost_parents=lost)
 
     def _point(self, connection: Connection, adapter: str, alias: str, known: Known) -> bool:
         """Point a new alias at an artifact; whether it names that afterwards."""
@@ -136,6 +141,32 @@ class CatalogImporter:
             move_alias(
                 connection, self._actor, owner, DEFAULT_ALIAS, VersionRow(*first), None, "first imported version"
             )
+
+
+def _numbers(connection: Connection, arrivals: Sequence[Arrival]) -> list[int]:
+    """The number of each here: its own where no version has ever had it, else the next behind all of them."""
+    used: dict[str, UsedNumbers] = {}
+    behind: dict[str, int] = {}
+    for arrival in arrivals:
+        name = arrival.new.adapter
+        if name not in used:
+            owner = _owner(connection, name)
+            used[name], behind[name] = UsedNumbers(connection, name), owner.next_number if owner else 1
+        if _keeps(connection, arrival, used[name]):
+            behind[name] = max(behind[name], arrival.number + 1)
+    numbers = []
+    for arrival in arrivals:
+        name, number = arrival.new.adapter, arrival.number
+        is_new = _artifact(connection, (name, arrival.new.digest)) is None
+        if is_new and not used[name].is_free(number):
+            number, behind[name] = behind[name], behind[name] + 1
+        numbers.append(number)
+    return numbers
+
+
+def _keeps(connection: Connection, arrival: Arrival, used: UsedNumbers) -> bool:
+    known = _artifact(connection, (arrival.new.adapter, arrival.new.digest))
+    return known is None and used.is_free(arrival.number)
 
 
 def _owner(connection: Connection, name: str) -> AdapterRow | None:

@@ -87,12 +87,12 @@ def with_digest(connection: Connection, adapter_id: int, digest: str) -> Version
 def insert_version(
     connection: Connection, actor: str, adapter: AdapterRow, new: NewVersion, *, number: int = 0, **said: Any
 ) -> tuple[AdapterRow, VersionRow]:
-    """Add a version under the adapter's next number, or ``number`` if that is greater; and the adapter, where it is new.
+    """Add a version under the adapter's next number, or ``number``, which must be free; and the adapter, where it is new.
 
     ``said`` is what the version's columns hold in place of what publishing would write.
     """
-    number = max(adapter.next_number, number)
-    adapter = _with_next_number(connection, adapter, number + 1)
+    number = number or adapter.next_number
+    adapter = _with_next_number(connection, adapter, max(adapter.next_number, number + 1))
     row: dict[str, Any] = {
         "adapter_id": adapter.id,
         "number": number,

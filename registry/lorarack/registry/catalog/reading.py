@@ -63,17 +63,20 @@ class CatalogReader:
         with self._database.reading() as connection:
             return read_summaries(connection)
 
-    def adapter(self, name: str) -> AdapterView | None:
-        """One adapter with everything about its versions, or None."""
+    def adapter(self, name: str, *, with_curves: bool = False) -> AdapterView | None:
+        """One adapter with everything about its versions, or None; the points of curves only where they are asked for."""
         with self._database.reading() as connection:
-            return read_views(connection, name).get(name)
+            return read_views(connection, name, with_curves=with_curves).get(name)
 
-    def pick(self, reference: Reference) -> Version | None:
-        """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
+    def pick(self, reference: Reference, *, with_curves: bool = False) -> Version | None:
+        """The version that a reference names, by one indexed look; None when there is none or not exactly one.
+
+        The points of its curves, of which there may be 100,000, only where they are asked for.
+        """
         with self._database.reading() as connection:
             by, given = _selected(reference)
             rows = _picking(by).mappings(connection, name=reference.name, **given)
-            return next(with_belongings(connection, rows)) if len(rows) == 1 else None
+            return next(with_belongings(connection, rows, curves=with_curves)) if len(rows) == 1 else None
 
     def same_weights(self, adapter: str, files: Iterable[StoredFile]) -> list[tuple[str, tuple[StoredFile, ...]]]:
         """Digest and files of each version of ``adapter`` that has the weight file among ``files``."""
@@ -154,12 +157,14 @@ def _adapter_id() -> Select[Any]:
     return select(ADAPTERS.c.id).where(ADAPTERS.c.name == bindparam("name"))
 
 
-def read_views(connection: Connection, name: str | None = None, *, brief: bool = False) -> dict[str, AdapterView]:
+def read_views(
+    connection: Connection, name: str | None = None, *, brief: bool = False, with_curves: bool = False
+) -> dict[str, AdapterView]:
     """All adapters (or the one called ``name``) as ``connection`` sees them, by name."""
     conditions: list[ColumnElement[bool]] = [ADAPTERS.c.name == name] if name is not None else []
     query = _adapters_with_base().where(*conditions)
     versions: dict[str, list[Version]] = defaultdict(list)
-    for version in load_versions(connection, conditions, brief=brief):
+    for version in load_versions(connection, conditions, brief=brief, curves=with_curves):
         versions[version.adapter].append(version)
     return {
         row.name: AdapterView.of(row.name, row.base, versions[row.name], aliases_of(versions[row.name]), row.created_at)

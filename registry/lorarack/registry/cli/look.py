@@ -47,7 +47,7 @@ def show(
     Example: lorarack show support@prod
     """
     with open_registry(registry, create=False) as opened:
-        version = opened.resolve(reference)
+        version = opened.resolve(reference, with_curves=True)
     emit(version, json, lambda: _card(version))
 
 

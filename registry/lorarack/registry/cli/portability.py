@@ -8,8 +8,10 @@ from rich.markup import escape
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
+from lorarack.registry.errors import BadReference, UsageError
 from lorarack.registry.portable import Imported
-from lorarack.registry.registry import open_registry
+from lorarack.registry.reference import parse_reference
+from lorarack.registry.registry import Registry, open_registry
 
 
 def mount(app: typer.Typer) -> None:
@@ -20,14 +22,13 @@ def mount(app: typer.Typer) -> None:
 
 def export(
     what: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="[NAME|REF]", help="An adapter, or one version, for example support@prod. Without it: everything."
+            metavar="[NAME|REF]... FOLDER",
+            help="Adapters and versions, for example support@prod (without any: everything), and a new or empty folder.",
+            show_default=False,
         ),
     ],
-    folder: Annotated[
-        str | None, typer.Argument(metavar="FOLDER", help="A new or empty folder.", show_default=False)
-    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -35,13 +36,34 @@ def export(
 
     Example: lorarack export support ./support-export
     """
-    target = Path(folder if folder is not None else what)
+    *names, folder = what
+    target = Path(folder)
     with open_registry(registry, create=False) as opened:
-        done = opened.export_to(target, what if folder is not None else None)
+        _check_folder(opened, names, folder)
+        done = opened.export_to(target, *names)
     for reference in done.left_out:
         note(f"Left out: {reference}, which is quarantined or damaged.")
     count = len(done.versions)
     emit(done, json, lambda: f"Exported {count} version{'s' * (count != 1)} to {escape(str(target))}")
+
+
+def _check_folder(opened: Registry, names: list[str], folder: str) -> None:
+    """Without a folder the last name would be taken for one, and what it names would not be exported.
+
+    Raises:
+        UsageError: ``folder`` names an adapter here, or one of its versions.
+    """
+    try:
+        name = parse_reference(folder).name
+    except BadReference:
+        return
+    if any(adapter.name == name for adapter in opened.adapters()):
+        meant = " ".join([*names, folder])
+        raise UsageError(
+            f"{folder!r} names an adapter here, and no folder is given; write 'lorarack export {meant} FOLDER', "
+            f"or './{folder}' if that is the folder.",
+            code="no_folder",
+        )
 
 
 def import_(

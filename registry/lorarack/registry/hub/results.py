@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from lorarack.registry.hub.privacy import plain, without_paths
+from lorarack.registry.texts import keepable_tags
 from lorarack.registry.values import Metric, Version
 
 if TYPE_CHECKING:
@@ -106,9 +107,9 @@ def _metric(result: "EvalResult") -> Metric | None:
 def _tags(found: object) -> dict[str, str]:
     pairs = list(found.items())[:_MAX_TAGS] if isinstance(found, dict) else []
     texts = {_text(key): _text(value) for key, value in pairs}
-    return {key: value for key, value in texts.items() if key is not None and value is not None}
+    return keepable_tags({key: value for key, value in texts.items() if key is not None and value is not None})
 
 
 def _text(found: object) -> str | None:
-    """A text of bearable length; YAML can also spell halves of surrogate pairs, which nobody can store."""
-    return found[:_MAX_TEXT].encode(errors="replace").decode() if isinstance(found, str) else None
+    """A text of bearable length; YAML can also spell NUL and halves of surrogate pairs, which nobody can store."""
+    return found[:_MAX_TEXT].replace("\0", "?").encode(errors="replace").decode() if isinstance(found, str) else None

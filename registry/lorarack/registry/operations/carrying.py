@@ -1,9 +1,8 @@
 """How export and import are done; imported by those who do them, for it needs half of the registry."""
 
 import hashlib
-import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,11 +12,11 @@ from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.validate import inspect_artifact
 from lorarack.registry.base_model.contents import KnownBase
-from lorarack.registry.blobs import remove_tree
 from lorarack.registry.catalog.importing import Arrival, CatalogImporter, Known, Landed
 from lorarack.registry.catalog.writing import BlobGone
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import InvalidArtifact, NotFound, StoreError
+from lorarack.registry.export_manifest import read_manifest
 from lorarack.registry.operations.versions import VersionOperations
 from lorarack.registry.portable import (
     Exported,
@@ -29,31 +28,26 @@ from lorarack.registry.portable import (
     PortableParent,
     PortableVersion,
     link_problem,
-    read_manifest,
     refused,
     version_folder,
     write_export,
 )
+from lorarack.registry.staging import staging_folder
 from lorarack.registry.values import Base, State, Version
 
 _STORINGS = 10
 
 
-def export_to(registry: VersionOperations, folder: Path, what: str | None = None) -> Exported:
+def export_to(registry: VersionOperations, folder: Path, what: Sequence[str] = ()) -> Exported:
     """See ``PortabilityOperations.export_to``."""
     versions, left_out = _chosen(registry, what)
     bases = {base.name: base for base in registry.bases()}
     manifest = _describe(registry, versions, bases)
     place = fetching.free_place(folder)
-    with disk_errors():
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}-", dir=place.parent))
-    try:
+    with staging_folder(place) as temporary:
         for version, portable in zip(versions, manifest.versions, strict=True):
             registry.fetch(version, version_folder(temporary, portable))
         write_export(manifest, temporary, place)
-    finally:
-        remove_tree(temporary)
     references = tuple(version.reference for version in versions)
     return Exported(folder=str(folder), versions=references, left_out=tuple(version.reference for version in left_out))
 
@@ -92,19 +86,21 @@ def import_from(registry: VersionOperations, folder: Path) -> Imported:
     )
 
 
-def _chosen(registry: VersionOperations, what: str | None) -> tuple[list[Version], list[Version]]:
-    if what is None:
-        found: Iterable[Version] = (v for adapter in registry.adapters() for v in registry.versions(adapter.name))
-    elif "@" in what:
-        found = [registry.resolve(what)]
-    else:
-        found = registry.versions(what)
-    ordered = sorted(found, key=lambda version: version.engine_id)
+def _chosen(registry: VersionOperations, what: Sequence[str]) -> tuple[list[Version], list[Version]]:
+    found = {
+        version.reference: version for part in what or registry._reader.names() for version in _part(registry, part)
+    }
+    ordered = sorted(found.values(), key=lambda version: version.engine_id)
     left_out = [version for version in ordered if version.state in (State.QUARANTINED, State.DAMAGED)]
     versions = [version for version in ordered if version not in left_out]
     if not versions:
         raise NotFound("There is nothing to export here; publish something first.", code="nothing")
     return versions, left_out
+
+
+def _part(registry: VersionOperations, what: str) -> Iterable[Version]:
+    """The versions of an adapter, or the one that a reference names."""
+    return [registry.resolve(what, with_curves=True)] if "@" in what else registry.versions(what, with_curves=True)
 
 
 def _describe(registry: VersionOperations, versions: list[Version], bases: Mapping[str, Base]) -> Manifest:
@@ -229,6 +225,8 @@ def _report(versions: tuple[PortableVersion, ...], landed: list[Landed], left: l
         if here != version.reference:
             why = "its number was used here already" if at.created else "that has the same files"
             notes.append(f"{version.reference} is {here} here: {why}.")
+        if not at.created and at.state is not version.state:
+            notes.append(f"{here} is {at.state} here and stays so.")
         if at.lost_parents:
             notes.append(f"{at.lost_parents} of the parents of {version.reference} are not here.")
     notes += [f"Alias {alias} names another version here and was left." for alias in left]

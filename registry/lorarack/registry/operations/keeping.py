@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
 from lorarack.registry.reference import check_adapter_name, parse_reference
-from lorarack.registry.texts import check_text
+from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import State, Version
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class KeepingOperations(Parts):
 
     def quarantine(self, reference: str, reason: str) -> Version:
         """Let nobody use a version any more, whatever names it. Raises like ``delete``."""
+        check_text(reason, "reason")
         if not reason.strip():
             raise UsageError("Say why it is quarantined; others will read it.", code="no_reason")
         return self._to_state(reference, State.QUARANTINED, reason)
@@ -62,7 +63,7 @@ class KeepingOperations(Parts):
         """
         if not 0 < seconds <= 86400:
             raise UsageError(f"A lease of {seconds} seconds makes no sense; give up to a day.", code="bad_lease")
-        check_text(holder, "holder")
+        check_text(holder, "holder", MAX_NAME)
         wanted = [versions] if isinstance(versions, Version) else versions
         self._changer.lease([(version.adapter, version.number) for version in wanted], holder, seconds)
 

@@ -9,6 +9,7 @@ from lorarack.registry.catalog.reading import CatalogReader
 from lorarack.registry.errors import Damaged, NotFound
 from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
 from lorarack.registry.resolution import did_you_mean, resolve
+from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import State, Version
 from lorarack.registry.view import AdapterView
 
@@ -36,8 +37,10 @@ class Parts:
 
     @cached_property
     def actor(self) -> str:
-        """Who does what is done here."""
-        return self._given_actor or local_actor()
+        """Who does what is done here. Raises ``UsageError``: a name that cannot be kept."""
+        actor = self._given_actor or local_actor()
+        check_text(actor, "actor", MAX_NAME)
+        return actor
 
     @cached_property
     def _blobs(self) -> "FolderBlobs":
@@ -69,24 +72,24 @@ class Parts:
 
         return CatalogCollector(self._database)
 
-    def resolve(self, reference: str) -> Version:
-        """The version that ``reference`` names.
+    def resolve(self, reference: str, *, with_curves: bool = False) -> Version:
+        """The version that ``reference`` names, ``with_curves``: with the points of its metrics' curves.
 
         Raises:
             BadReference: not a reference. NotFound: nothing of that name. Conflict: not in a state to be used.
         """
         parsed = parse_reference(reference)
-        found = self._reader.pick(parsed)
+        found = self._reader.pick(parsed, with_curves=with_curves)
         if found is not None and found.state is State.READY:
             return found
         # The rules know what is wrong and what may have been meant; they want to see the whole adapter for that.
-        view = self._reader.adapter(parsed.name)
+        view = self._reader.adapter(parsed.name, with_curves=with_curves)
         return resolve(reference, {parsed.name: view} if view else {}, () if view else self._reader.names())
 
-    def _exact(self, reference: str) -> Version:
+    def _exact(self, reference: str, *, with_curves: bool = False) -> Version:
         """Like ``resolve``, but in whatever state: for those who look after versions."""
-        found = self._reader.pick(parse_reference(reference))
-        return found if found is not None else self.resolve(reference)
+        found = self._reader.pick(parse_reference(reference), with_curves=with_curves)
+        return found if found is not None else self.resolve(reference, with_curves=with_curves)
 
     def _numbered(self, adapter: str, number: int) -> Version:
         """That very version, in whatever state. Raises ``NotFound``."""
@@ -109,8 +112,8 @@ class Parts:
         now = "is damaged and now out of use" if marked else "is damaged"
         return Damaged(f"{version.reference} {now}. {error.message}")
 
-    def _view(self, adapter: str) -> AdapterView:
-        view = self._reader.adapter(check_adapter_name(adapter))
+    def _view(self, adapter: str, *, with_curves: bool = False) -> AdapterView:
+        view = self._reader.adapter(check_adapter_name(adapter), with_curves=with_curves)
         if view is None:
             raise self._no_adapter(adapter)
         return view

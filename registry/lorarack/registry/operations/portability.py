@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class PortabilityOperations(VersionOperations):
     """What leads out of a registry and into another."""
 
-    def export_to(self, folder: Path, what: str | None = None) -> "Exported":
-        """Write a version (a reference with ``@``), an adapter (its name) or everything (None) to ``folder``.
+    def export_to(self, folder: Path, *what: str) -> "Exported":
+        """Write versions (references with ``@``) and adapters (names), or without any of them everything, to ``folder``.
 
         Quarantined and damaged versions are left out. Every byte is checked on its way; the folder is there whole or not at all.
 

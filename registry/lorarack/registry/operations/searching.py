@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.operations.bases import BaseOperations
 from lorarack.registry.reference import check_adapter_name
-from lorarack.registry.texts import check_text
+from lorarack.registry.texts import check_unicode
 
 if TYPE_CHECKING:
     from lorarack.registry.queries import Best, Page, Query
@@ -27,7 +27,7 @@ class SearchOperations(BaseOperations):
 
         query = Query(**dict(query))  # a copy with changes was not checked when it was made
         for text in (query.text, query.adapter, query.base, *query.tags):
-            check_text(text, "query")
+            check_unicode(text, "query")
         for label in (*(condition.label for condition in query.metrics), *self._metric_order(query)):
             parse_label(label)
         if query.adapter is not None and not query.adapter.endswith("*"):

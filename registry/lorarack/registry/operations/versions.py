@@ -8,7 +8,7 @@ from pathlib import Path
 from lorarack.registry.errors import Conflict, Damaged, StoreError
 from lorarack.registry.operations.bases import BaseOperations, is_called
 from lorarack.registry.reference import check_adapter_name
-from lorarack.registry.texts import check_tags, check_text
+from lorarack.registry.texts import check_metrics, check_provenance, check_tags, check_text, check_unicode
 from lorarack.registry.values import Adapter, Base, Metric, Parent, Provenance, Published, State, StoredFile, Version
 
 #: How often a publisher stores its files before it gives up.
@@ -46,6 +46,8 @@ class VersionOperations(BaseOperations):
         found = self.check_adapter(adapter, base)
         check_text(description, "description")
         check_tags(tags)
+        check_metrics(metrics)
+        check_provenance(provenance)
         about = publishing.About(metrics, tags, description, provenance, tuple(parents))
         for parent in parents:
             self._exact(parent.version)
@@ -62,7 +64,7 @@ class VersionOperations(BaseOperations):
                 "Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.",
                 code="collected",
             )
-        version, notes = self._exact(f"{adapter}@{number}"), artifact.notes
+        version, notes = self._exact(f"{adapter}@{number}", with_curves=True), artifact.notes
         if version.state is State.DAMAGED:
             version = self._repaired(version, new.files)
             notes = (*notes, f"{version.reference} was damaged; these files are in its place, and it is ready again.")
@@ -79,9 +81,13 @@ class VersionOperations(BaseOperations):
         self._writer.check_adapter(adapter, found.name)
         return found
 
-    def versions(self, adapter: str) -> tuple[Version, ...]:
-        """All versions of an adapter, by number. Raises ``NotFound``."""
-        return self._view(adapter).versions
+    def versions(self, adapter: str, *, with_curves: bool = False) -> tuple[Version, ...]:
+        """All versions of an adapter, by number; ``with_curves``: with the points of their metrics' curves.
+
+        Raises:
+            NotFound: no such adapter.
+        """
+        return self._view(adapter, with_curves=with_curves).versions
 
     def adapters(self) -> tuple[Adapter, ...]:
         """All adapters, by name."""
@@ -89,6 +95,7 @@ class VersionOperations(BaseOperations):
 
     def add_metrics(self, reference: str, metrics: Sequence[Metric]) -> Version:
         """Add metrics to a version; returns it as it is then. Raises like ``resolve``."""
+        check_metrics(metrics)
         version = self._exact(reference)
         self._writer.add_metrics(version.adapter, version.number, metrics)
         return self._exact(version.reference)
@@ -107,8 +114,9 @@ class VersionOperations(BaseOperations):
             UsageError: a tag or text that cannot be kept. Else like ``resolve``.
         """
         check_tags(tags)
-        for text, what in ((description, "description"), *((key, "tag") for key in without)):
-            check_text(text, what)
+        check_text(description, "description")
+        for key in without:
+            check_unicode(key, "tag")
         version = self._exact(reference)
         self._writer.describe(version.adapter, version.number, tags or {}, without, description)
         return self._exact(version.reference)
@@ -161,4 +169,4 @@ class VersionOperations(BaseOperations):
         for file in files.values():
             self._blobs.check(file.digest)
         self._changer.repair(version.adapter, version.number, tuple(files.values()))
-        return self._exact(version.reference)
+        return self._exact(version.reference, with_curves=True)

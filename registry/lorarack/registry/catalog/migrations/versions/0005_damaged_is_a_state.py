@@ -2,6 +2,8 @@
 
 Up to 0.1.0 they were quarantined for a reason that began with ``damaged: ``, as anybody's reason may. The registry's own is told
 by the whole sentence, with the digest of one of the version's files.
+
+An import of 0.1.0 could make a version its own parent, which then could never be deleted: such links go.
 """
 
 import json
@@ -22,6 +24,7 @@ _OURS = re.compile(
 def upgrade() -> None:
     """Apply."""
     connection = op.get_bind()
+    connection.execute(sa.text("DELETE FROM parents WHERE parent_id >= child_id"))
     query = (
         "SELECT id, state_reason, files FROM versions WHERE state = 'quarantined' AND state_reason LIKE 'damaged: %'"
     )

@@ -13,7 +13,7 @@ from tests.system.server import Server
 
 from lorarack.registry import open_registry
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.long]
 
 FLAGS = ("--kv-cache-memory-bytes", "64M", "--max-model-len", "64", "--max-num-seqs", "2")
 
