@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert
 
 from lorarack.registry.catalog.database import Database
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, EVENTS, FINISHED, METRICS, TAGS, TEXTS, VERSIONS
-from lorarack.registry.catalog.wording import joined
+from lorarack.registry.catalog.text_index import searchable_text
 
 RANKS = (4, 8, 16, 32, 64)
 _AT_ONCE = 5000
@@ -121,7 +121,7 @@ def _words(place: int, each: int) -> dict[str, Any]:
         _version(place, each)["description"] or "",
         *(row["value"] for row in _tags(place)),
     ]
-    return {"version_id": place + 1, "words": joined(texts)}
+    return {"version_id": place + 1, "words": searchable_text(texts)}
 
 
 def _event(place: int, each: int) -> dict[str, Any]:

@@ -162,6 +162,7 @@ class Sandbox:
     def _look(self) -> dict[str, int]:
         """Everything but the registry's own files, by name and size; of the registry, that nothing strange is in it."""
         assert {path.name.partition("-")[0] for path in self.home.iterdir()} <= {
+            "catalog.lock",
             "catalog.sqlite",
             "blobs",
             "lock",

@@ -10,7 +10,7 @@ from benchmarks.report import Row, report
 
 SMALL: dict[str, Callable[[], list[Row]]] = {
     "resolving": lambda: resolving.rows(200, resolves=5, changes=4),
-    "searching": lambda: searching.rows(1000, times=1),
+    "searching": lambda: searching.rows((1000,), times=1),
     "publishing": lambda: publishing.rows((1,), times=1),
     "starting": lambda: starting.rows(2, times=1),
     "fuzz": lambda: fuzz.rows(8, 8),

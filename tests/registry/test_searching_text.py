@@ -11,8 +11,7 @@ from tests.registry.shelf import Shelf
 from tests.tiny import tiny_base
 
 from lorarack.registry import Query, Registry, open_registry
-from lorarack.registry.catalog import searching
-from lorarack.registry.catalog.wording import joined, written
+from lorarack.registry.catalog.text_index import searchable_text, written
 
 #: What folding, quoting, patterns and the index could get wrong, beside plain letters.
 ODD = "aAbB éÉßẞſſİıǆΣςσ𝔸🙂e\u0301%_\"'*\\-\n\t\x01\x19\x1a\x1b\x1c\x1d\x1e\x1f\ufeff\ufffd\ufffe\uffff\U0010ffff"
@@ -46,14 +45,11 @@ def searches(draw: st.DrawFn) -> tuple[list[tuple[str, dict[str, str]]], str]:
     return said, draw(st.sampled_from([part, part.upper(), part.lower(), part.title()]) | TEXTS)
 
 
-@pytest.mark.parametrize("near", [0, 1000], ids=["along the index", "on a walk"])
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(search=searches())
 @example(search=([("x" * 300 + "tail", {}), ("x" * 300 + "other", {}), ("", {"k1": "X" * 99})], "X" * 250 + "tail"))
 @example(search=([("ab", {"k1": "cd"}), ("b\x1fc", {}), ("a", {})], "b\x1fc"))
-def test_it_is_found_where_it_is(
-    near: int, shelved: Registry, search: tuple[list[tuple[str, dict[str, str]]], str]
-) -> None:
+def test_it_is_found_where_it_is(shelved: Registry, search: tuple[list[tuple[str, dict[str, str]]], str]) -> None:
     """In order of time and of a metric, through every way of writing a description and tags."""
     said, text = search
     for name, (description, tags) in zip(NAMES, said, strict=True):
@@ -65,14 +61,9 @@ def test_it_is_found_where_it_is(
         for name, (description, tags) in zip(NAMES, said, strict=True)
         if any(text.casefold() in found.casefold() for found in (name, description, *tags.values()))
     }
-    small = pytest.MonkeyPatch()
-    small.setattr(searching, "_NEAR", near)
-    try:
-        for order, names in (("newest", NAMES[::-1]), ("oldest", NAMES), ("eval_loss", NAMES[::-1])):
-            found = [version.adapter for version in shelved.search(Query(text=text, order=order)).versions]
-            assert found == [name for name in names if name in meant]
-    finally:
-        small.undo()
+    for order, names in (("newest", NAMES[::-1]), ("oldest", NAMES), ("eval_loss", NAMES[::-1])):
+        found = [version.adapter for version in shelved.search(Query(text=text, order=order)).versions]
+        assert found == [name for name in names if name in meant]
     check_search_tables(shelved)
 
 
@@ -80,7 +71,7 @@ def test_it_is_found_where_it_is(
 @settings(max_examples=500)
 def test_words_contain_what_a_text_contains(texts: list[str], text: str) -> None:
     """However texts are written beside each other, nothing arises that is in none of them."""
-    assert (written(text) in joined(texts)) == any(text.casefold() in found.casefold() for found in texts)
+    assert (written(text) in searchable_text(texts)) == any(text.casefold() in found.casefold() for found in texts)
 
 
 def test_words_follow_publishing_again_and_deletion(shelf: Shelf) -> None:

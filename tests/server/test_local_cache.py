@@ -1,14 +1,20 @@
-"""The engine only ever reads copies that were verified, under a path that holds one digest for ever."""
+"""What an engine reads was verified on its way to a file without a name; the cache may be damaged at any time."""
 
+import json
+import os
 import shutil
 import threading
+import time
 from pathlib import Path
+from typing import IO
 
 import pytest
+from safetensors import safe_open
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Registry, Version, open_registry
-from lorarack.registry.errors import StoreError
+from lorarack.registry.errors import EngineError, StoreError
+from lorarack.server.adapter_copy import SCALINGS
 from lorarack.server.local_cache import LocalCache
 
 
@@ -36,58 +42,128 @@ class CountingFetcher:
         return self.registry.fetch(version, folder)
 
 
-def test_the_copy_is_made_once_and_found_again_by_another_process(
+def scalings(copy: IO[bytes]) -> dict[str, list[float]]:
+    with safe_open(f"/proc/self/fd/{copy.fileno()}", framework="np") as file:
+        found: dict[str, list[float]] = json.loads(file.metadata()[SCALINGS])
+        return found
+
+
+def tensors(path: Path | str) -> dict[str, bytes]:
+    with safe_open(path, framework="np") as file:
+        return {name: file.get_tensor(name).tobytes() for name in file.keys()}  # noqa: SIM118 - no mapping
+
+
+def same(copy: IO[bytes], published: Path) -> bool:
+    return tensors(f"/proc/self/fd/{copy.fileno()}") == tensors(published / "adapter_model.safetensors")
+
+
+def test_it_is_fetched_once_and_found_again_by_another_process(
     tmp_path: Path, registry: Registry, published: Version
 ) -> None:
     fetcher = CountingFetcher(registry)
-    place = LocalCache(tmp_path / "cache", fetcher).path_of(published)
-    assert (place / "adapter_model.safetensors").is_file()
-    assert place.name == published.digest.removeprefix("sha256:")
-    assert LocalCache(tmp_path / "cache", fetcher).path_of(published) == place
+    for _ in range(2):
+        with LocalCache(tmp_path / "cache", fetcher).copy_of(published) as copy:
+            assert same(copy, tmp_path / "one")
+            assert all(found == [published.rank, published.alpha / published.rank] for found in scalings(copy).values())
     assert fetcher.count == 1
 
 
+def test_the_copy_has_no_name_and_outlives_the_cache(tmp_path: Path, registry: Registry, published: Version) -> None:
+    cache = LocalCache(tmp_path / "cache", registry)
+    with cache.copy_of(published) as copy:
+        assert os.fstat(copy.fileno()).st_nlink == 0
+        for file in (tmp_path / "cache").rglob("*.safetensors"):
+            file.write_bytes(b"")
+        shutil.rmtree(tmp_path / "cache")
+        assert same(copy, tmp_path / "one")
+
+
+def damage(file: Path, how: str) -> None:
+    good = file.read_bytes()
+    match how:
+        case "changed":
+            file.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        case "cut short":
+            file.write_bytes(good[: len(good) // 2])
+        case "empty":
+            file.write_bytes(b"")
+        case "missing":
+            file.unlink()
+        case "a link":
+            file.rename(file.with_suffix(".away"))
+            file.symlink_to(file.with_suffix(".away"))
+        case "a pipe":
+            file.unlink()
+            os.mkfifo(file)
+        case "a folder":
+            file.unlink()
+            file.mkdir()
+        case "a long header":
+            file.write_bytes(b"\xff" * 8 + good[8:])
+
+
 @pytest.mark.parametrize("name", ["adapter_model.safetensors", "adapter_config.json"])
-@pytest.mark.parametrize("how", ["changed", "missing"])
-def test_a_damaged_copy_is_replaced_before_the_engine_sees_it(
+@pytest.mark.parametrize(
+    "how", ["changed", "cut short", "empty", "missing", "a link", "a pipe", "a folder", "a long header"]
+)
+def test_what_is_damaged_is_fetched_again_also_by_a_process_that_has_read_it(
     tmp_path: Path, registry: Registry, published: Version, name: str, how: str
 ) -> None:
-    cache = tmp_path / "cache"
-    place = LocalCache(cache, registry).path_of(published)
-    good = (place / name).read_bytes()
-    (place / name).unlink()
-    if how == "changed":
-        (place / name).write_bytes(good[:-1] + b"x")
-    assert LocalCache(cache, registry).path_of(published) == place
-    assert (place / name).read_bytes() == good
-    assert sorted(entry.name for entry in cache.iterdir()) == [place.name], "nothing is left over"
+    fetcher = CountingFetcher(registry)
+    cache = LocalCache(tmp_path / "cache", fetcher)
+    cache.copy_of(published).close()
+    (place,) = (tmp_path / "cache").iterdir()
+    damage(place / name, how)
+    with cache.copy_of(published) as copy:
+        assert same(copy, tmp_path / "one")
+    assert fetcher.count == 2
+    assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [place.name], "nothing is left over"
+    cache.copy_of(published).close()
+    assert fetcher.count == 2, "it is whole again"
 
 
 def test_a_damaged_registry_gives_no_copy(tmp_path: Path, registry: Registry, published: Version) -> None:
     shutil.rmtree(tmp_path / "home" / "blobs")
     with pytest.raises(StoreError, match="is not at"):
-        LocalCache(tmp_path / "cache", registry).path_of(published)
+        LocalCache(tmp_path / "cache", registry).copy_of(published)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, registry: Registry, published: Version) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(StoreError, match="cannot be used"):
-        LocalCache(tmp_path / "cache", registry).path_of(published)
+        LocalCache(tmp_path / "cache", registry).copy_of(published)
 
 
-def test_many_caches_over_one_folder_race_to_the_same_copy(
-    tmp_path: Path, registry: Registry, published: Version
-) -> None:
+def test_many_caches_over_one_folder_race(tmp_path: Path, registry: Registry, published: Version) -> None:
     """As several API processes do at their first request."""
-    found: list[Path] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(LocalCache(tmp_path / "cache", registry).path_of(published)))
-        for _ in range(8)
-    ]
+    found: list[bool] = []
+
+    def load() -> None:
+        with LocalCache(tmp_path / "cache", registry).copy_of(published) as copy:
+            found.append(same(copy, tmp_path / "one"))
+
+    threads = [threading.Thread(target=load) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 8
-    assert len(set(found)) == 1
+    assert found == [True] * 8
+
+
+def test_patterns_that_take_for_ever_stop_nobody(
+    tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version of a registry that accepted them once."""
+    monkeypatch.setattr("lorarack.registry.artifact.validate.config_problems", lambda *_: [])
+    monkeypatch.setattr("lorarack.registry.artifact.validate._number_problems", lambda *_: [])
+    monkeypatch.setattr("lorarack.registry.artifact.peft_config._pattern_problems", lambda *_: [])
+    folder = tiny_adapter(tmp_path / "bomb")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    config["alpha_pattern"] = {r"(.+)(.+)(.+)(.+)(.+)(.+)(.+)(.+)\3\4\5\6\7\8\9": 3.0}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    published = registry.publish(folder, "bomb", base="tiny").version
+    started = time.monotonic()
+    with pytest.raises(EngineError, match="patterns"):
+        LocalCache(tmp_path / "cache", registry).copy_of(published)
+    assert time.monotonic() - started < 15

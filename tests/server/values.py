@@ -1,8 +1,7 @@
 """Versions, bases and engines for the server's tests."""
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lorarack.registry import State, Version
 from lorarack.server.serveable import Limits
@@ -40,7 +39,7 @@ class RecordingEngine:
     """An engine of our own port that only remembers; ``fault`` is raised by the next load."""
 
     def __init__(self) -> None:
-        self.loads: list[tuple[str, int, Path]] = []
+        self.loads: list[tuple[str, int, str]] = []
         self.ids: set[int] = set()
         self.events: list[tuple[str, int]] = []
         self.delay = 0.005
@@ -48,7 +47,7 @@ class RecordingEngine:
         self.at_once = 0
         self.most_at_once = 0
 
-    async def load(self, name: str, engine_id: int, path: Path) -> None:
+    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
         """Remember, or fail."""
         import asyncio
 
@@ -59,7 +58,7 @@ class RecordingEngine:
         if self.fault:
             fault, self.fault = self.fault, None
             raise fault
-        self.loads.append((name, engine_id, path))
+        self.loads.append((name, engine_id, digest))
         self.ids.add(engine_id)
         self.events.append(("load", engine_id))
 

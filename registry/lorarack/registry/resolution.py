@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from lorarack.registry.errors import Conflict, NotFound
-from lorarack.registry.pages import PagedList
 from lorarack.registry.reference import (
     ByAlias,
     ByDigest,
@@ -95,10 +94,10 @@ def _by_digest(view: AdapterView, prefix: str) -> Version | None:
 
 
 def _unknown(reference: Reference, view: AdapterView) -> NotFound:
-    ready = view.ready.get(None, PagedList())
+    ready = view.ready.get(None, ())
     aliases = [alias for alias in view.aliases if alias != "default"]
     near = [f"{view.name}@{alias}" for alias in get_close_matches(str(reference.selector), aliases, n=2, cutoff=0.5)]
-    near = near or [view.by_number[number].reference for number in ready.tail(3)]
+    near = near or [view.by_number[number].reference for number in ready[-3:]]
     if not view.by_number:
         sentence = f"Adapter {view.name!r} has no versions."
     else:

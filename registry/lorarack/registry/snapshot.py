@@ -18,6 +18,9 @@ class Snapshot:
     changes: int
     bases: Mapping[str, Base]
     adapters: Mapping[str, AdapterView]
+    #: The last event whole. A catalog that has another one under that number has another history: it was brought back from
+    #: a copy, or made anew.
+    history: str = ""
 
     @property
     def versions(self) -> tuple[Version, ...]:

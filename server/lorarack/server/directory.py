@@ -28,11 +28,8 @@ EXPLAINED_AT_ONCE = 64
 class Source(Protocol):
     """What the directory needs of a registry."""
 
-    def changes(self) -> int:
-        """A number that grows with every committed write."""
-
     def snapshot(self, since: Snapshot | None = None) -> Snapshot:
-        """Everything, of one moment; from ``since`` the work grows with what has changed only."""
+        """Everything, of one moment: ``since`` itself where nothing has changed, else work that grows with the changes."""
 
 
 class Directory:
@@ -76,10 +73,8 @@ class Directory:
             self._looks_begun += 1
             look = self._looks_begun
             loop = asyncio.get_running_loop()
-            if self._snapshot is not None:
-                changes = await loop.run_in_executor(self._thread, self._source.changes)
-            if self._snapshot is None or changes != self._snapshot.changes:
-                self._snapshot = await loop.run_in_executor(self._thread, self._source.snapshot, self._snapshot)
+            # Not only where the number of changes differs: a catalog brought back from a copy may have as many by now.
+            self._snapshot = await loop.run_in_executor(self._thread, self._source.snapshot, self._snapshot)
             self._last_look, self._good_look = look, time.monotonic()
 
     async def follow(self, changed: Callable[[Snapshot], None], seconds: float = POLL_SECONDS) -> None:

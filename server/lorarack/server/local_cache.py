@@ -1,22 +1,22 @@
-"""Verified local copies of adapters: the only files that the engine ever reads.
+"""Local copies of adapters by digest: ``<cache>/<digest>/``. What an engine reads is copied from there under a check.
 
-The engine reads an adapter again whenever it fell out of host memory, within a step that other requests share; a file that is
-missing or damaged then ends the engine. So it is given paths that hold one digest for ever: ``<cache>/<digest>/``.
+Others may write to the folder, empty it or damage what is in it, so nothing in it is believed: each load reads the bytes
+again and compares them with the digest that the catalog has.
 """
 
-import hashlib
-import json
+import logging
 import os
 import shutil
 import tempfile
 import threading
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from lorarack.registry import Version
-from lorarack.registry.artifact.manifest import CONFIG, sha256
-from lorarack.registry.artifact.peft_config import canonical_config
-from lorarack.registry.errors import StoreError
+from lorarack.registry.errors import Damaged, StoreError
+from lorarack.server.adapter_copy import NotAsPublished, copy_verified
+
+log = logging.getLogger(__name__)
 
 
 class Fetcher(Protocol):
@@ -32,59 +32,51 @@ class LocalCache:
     def __init__(self, folder: Path, fetcher: Fetcher) -> None:
         self._folder = folder
         self._fetcher = fetcher
-        self._verified: set[str] = set()
         #: One a digest: a slow one delays no other.
         self._locks: dict[str, threading.Lock] = {}
 
-    def path_of(self, version: Version) -> Path:
-        """The folder with the version's files: made if missing, read and checked the first time this process asks.
+    def copy_of(self, version: Version) -> IO[bytes]:
+        """An open file without a name that holds the version for an engine (``adapter_copy``).
+
+        What is missing or damaged in the cache is fetched again from the registry.
 
         Raises:
-            NotFound: the registry has the version no more. Damaged: nor has it the right bytes. StoreError: the disk.
+            NotFound: the registry has the version no more.
+            Damaged: the registry has not the right bytes either.
+            EngineError: its configuration takes too long to apply.
+            StoreError: the disk.
         """
         digest = version.digest.removeprefix("sha256:")
         place = self._folder / digest
-        with self._locks.setdefault(digest, threading.Lock()):
-            if digest in self._verified:
-                return place
-            try:
-                if not _is_whole(place, version):
-                    self._bring(version, place)
-            except OSError as error:
-                raise StoreError(
-                    f"The cache folder {str(self._folder)!r} cannot be used: {error.strerror or error}."
-                ) from error
-            self._verified.add(digest)
-        return place
+        try:
+            with self._locks.setdefault(digest, threading.Lock()):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    return copy_verified(place, version, self._folder)
+                except NotAsPublished as problem:
+                    if place.exists():
+                        log.warning("The local copy of %s is fetched again: %s.", version.reference, problem)
+                    return self._bring(version, place)
+        except OSError as error:
+            raise StoreError(
+                f"The cache folder {str(self._folder)!r} cannot be used: {error.strerror or error}."
+            ) from error
 
-    def _bring(self, version: Version, place: Path) -> None:
-        """Fetch beside ``place``, then move there. A damaged copy is moved out of the way only when the new one is ready."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def _bring(self, version: Version, place: Path) -> IO[bytes]:
+        """Fetch beside ``place``, copy from there, then move it there. What was there before is moved out of the way."""
         scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
         try:
             fresh = self._fetcher.fetch(version, scratch / "files")
-            if place.exists() and not _is_whole(place, version):
-                os.rename(place, scratch / "damaged")
             try:
+                copy = copy_verified(fresh, version, self._folder)
+            except NotAsPublished as problem:
+                raise Damaged(f"{version.reference} is damaged in the registry: {problem}.") from problem
+            try:
+                if place.exists() or place.is_symlink():
+                    os.rename(place, scratch / "damaged")
                 os.rename(fresh, place)
-            except OSError:
-                if not _is_whole(place, version):  # another process may have won with the same bytes
-                    raise
+            except OSError as error:  # another process may have been quicker; the next load fetches it again otherwise
+                log.debug("The local copy of %s was not kept: %s", version.reference, error)
+            return copy
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _is_whole(place: Path, version: Version) -> bool:
-    """Whether ``place`` holds every file of ``version`` with the bytes that were published."""
-    return all((place / file.name).is_file() and _digest(place / file.name) == file.digest for file in version.files)
-
-
-def _digest(path: Path) -> str:
-    """The digest under which the registry stores this file; of a configuration, that of its canonical form."""
-    if path.name == CONFIG:
-        try:
-            return sha256(canonical_config(json.loads(path.read_bytes())))
-        except (ValueError, RecursionError, AttributeError):
-            return "not a configuration"
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

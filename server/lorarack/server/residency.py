@@ -5,12 +5,12 @@ The table here is our own: nothing that is asked of it waits for the engine, who
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import IO, Protocol, TypeAlias
 
 from lorarack.registry import Snapshot, State, Version
 from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
@@ -29,8 +29,8 @@ LATER_SECONDS = 30.0
 class Engine(Protocol):
     """What residency needs of an inference engine."""
 
-    async def load(self, name: str, engine_id: int, path: Path) -> None:
-        """Load the adapter at ``path`` and let requests name it. Raises ``EngineError``."""
+    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
+        """Load the adapter from ``copy``, an open file (``adapter_copy``), and let requests name it. Raises ``EngineError``."""
 
     async def forget(self, name: str, engine_id: int) -> None:
         """Let no request name the adapter any more, and free its memory. Raises ``EngineError``."""
@@ -48,11 +48,11 @@ class _Failure:
 class Residency:
     """Loads versions on demand: each once, files off the event loop and side by side, the engine one at a time."""
 
-    def __init__(self, engine: Engine, path_of: Callable[[Version], Path], limits: Limits) -> None:
+    def __init__(self, engine: Engine, copy_of: Callable[[Version], IO[bytes]], limits: Limits) -> None:
         self.limits = limits
         self.in_flight = InFlight()
         self._engine = engine
-        self._path_of = path_of
+        self._copy_of = copy_of
         self._files = ThreadPoolExecutor(max_workers=FETCHES, thread_name_prefix="lorarack-files")
         self._loaded: dict[Key, Version] = {}
         self._loading: dict[Key, tuple[Version, asyncio.Task[None]]] = {}
@@ -103,6 +103,15 @@ class Residency:
         self._failures[key] = _Failure(error, time.monotonic() + seconds)
         self._withdraw(key)
 
+    def fault(self, name: str, sentence: str, for_good: bool) -> None:
+        """The engine failed a request to a loaded version: unload it, and ``for_good`` refuse it until this server ends."""
+        for version in [version for version in self._loaded.values() if version.reference == name]:
+            if for_good:
+                log.error("%s It is refused until this server ends.", sentence)
+                self.bar(version, NotServeable(f"{sentence} This server refuses it.", code="not_finite"), math.inf)
+            else:
+                self._withdraw(key_of(version))
+
     @property
     def resident(self) -> frozenset[str]:
         """The versions that the engine knows, as references."""
@@ -147,12 +156,12 @@ class Residency:
     async def _load(self, version: Version, key: Key) -> None:
         started = time.perf_counter()
         try:
-            path = await asyncio.get_running_loop().run_in_executor(self._files, self._path_of, version)
-            fetched = time.perf_counter()
-            await self._make_way(key)
-            async with self._engine_lock:
-                self._raise_if_withdrawn(version, key)
-                await self._engine.load(version.reference, version.engine_id, path)
+            with await asyncio.get_running_loop().run_in_executor(self._files, self._copy_of, version) as copy:
+                fetched = time.perf_counter()
+                await self._make_way(key)
+                async with self._engine_lock:
+                    self._raise_if_withdrawn(version, key)
+                    await self._engine.load(version.reference, version.digest, version.engine_id, copy)
         except LorarackError:
             raise
         except Exception as error:

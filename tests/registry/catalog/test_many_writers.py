@@ -1,14 +1,17 @@
 """Several processes write one registry at the same time: nothing is lost, nothing is given out twice."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 from tests.tiny import tiny_adapter
 
-from lorarack.registry import open_registry
+from lorarack.registry import Registry, open_registry
 
 WRITERS, EACH = 3, 8
 
@@ -94,3 +97,25 @@ def test_many_processes_publish_and_move_aliases_at_once(home: Path, tmp_path: P
         assert kinds.count("published") == WRITERS * EACH
         assert kinds.count("alias_moved") == len(history)
         assert registry.changes() == events[-1].cursor == len(events)
+
+
+def test_readers_wait_for_no_writer_and_waiting_costs_nothing(registry: Registry, tmp_path: Path) -> None:
+    """Twenty threads wait to write one registry; that is more than there are pooled connections."""
+    registry.publish(tiny_adapter(tmp_path / "a", seed=1), "support", base="tiny")
+    other = sqlite3.connect(registry.home / "catalog.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    moves = [threading.Thread(target=registry.set_alias, args=("support", f"a{number}", 1)) for number in range(20)]
+    for move in moves:
+        move.start()
+    time.sleep(0.3)  # all of them wait by now
+    used, began = time.process_time(), time.monotonic()
+    while time.monotonic() - began < 1:
+        assert registry.resolve("support@1").number == 1
+        time.sleep(0.1)
+    assert time.monotonic() - began < 5, "a reader waited"
+    assert time.process_time() - used < 0.5, "those who wait use the processor"
+    other.execute("ROLLBACK")
+    for move in moves:
+        move.join(timeout=60)
+    assert len(registry.aliases("support")) == 21
+    other.close()

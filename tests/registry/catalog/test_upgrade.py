@@ -65,6 +65,18 @@ def test_what_was_there_is_found(old: Path) -> None:
             assert "support@1" in [version.reference for version in registry.search(Query(text=text)).versions]
 
 
+def test_the_index_of_trigrams_is_gone(old: Path) -> None:
+    """With its triggers, which would fail at the next description."""
+    with open_registry(old) as registry:
+        registry.describe("support@1", description="said anew")
+        assert [version.reference for version in registry.search(Query(text="SAID ANEW")).versions] == ["support@1"]
+    database = sqlite3.connect(old / "catalog.sqlite")
+    assert database.execute("SELECT name FROM sqlite_master WHERE name LIKE 'text%' ORDER BY name").fetchall() == [
+        ("texts",)
+    ]
+    database.close()
+
+
 def test_aliases_and_their_history_are_there_in_the_order_of_the_moves(old: Path) -> None:
     """Also where a clock went back between two of them."""
     with open_registry(old) as registry:

@@ -6,9 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event
-
-from lorarack.registry.catalog.prepared import Prepared
+from sqlalchemy import Engine, event
 
 #: What the interpreter tells of the files that a program touches (https://docs.python.org/3/library/audit_events.html).
 FILES = {"open", "os.chmod", "os.mkdir", "os.remove", "os.rename", "tempfile.mkstemp", "shutil.copyfile"}
@@ -36,13 +34,6 @@ class Steps:
         os.fsync = counted  # type: ignore[assignment]
         event.listen(Engine, "before_cursor_execute", self._on_statement)
         event.listen(Engine, "commit", lambda _: self._step("commit"))
-        read = Prepared.rows
-
-        def counted_read(prepared: Prepared, connection: Connection, **given: Any) -> list[list[Any]]:
-            self._step("prepared SELECT")
-            return read(prepared, connection, **given)
-
-        Prepared.rows = counted_read  # type: ignore[assignment]
 
     def disarm(self) -> None:
         """Count no more."""

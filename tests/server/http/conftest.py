@@ -1,7 +1,9 @@
 """A gateway over a small registry, in front of an app that answers with what it was asked."""
 
 from collections.abc import AsyncIterator
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -30,10 +32,10 @@ async def serving(tmp_path: Path) -> Serving:
     await directory.refresh()
     limits = Limits("tiny", base.fingerprint, 16)
 
-    def path_of(version: Version) -> Path:
-        return tmp_path / version.digest
+    def copy_of(version: Version) -> IO[bytes]:
+        return BytesIO(version.digest.encode())
 
-    return Serving(frozenset({"tiny"}), directory, Residency(RecordingEngine(), path_of, limits))
+    return Serving(frozenset({"tiny"}), directory, Residency(RecordingEngine(), copy_of, limits))
 
 
 @pytest.fixture

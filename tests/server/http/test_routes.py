@@ -1,6 +1,7 @@
 """`/v1/models` lists the base, and every alias and version that this server can serve; `/ready` says when."""
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ async def serving(tmp_path: Path) -> Serving:
     registry.set_alias("acme/support", "big", 2)
     directory = Directory(registry, base_names=("tiny",))
     await directory.refresh()
-    residency = Residency(RecordingEngine(), lambda v: tmp_path / v.digest, Limits("tiny", base.fingerprint, 16))
+    residency = Residency(RecordingEngine(), lambda v: BytesIO(v.digest.encode()), Limits("tiny", base.fingerprint, 16))
     await residency.ensure(registry.resolve("zeta"))
     return Serving(frozenset({"tiny"}), directory, residency)
 

@@ -61,8 +61,7 @@ class Deltas:
         if pair is None:
             return None
         a, b = (self._read(tensor) for tensor in pair)
-        rank, alpha = a.shape[0], self._config.alpha_of(module)
-        return Factors(a, b * (alpha / (rank**0.5 if self._config.use_rslora else rank)))
+        return Factors(a, b * self._config.scaling_of(module, a.shape[0]))
 
     def _read(self, tensor: Tensor) -> "Matrix":
         self._file.seek(tensor.start)

@@ -20,3 +20,11 @@ PATTERN_SECONDS = 0.05
 #: Seconds that matching all of an adapter's patterns may take.
 PATTERNS_SECONDS = 5.0
 MAX_PATTERNS = 5_000
+#: What a module's B·A may be multiplied by: lora_alpha / rank, with rsLoRA lora_alpha / sqrt(rank). Usual are 0.5 to 64.
+MAX_SCALING = 1024.0
+#: The largest number of float16, the narrowest type that an engine computes in.
+MAX_NUMBER = 65504.0
+#: Root mean square of a module's delta weight. That of trained base weights is 0.01 to 0.2.
+MAX_DELTA_RMS = 10.0
+#: Characters of one pattern; one that names each module of a model by its full name would have its own key for each.
+MAX_PATTERN_CHARS = 20_000

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import regex
 
-from lorarack.registry.artifact.limits import PATTERN_SECONDS, PATTERNS_SECONDS
+from lorarack.registry.artifact.limits import MAX_PATTERN_CHARS, PATTERN_SECONDS, PATTERNS_SECONDS
 
 T = TypeVar("T", int, float)
 
@@ -42,13 +42,13 @@ def layer_number(name: str | None, module: str) -> int | None:
     return int(found["layer"]) if found else None
 
 
-def first_match(patterns: Mapping[str, T], module: str, default: T) -> T:
+def first_match(patterns: Mapping[str, T], module: str, default: T, patience: "Patience | None" = None) -> T:
     """The value of the first pattern that names ``module``, else ``default``; the order counts, as in PEFT and vLLM.
 
     Raises:
-        ValueError: like ``matches``; or all together take too long.
+        ValueError: like ``matches``; or ``patience``, of this call alone where none is given, is used up.
     """
-    patience = Patience()
+    patience = patience or Patience()
     for pattern, value in patterns.items():
         patience.check()
         if matches(pattern, module):
@@ -82,6 +82,8 @@ def _search(expression: str, module: str, shown: str) -> bool:
 
 
 def _match(expression: str, module: str, shown: str) -> "regex.Match[str] | None":
+    if len(shown) > MAX_PATTERN_CHARS:
+        raise ValueError(f"{shown[:80]!r}… is a pattern of {len(shown)} characters; {MAX_PATTERN_CHARS} are read")
     try:
         return _compiled(expression).match(module, timeout=PATTERN_SECONDS)
     except (regex.error, TimeoutError, RecursionError, MemoryError, OverflowError) as error:

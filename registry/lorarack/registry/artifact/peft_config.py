@@ -70,6 +70,15 @@ class PeftConfig(BaseModel):
         """The alpha that PEFT gives ``module``: the first matching key of ``alpha_pattern``, else ``lora_alpha``."""
         return first_match(self.alpha_pattern, module, self.lora_alpha)
 
+    def scaling_of(self, module: str, rank: int, patience: Patience | None = None) -> float:
+        """What B·A of ``module`` is multiplied by.
+
+        Raises:
+            ValueError: a pattern is none, or ``patience`` is used up.
+        """
+        alpha = first_match(self.alpha_pattern, module, self.lora_alpha, patience)
+        return alpha / (rank**0.5 if self.use_rslora else rank)
+
     def targets(self, module: str) -> bool:
         """Whether PEFT would put the adapter on ``module`` when it loads the folder. Raises like ``Targets``."""
         return self._targets.takes(module)

@@ -39,6 +39,9 @@ def config_problems(config: PeftConfig, pairs: Pairs, table: ModuleTable) -> lis
     """What the configuration says otherwise than the weights: PEFT goes by the one, vLLM by the other."""
     wrong, untargeted = [], []
     patience = Patience()
+    patterns = len({**config.rank_pattern, **config.alpha_pattern})
+    if patterns > max(len(table), len(pairs.by_module)):
+        return [f"{CONFIG}: it has {patterns} patterns for the {len(table)} modules of the base; write fewer"]
     try:
         for pair in _known(pairs, table):
             patience.check()

@@ -1,5 +1,6 @@
 """Pairing an adapter's tensors and looking at their numbers, without torch."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from io import FileIO
@@ -66,18 +67,16 @@ def pair_up(tensors: Iterable[Tensor]) -> Pairs:
     return pairs
 
 
-def not_finite(weights: Path | FileIO, tensors: Iterable[Tensor]) -> list[str]:
-    """Names of the tensors that hold NaN or infinity."""
-    return [
-        tensor.name
-        for tensor in tensors
-        if any(_has_not_finite(chunk, tensor.dtype) for chunk in _chunks(weights, tensor))
-    ]
+def largest_magnitude(weights: Path | FileIO, tensor: Tensor) -> float:
+    """The largest magnitude among the numbers of ``tensor``; infinity where one is NaN or infinite, 0 where there are none."""
+    import numpy as np
 
-
-def all_zero(weights: Path | FileIO, tensors: Iterable[Tensor]) -> bool:
-    """Whether every number of ``tensors`` is zero (of either sign)."""
-    return not any(_has_nonzero(chunk, tensor.dtype) for tensor in tensors for chunk in _chunks(weights, tensor))
+    bits = max((_largest_bits(chunk, tensor.dtype) for chunk in _chunks(weights, tensor)), default=0)
+    if bits >= _EXPONENT[tensor.dtype]:
+        return math.inf
+    if tensor.dtype == "F16":
+        return float(np.uint16(bits).view(np.float16))
+    return float(np.uint32(bits << 16 if tensor.dtype == "BF16" else bits).view(np.float32))
 
 
 # A float is NaN or infinite exactly when all bits of its exponent are set, and zero when all bits but the sign are clear.
@@ -98,10 +97,6 @@ def _chunks(weights: Path | FileIO, tensor: Tensor) -> Iterator["NDArray[np.unsi
         yield np.fromfile(weights, dtype=element, count=count, offset=tensor.start + start * element.itemsize)
 
 
-def _has_not_finite(bits: "NDArray[np.unsignedinteger]", dtype: str) -> bool:
-    mask = bits.dtype.type(_EXPONENT[dtype])
-    return bool(((bits & mask) == mask).any())
-
-
-def _has_nonzero(bits: "NDArray[np.unsignedinteger]", dtype: str) -> bool:
-    return bool((bits & bits.dtype.type(_MAGNITUDE[dtype])).any())
+def _largest_bits(bits: "NDArray[np.unsignedinteger]", dtype: str) -> int:
+    """Without the sign, the bits of floats have the order of their magnitudes; NaN comes last."""
+    return int((bits & bits.dtype.type(_MAGNITUDE[dtype])).max())

@@ -1,5 +1,6 @@
 """Whether an adapter is whole, fits its base and can be served as trained. Every problem at once, each with its remedy."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from lorarack.registry.artifact.base_weights import WAY, base_weight_problems, t
 from lorarack.registry.artifact.folder import Folder, open_folder
 from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.magic import START, other_kind
+from lorarack.registry.artifact.magnitudes import magnitude_problems
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
-from lorarack.registry.artifact.peft_config import canonical_config, parse_config
+from lorarack.registry.artifact.module_names import modules_as_named
+from lorarack.registry.artifact.peft_config import PeftConfig, applied_config, canonical_config, parse_config
 from lorarack.registry.artifact.shapes import config_problems, pair_problems, rank_of
-from lorarack.registry.artifact.tensors import FLOATS, Pairs, all_zero, not_finite, pair_up
+from lorarack.registry.artifact.tensors import FLOATS, Pairs, largest_magnitude, pair_up
 from lorarack.registry.artifact.texts import listed
 from lorarack.registry.artifact.tokenizer import tokenizer_findings
 from lorarack.registry.artifact.trainer_state import Run, read_run
@@ -72,6 +75,7 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents | None =
     tensors, unreadable = _tensors(folder.weights)
     problems.extend(unreadable)
     pairs = pair_up(tensors)
+    base = base.model_copy(update={"modules": modules_as_named(base, [*pairs.by_module, *pairs.base_weights])})
     if tensors:
         problems.extend(pair_problems(pairs, base.modules, base.name))
         problems.extend(base_weight_problems(folder.weights, pairs.base_weights, base, contents))
@@ -114,7 +118,7 @@ def check_numbers(weights: Path | FileIO, artifact: Artifact, shown: str) -> Non
     Raises:
         InvalidArtifact: other dtypes than adapters have, NaN or infinity, or nothing but zeros; ``shown`` names the folder.
     """
-    problems = _number_problems(weights, artifact.tensors)
+    problems = _number_problems(weights, artifact.tensors, applied_config(artifact.config))
     if problems:
         raise InvalidArtifact(problems, subject=f"The folder {shown!r}")
 
@@ -155,15 +159,18 @@ def _notes(folder: Folder, pairs: Pairs, run: Run, notes: list[str]) -> tuple[st
     return (*found, *notes)
 
 
-def _number_problems(weights: Path | FileIO, tensors: tuple[Tensor, ...]) -> list[str]:
+def _number_problems(
+    weights: Path | FileIO, tensors: tuple[Tensor, ...], config: PeftConfig | None = None
+) -> list[str]:
     odd = [tensor.name for tensor in tensors if tensor.dtype not in FLOATS]
     if odd:
         return [f"{listed(odd)} is not float32, float16 or bfloat16; save the adapter in one of these"]
-    infinite = not_finite(weights, tensors)
-    if infinite:
+    largest = {tensor.name: largest_magnitude(weights, tensor) for tensor in tensors}
+    if infinite := [name for name, number in largest.items() if math.isinf(number)]:
         return [f"{listed(infinite)} holds NaN or infinity; the training diverged"]
-    pairs = [(pair.a, pair.b) for pair in pair_up(tensors).by_module.values() if pair.a and pair.b]
-    if not pairs or any(not all_zero(weights, [b]) and not all_zero(weights, [a]) for a, b in pairs):
-        return []
-    side = "lora_B" if all(all_zero(weights, [b]) for _, b in pairs) else "lora_A or lora_B"
-    return [f"every {side} is zero, so the adapter changes nothing; it has not been trained"]
+    by_module = pair_up(tensors).by_module
+    pairs = [(largest[pair.a.name], largest[pair.b.name]) for pair in by_module.values() if pair.a and pair.b]
+    if pairs and not any(a and b for a, b in pairs):
+        side = "lora_A or lora_B" if any(b for _, b in pairs) else "lora_B"
+        return [f"every {side} is zero, so the adapter changes nothing; it has not been trained"]
+    return magnitude_problems(weights, config, by_module, largest) if config is not None else []

@@ -1,9 +1,7 @@
 """From one snapshot to the next by what the events between them name, so that the work grows with the changes alone."""
 
-import gc
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
@@ -25,29 +23,24 @@ def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot
     """Everything, of one moment; made from ``since`` where that is given."""
     with database.reading() as connection:
         changes = read_changes(connection)
+        if since is not None and _read_history(connection, since.changes) != since.history:
+            since = None
         if since is not None and since.changes == changes:
             return since
+        history = _read_history(connection, changes)
         if since is None or not 0 < changes - since.changes <= _MANY:
-            return _whole(connection, changes)
-        return _after(connection, since, changes)
+            return _whole(connection, changes, history)
+        return replace(_after(connection, since, changes), history=history)
 
 
-def _whole(connection: Connection, changes: int) -> Snapshot:
+def _read_history(connection: Connection, number: int) -> str:
+    row = connection.execute(select(EVENTS).where(EVENTS.c.id == number)).first()
+    return repr(tuple(row)) if row is not None else ""
+
+
+def _whole(connection: Connection, changes: int, history: str) -> Snapshot:
     bases = {base.name: base for base in read_bases(connection, {})}
-    with _uncollected():
-        return Snapshot(changes, bases, read_views(connection, brief=True))
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the collector of cycles: it would look through all that was loaded so far again and again, and none of it goes."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+    return Snapshot(changes, bases, read_views(connection, brief=True), history)
 
 
 def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
@@ -58,7 +51,7 @@ def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
     of_bases = False
     for adapter, version, kind in connection.execute(query):
         if kind == "base_renewed":  # every version of the base carries its fingerprint
-            return _whole(connection, changes)
+            return _whole(connection, changes, "")
         if adapter is None:
             of_bases = True
         else:

@@ -7,12 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
 
-from lorarack.registry.catalog.finished import keep_finished
 from lorarack.registry.catalog.mapping import metric_row, metric_value
+from lorarack.registry.catalog.metrics import update_latest
 from lorarack.registry.catalog.recording import now
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
 from lorarack.registry.catalog.tables import ADAPTERS, BASES, METRICS, TAGS, VERSIONS
-from lorarack.registry.catalog.wording import add_words
+from lorarack.registry.catalog.text_index import add_text
 from lorarack.registry.errors import Conflict, NotFound
 from lorarack.registry.values import Metric, Parent, Provenance, State, StoredFile
 
@@ -114,7 +114,7 @@ def insert_version(
     } | said
     row["id"] = int(connection.execute(_new_version(), row).lastrowid)
     texts = [adapter.name, new.description or "", *(new.tags[key] for key in sorted(new.tags))]
-    add_words(connection, row["id"], texts)
+    add_text(connection, row["id"], texts)
     return adapter, VersionRow(**{name: row[name] for name in VersionRow._fields})
 
 
@@ -130,7 +130,7 @@ def add_metrics(connection: Connection, version_id: int, metrics: Sequence[Metri
     lacking = [metric for metric in dict.fromkeys(metrics) if metric not in there]
     if lacking:
         connection.execute(_new_metrics(), [metric_row(metric, version_id) for metric in lacking])
-        keep_finished(connection, version_id, lacking, first=not there)
+        update_latest(connection, version_id, lacking, first=not there)
 
 
 def set_tags(connection: Connection, version_id: int, tags: Mapping[str, str]) -> None:

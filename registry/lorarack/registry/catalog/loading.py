@@ -5,16 +5,18 @@ version is looked up for every command.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal, null, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, literal, null, select, union_all
 
-from lorarack.registry.catalog.prepared import Prepared
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, METRICS, PARENTS, TAGS, VERSIONS
 from lorarack.registry.values import Version
+
+#: How many ids go into one statement; databases limit that.
+_AT_ONCE = 500
 
 Conditions = Sequence[ColumnElement[bool]]
 
@@ -60,17 +62,8 @@ def _belongings(*, of_all: bool, metrics: bool, curves: bool = True) -> Any:
         (select(literal("alias"), aliases.version_id, literal(0), aliases.name, null(), *none), aliases.version_id),
         (child.select_from(PARENTS.join(above, older.c.id == parents.parent_id)), parents.child_id),
     )
-    return union_all(*(part if of_all else part.where(owner.in_(given_ids())) for part, owner in parts))
-
-
-def given_ids() -> Select[Any]:
-    """The numbers in parameter ``ids``, as many as there may be: a JSON array (``ids_parameter``)."""
-    return select(func.json_each(bindparam("ids")).table_valued("value").c.value)
-
-
-def ids_parameter(ids: Iterable[int]) -> str:
-    """The parameter for ``given_ids``."""
-    return f"[{','.join(map(str, ids))}]"
+    given: Any = bindparam("ids", expanding=True)
+    return union_all(*(part if of_all else part.where(owner.in_(given)) for part, owner in parts))
 
 
 def load_versions(
@@ -91,17 +84,9 @@ def load_versions(
         yield Version.model_validate({**row, **has[row["engine_id"]]})
 
 
-_CHOSEN = Prepared(lambda: whole().where(VERSIONS.c.id.in_(given_ids())))
-_OF_SOME = {
-    (brief, curves): Prepared(partial(_belongings, of_all=False, metrics=not brief, curves=curves))
-    for brief in (False, True)
-    for curves in (False, True)
-}
-
-
 def load_by_ids(connection: Connection, ids: Sequence[int], *, curves: bool = True) -> list[Version]:
     """These versions, in the order of ``ids``; ids that are gone are left out."""
-    rows = _CHOSEN.mappings(connection, ids=ids_parameter(ids))
+    rows = connection.execute(whole().where(VERSIONS.c.id.in_(ids))).mappings().all()
     found = {version.engine_id: version for version in with_belongings(connection, rows, curves=curves)}
     return [found[number] for number in ids if number in found]
 
@@ -110,10 +95,12 @@ def with_belongings(
     connection: Connection, rows: Sequence[Mapping[Any, Any]], *, brief: bool = False, curves: bool = True
 ) -> Iterator[Version]:
     """The versions of ``rows``, which are those of a query made of ``whole``."""
-    ids = ids_parameter(row["engine_id"] for row in rows)
-    has = _collect(_OF_SOME[brief, curves].rows(connection, ids=ids))
-    for row in rows:
-        yield Version.model_validate({**row, **has[row["engine_id"]]})
+    query = _belongings(of_all=False, metrics=not brief, curves=curves)
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        has = _collect(connection.execute(query, {"ids": [row["engine_id"] for row in some]}))
+        for row in some:
+            yield Version.model_validate({**row, **has[row["engine_id"]]})
 
 
 def _collect(lines: Any) -> defaultdict[int, dict[str, Any]]:

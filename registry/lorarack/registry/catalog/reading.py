@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, cast, func, select
@@ -12,7 +12,6 @@ from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.catalog.database import Database, home_of
 from lorarack.registry.catalog.loading import load_versions, whole, with_belongings
 from lorarack.registry.catalog.mapping import alias_value, base_id_value, base_value, event_value
-from lorarack.registry.catalog.prepared import Prepared
 from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
 from lorarack.registry.values import Adapter, Alias, Base, BaseId, Event, ModuleTable, State, StoredFile, Version
@@ -75,7 +74,7 @@ class CatalogReader:
         """
         with self._database.reading() as connection:
             by, given = _selected(reference)
-            rows = _picking(by).mappings(connection, name=reference.name, **given)
+            rows = connection.execute(_picking(by), {"name": reference.name, **given}).mappings().all()
             return next(with_belongings(connection, rows, curves=with_curves)) if len(rows) == 1 else None
 
     def same_weights(self, adapter: str, files: Iterable[StoredFile]) -> list[tuple[str, tuple[StoredFile, ...]]]:
@@ -217,11 +216,7 @@ def _adapters_with_base() -> Select[Any]:
 
 
 @cache
-def _picking(by: str) -> Prepared:
-    return Prepared(partial(_picked, by))
-
-
-def _picked(by: str) -> Select[Any]:
+def _picking(by: str) -> Select[Any]:
     """The statement for what a selector of that kind may name (one where it is clear)."""
     of_adapter = whole().where(ADAPTERS.c.name == bindparam("name"))
     newest = of_adapter.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)

@@ -20,7 +20,7 @@ from lorarack.registry.catalog.inserting import (
 from lorarack.registry.catalog.recording import find_version, move_alias, record
 from lorarack.registry.catalog.rows import VersionRow, put
 from lorarack.registry.catalog.tables import BASES, PARENTS, TAGS
-from lorarack.registry.catalog.wording import keep_words
+from lorarack.registry.catalog.text_index import update_text
 from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import BaseId, Metric, Parent, State
@@ -129,7 +129,7 @@ class CatalogWriter:
             add_metrics(connection, row.id, (*measured, *new.metrics), has_none=created)
             set_tags(connection, row.id, new.tags)
             if not created:
-                keep_words(connection, row.id)
+                update_text(connection, row.id)
             _add_parents(connection, row, new.parents)
             kind = "published" if created else "published_again"
             record(connection, self._actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
@@ -161,7 +161,7 @@ class CatalogWriter:
             set_tags(connection, row.id, tags)
             if description is not None:
                 set_version(connection, row.id, description=description or None)
-            keep_words(connection, row.id)
+            update_text(connection, row.id)
             detail = {"tags": dict(tags), "without": list(without), "description": description}
             record(connection, self._actor, "described", adapter, number, **detail)
 

@@ -1,10 +1,7 @@
-"""The ``lorarack`` command: it starts quickly, and errors become sentences."""
+"""The ``lorarack`` command: errors become sentences."""
 
-import gc
 import io
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from lorarack.registry.errors import LorarackError
 
@@ -13,11 +10,9 @@ def main() -> None:
     """Run the command line; errors that lorarack foresaw become one sentence and their exit code."""
     _write_whatever_comes()
     try:
-        with _nothing_to_collect():
-            from lorarack.registry.cli.app import build_app
+        from lorarack.registry.cli.app import build_app
 
-            app = build_app(sys.argv[1] if len(sys.argv) > 1 else None)
-        app()
+        build_app(sys.argv[1] if len(sys.argv) > 1 else None)()
     except LorarackError as error:
         from lorarack.registry.cli.output import complain
 
@@ -29,17 +24,6 @@ def _write_whatever_comes() -> None:
     """Names of files need not be UTF-8: what stdout cannot encode is written as an escape, as Python does on stderr."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-
-
-@contextmanager
-def _nothing_to_collect() -> Iterator[None]:
-    """Imports make objects that stay: looking through them for garbage, again and again, is a tenth of a quick command's time."""
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
 
 
 if __name__ == "__main__":

@@ -130,7 +130,7 @@ def _portable(registry: VersionOperations, version: Version) -> PortableVersion:
 
 def _bases_of(registry: VersionOperations, manifest: Manifest) -> dict[str, Base]:
     """By adapter, the base here. Raises ``NotFound``."""
-    here = {base.fingerprint: base for base in registry.bases()}
+    here = _known_here(registry.bases(), manifest.bases)
     for base in manifest.bases:
         if base.fingerprint not in here:
             source = base.hub_ids[-1] if base.hub_ids else "FOLDER-OR-ID"
@@ -140,6 +140,19 @@ def _bases_of(registry: VersionOperations, manifest: Manifest) -> dict[str, Base
                 code="unknown_base",
             )
     return {adapter.name: here[adapter.base] for adapter in manifest.adapters}
+
+
+def _known_here(bases: Iterable[Base], exported: Iterable[PortableBase]) -> dict[str, Base]:
+    """By its fingerprint in the export, the base here that shares one; by the sample of 0.1.0 where one alone has that."""
+    known = tuple(bases)
+    found = {}
+    for base in exported:
+        prints = {base.fingerprint, *base.fingerprints}
+        same = [b for b in known if prints.intersection((b.fingerprint, *b.fingerprints))]
+        same = same or [b for b in known if b.sampled == base.fingerprint]
+        if len(same) == 1:
+            found[base.fingerprint] = same[0]
+    return found
 
 
 def _store(registry: VersionOperations, folder: Path, version: PortableVersion, base: Base) -> Arrival:
@@ -180,6 +193,7 @@ def _portable_base(base: Base) -> PortableBase:
         architecture=base.architecture,
         parameters=base.parameters,
         hub_ids=ids,
+        fingerprints=tuple(sorted({*base.fingerprints} - {base.fingerprint})),
     )  # fmt: skip
 
 

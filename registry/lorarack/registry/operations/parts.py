@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lorarack.registry.blobs import FolderBlobs
     from lorarack.registry.catalog.changing import CatalogChanger
     from lorarack.registry.catalog.collecting import CatalogCollector
-    from lorarack.registry.catalog.searching import CatalogSearcher
+    from lorarack.registry.catalog.search import CatalogSearcher
     from lorarack.registry.catalog.writing import CatalogWriter
 
 #: The file of a registry's catalog.
@@ -50,7 +50,7 @@ class Parts:
 
     @cached_property
     def _searcher(self) -> "CatalogSearcher":
-        from lorarack.registry.catalog.searching import CatalogSearcher
+        from lorarack.registry.catalog.search import CatalogSearcher
 
         return CatalogSearcher(self._database)
 

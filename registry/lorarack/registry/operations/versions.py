@@ -74,10 +74,13 @@ class VersionOperations(BaseOperations):
         """The base, if versions of ``adapter`` could be published on it; for those who have long work before publishing.
 
         Raises:
-            UsageError: a bad name. NotFound: no such base. Conflict: the adapter stands on another base, or a base has its name.
+            UsageError: a bad name.
+            NotFound: no such base.
+            Conflict: the adapter stands on another base, a base has its name, or vLLM serves no adapters on such a base.
         """
         check_adapter_name(adapter)
         found = self.base(base)
+        self._check_takes_lora(found)
         self._writer.check_adapter(adapter, found.name)
         return found
 

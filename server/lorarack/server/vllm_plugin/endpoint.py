@@ -62,6 +62,7 @@ class LorarackEndpoints:
         if self._settings is None or engine_client is None:
             return
         from lorarack.server.vllm_plugin.engine import VllmEngine, limits_of
+        from lorarack.server.vllm_plugin.faulty_answers import watch_answers
 
         ENGINE.watch(engine_client)
         self._models = state.openai_serving_models
@@ -71,8 +72,8 @@ class LorarackEndpoints:
         await directory.refresh()
         residency = Residency(
             VllmEngine(engine_client, self._models),
-            LocalCache(Path(self._settings.cache), registry).path_of,
-            limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint),
+            LocalCache(Path(self._settings.cache), registry).copy_of,
+            limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint, self._settings.originals),
         )
         # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.
         for left_over in await engine_client.list_loras():
@@ -84,6 +85,7 @@ class LorarackEndpoints:
             inner = self._app.middleware_stack or self._app.build_middleware_stack()
             self._app.middleware_stack = ApiKeyGate(inner, keys)
         drain_before_shutdown(engine_client, residency.in_flight)
+        watch_answers(engine_client, residency.fault)
         self._serving = Serving(base_names, directory, residency, lambda: bool(engine_client.errored))
 
     def _running(self) -> Serving:

@@ -1,13 +1,14 @@
 """vLLM's engine as :class:`lorarack.server.residency.Engine`."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from typing import IO, Any
 
 from vllm.lora.request import LoRARequest
 
 from lorarack.registry.errors import EngineError
 from lorarack.server.faults import sentence
 from lorarack.server.serveable import EMBEDDINGS, Limits
+from lorarack.server.vllm_plugin.handover import loaded_path, opened_path
 
 
 class VllmEngine:
@@ -17,19 +18,21 @@ class VllmEngine:
         self._client = engine_client
         self._models = models
 
-    async def load(self, name: str, engine_id: int, path: Path) -> None:
-        """Load the adapter and let requests name it.
+    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
+        """Load the adapter and let requests name it. The engine opens ``copy`` for itself; the caller may close it.
 
         Raises:
             EngineError: vLLM would not take it.
         """
         # Never `load_inplace`: it stays on the request and has the files read at every step.
-        request = LoRARequest(lora_name=name, lora_int_id=engine_id, lora_path=str(path))
+        request = LoRARequest(lora_name=name, lora_int_id=engine_id, lora_path=opened_path(copy.fileno()))
         try:
             await self._client.add_lora(request)
         except Exception as error:
             raise EngineError(f"vLLM could not load {name}: {sentence(error)}") from error
-        self._models.lora_requests[name] = request
+        self._models.lora_requests[name] = LoRARequest(
+            lora_name=name, lora_int_id=engine_id, lora_path=loaded_path(digest)
+        )
 
     async def forget(self, name: str, engine_id: int) -> None:
         """Let no request name the adapter any more and free its memory.
@@ -55,7 +58,7 @@ class VllmEngine:
             raise EngineError(f"vLLM does not answer: {sentence(error)}") from error
 
 
-def limits_of(vllm_config: Any, base: str, fingerprint: str) -> Limits:
+def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable[str] = ()) -> Limits:
     """What an engine of this configuration can serve. Read from the configuration that holds, not from flags.
 
     Raises:
@@ -70,6 +73,7 @@ def limits_of(vllm_config: Any, base: str, fingerprint: str) -> Limits:
         max_rank=lora.max_lora_rank,
         target_modules=frozenset(lora.target_modules) if lora.target_modules is not None else None,
         embeddings=_adaptable_embeddings(vllm_config.model_config),
+        originals=frozenset(originals),
     )
 
 

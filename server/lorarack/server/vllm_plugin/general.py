@@ -20,9 +20,11 @@ def register() -> None:
 
     from lorarack.server.faults import FaultNotes
     from lorarack.server.process.lifeline import end_with_parent
+    from lorarack.server.vllm_plugin.engine_guard import guard_engines
 
     if settings.launcher == os.getppid():
         end_with_parent(settings.launcher)
+    guard_engines()
     logger = logging.getLogger("vllm")
     if not any(isinstance(handler, FaultNotes) for handler in logger.handlers):
         logger.addHandler(FaultNotes(settings.faults))

@@ -1,0 +1,161 @@
+"""Finding versions, a page at a time: one SELECT of ids per page.
+
+Order is by id, or by a metric and then by id, so pages neither overlap nor leave out. Conditions are lists of ids
+(``IN (SELECT …)``), not questions to each version: at 100,000 versions no list takes longer than some tens of milliseconds.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Double, Integer, Select, func, literal, select, tuple_
+
+from lorarack.registry.catalog.database import Database
+from lorarack.registry.catalog.loading import load_by_ids
+from lorarack.registry.catalog.metrics import has_metric, higher_is_better, of_label
+from lorarack.registry.catalog.tables import ADAPTERS, BASES, FINISHED, TAGS, VERSIONS
+from lorarack.registry.catalog.text_index import has_text
+from lorarack.registry.errors import UsageError
+from lorarack.registry.queries import Best, Page, Query, parse_label
+from lorarack.registry.values import State
+
+_BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
+_BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page ended: the last version's id and, in the order of a metric, its value and the direction."""
+
+    id: int
+    value: float = 0.0
+    descending: bool = False
+
+
+class CatalogSearcher:
+    """Finds versions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def base_named(self, name: str) -> int | None:
+        """The id of the base of that name, or None."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(BASES.c.id).where(BASES.c.name == name))
+
+    def search(self, query: Query, base: int | None) -> Page:
+        """One page; ``base`` is the id of the query's base.
+
+        Raises:
+            UsageError: a cursor of another order.
+        """
+        behind = _read_cursor(query) if query.cursor else None
+        wanted = list(_conditions(query, base))
+        with self._database.reading() as connection:
+            if query.order in ("newest", "oldest"):
+                found = connection.execute(_by_id(query, wanted, behind).limit(query.limit + 1))
+                places = [_Place(row.id) for row in found]
+            else:
+                descending = behind.descending if behind else higher_is_better(connection, query.order)
+                found = connection.execute(_by_metric(query, wanted, behind, descending).limit(query.limit + 1))
+                places = [_Place(row.version_id, row.value, descending) for row in found]
+            page = places[: query.limit]
+            versions = load_by_ids(connection, [place.id for place in page], curves=False)
+        return Page(versions=tuple(versions), next=_cursor(query, page[-1]) if len(places) > len(page) else None)
+
+    def best(self, adapter: str, label: str) -> Best | None:
+        """The best ready version of ``adapter``; of equals the one of the smaller rank, then of the smaller number."""
+        ready = [
+            VERSIONS.c.adapter_id == ADAPTERS.c.id, ADAPTERS.c.name == adapter, VERSIONS.c.state == State.READY.value,
+        ]  # fmt: skip
+        measured = [*ready, FINISHED.c.version_id == VERSIONS.c.id, *of_label(label)]
+        with self._database.reading() as connection:
+            value = FINISHED.c.value.desc() if higher_is_better(connection, label) else FINISHED.c.value
+            query = select(VERSIONS.c.id).where(*measured).order_by(value, VERSIONS.c.rank, VERSIONS.c.number)
+            chosen = connection.scalar(query.limit(1))
+            if chosen is None:
+                return None
+            counts = select(func.count(), func.count(FINISHED.c.dataset.distinct())).where(*measured)
+            having, datasets = connection.execute(counts).one()
+            lacking = (connection.scalar(select(func.count(VERSIONS.c.id)).where(*ready)) or 0) - having
+            (version,) = load_by_ids(connection, [chosen], curves=False)
+        metric = version.metric(*parse_label(label))
+        return Best(version=version, metric=metric, lacking=lacking, datasets=datasets) if metric else None
+
+
+def _conditions(query: Query, base: int | None) -> Iterator[ColumnElement[bool]]:
+    """What the query asks of a version, all but its order. A new filter goes here."""
+    its = VERSIONS.c
+    if base is not None:
+        yield its.adapter_id.in_(select(ADAPTERS.c.id).where(ADAPTERS.c.base_id == base))
+    if query.adapter not in (None, "*"):
+        yield its.adapter_id.in_(select(ADAPTERS.c.id).where(_is_named(str(query.adapter))))
+    if query.rank_min is not None:
+        yield its.rank >= query.rank_min
+    if query.rank_max is not None:
+        yield its.rank <= query.rank_max
+    if query.state is not None:
+        yield its.state == query.state.value
+    if query.since is not None:
+        yield its.created_at >= query.since
+    if query.until is not None:
+        yield its.created_at < query.until
+    yield from (_has_tag(tag) for tag in query.tags)
+    yield from (has_metric(condition) for condition in query.metrics)
+    if query.text:
+        yield has_text(query.text)
+
+
+def _is_named(name: str) -> ColumnElement[bool]:
+    """The name, or with ``*`` its beginning. Names are ASCII, so nothing that begins so lies behind the last character."""
+    if not name.endswith("*"):
+        return ADAPTERS.c.name == name
+    start = name.removesuffix("*")
+    return (ADAPTERS.c.name >= start) & (ADAPTERS.c.name < f"{start}\x7f")
+
+
+def _has_tag(tag: str) -> ColumnElement[bool]:
+    key, equals, value = tag.partition("=")
+    wanted = [TAGS.c.key == key, *([TAGS.c.value == value] if equals else [])]
+    return VERSIONS.c.id.in_(select(TAGS.c.version_id).where(*wanted))
+
+
+def _by_id(query: Query, wanted: list[ColumnElement[bool]], behind: _Place | None) -> Select[Any]:
+    its = VERSIONS.c.id
+    newest = query.order == "newest"
+    if behind is not None:
+        wanted = [*wanted, its < behind.id if newest else its > behind.id]
+    return select(its).where(*wanted).order_by(its.desc() if newest else its)
+
+
+def _by_metric(query: Query, wanted: list[ColumnElement[bool]], behind: _Place | None, descending: bool) -> Select[Any]:
+    value, its = FINISHED.c.value, FINISHED.c.version_id
+    found = select(its, value).where(*of_label(query.order))
+    if wanted:
+        found = found.where(its.in_(select(VERSIONS.c.id).where(*wanted)))
+    if behind is not None:
+        there = tuple_(literal(behind.value, Double), literal(behind.id, Integer))
+        found = found.where(tuple_(value, its) < there if descending else tuple_(value, its) > there)
+    return found.order_by(value.desc(), its.desc()) if descending else found.order_by(value, its)
+
+
+def _cursor(query: Query, place: _Place) -> str:
+    if query.order in ("newest", "oldest"):
+        return f"{query.order}:{place.id}"
+    return f"{query.order}:{'down' if place.descending else 'up'}:{place.value.hex()}:{place.id}"
+
+
+def _read_cursor(query: Query) -> _Place:
+    text = query.cursor or ""
+    if (found := _BY_ID.fullmatch(text)) and found[1] == query.order:
+        return _Place(int(found[2]))
+    if (found := _BY_METRIC.fullmatch(text)) and found[1] == query.order:
+        try:
+            return _Place(int(found[4]), float.fromhex(found[3]), found[2] == "down")
+        except (ValueError, OverflowError):
+            pass
+    raise UsageError(
+        f"{text[:100]!r} is not a cursor of this search; give 'next' of the page before, with the same query.",
+        code="bad_cursor",
+    )

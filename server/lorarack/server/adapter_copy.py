@@ -1,0 +1,122 @@
+"""The copy of one adapter that an engine loads: a file without a name, written from bytes whose digest was checked on the way.
+
+The engine may read an adapter again at any time, within a step that other requests share. A path could be gone, cut short or
+changed by then; an open file that has no name cannot be. It is a safetensors file with the tensors as published, and with
+each module's rank and scaling in its metadata, so that the engine matches no patterns.
+"""
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from io import BytesIO
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from lorarack.registry import Version
+from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
+from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_HEADER_BYTES
+from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, sha256
+from lorarack.registry.artifact.patterns import Patience
+from lorarack.registry.artifact.peft_config import PeftConfig, applied_config, canonical_config
+from lorarack.registry.artifact.tensors import pair_up
+from lorarack.registry.errors import EngineError
+
+#: The entry of the metadata that holds ``{module: [rank, scaling]}``.
+SCALINGS = "lorarack"
+
+#: Processor time that the patterns of one configuration may take here. Published today, they take a fraction of that.
+PATTERN_SECONDS = 10.0
+
+_CHUNK = 2**20
+
+
+class NotAsPublished(Exception):
+    """A file of the local cache is missing, or not what was published."""
+
+
+def copy_verified(place: Path, version: Version, folder: Path) -> IO[bytes]:
+    """Copy the adapter in ``place`` to an open file without a name in ``folder``.
+
+    Raises:
+        NotAsPublished: a file is missing or has other bytes; nothing of it was used.
+        EngineError: its configuration cannot be applied in reasonable time.
+        OSError: the disk.
+    """
+    digests = {file.name: file.digest for file in version.files}
+    config = _read_config(place / CONFIG, digests.get(CONFIG, ""))
+    with _opened(place / WEIGHTS) as source:
+        size = os.fstat(source.fileno()).st_size
+        head = source.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER_BYTES + 1
+        if length > min(MAX_HEADER_BYTES, size):
+            raise NotAsPublished(f"{WEIGHTS} is cut short")
+        head += source.read(length)
+        try:
+            tensors = read_header(BytesIO(head), size)
+        except HeaderError as error:
+            raise NotAsPublished(f"{WEIGHTS}: {error}") from error
+        copy = tempfile.TemporaryFile(prefix=".engine-", dir=folder)  # noqa: SIM115 - the caller's, once it is whole
+        try:
+            copy.write(_header(tensors, len(head), _scalings(tensors, config, version.reference)))
+            found = hashlib.sha256(head)
+            while chunk := source.read(_CHUNK):
+                found.update(chunk)
+                copy.write(chunk)
+            copy.flush()
+            if f"sha256:{found.hexdigest()}" != digests.get(WEIGHTS):
+                raise NotAsPublished(f"{WEIGHTS} has other bytes")
+        except BaseException:
+            copy.close()
+            raise
+        return copy
+
+
+def _read_config(path: Path, digest: str) -> PeftConfig:
+    with _opened(path) as file:
+        raw = file.read(MAX_CONFIG_BYTES + 1)
+    try:
+        canonical = canonical_config(json.loads(raw))
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise NotAsPublished(f"{CONFIG} is no configuration") from error
+    config = applied_config(canonical)
+    if sha256(canonical) != digest or config is None:
+        raise NotAsPublished(f"{CONFIG} has other bytes")
+    return config
+
+
+def _opened(path: Path) -> BinaryIO:
+    """The file for reading; never a link, a pipe or a folder."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return os.fdopen(handle, "rb")
+    except OSError as error:
+        raise NotAsPublished(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+def _scalings(tensors: tuple[Tensor, ...], config: PeftConfig, name: str) -> dict[str, tuple[int, float]]:
+    patience = Patience(PATTERN_SECONDS)
+    scalings: dict[str, tuple[int, float]] = {}
+    try:
+        for module, pair in pair_up(tensors).by_module.items():
+            patience.check()
+            if pair.a is not None:
+                rank = pair.a.shape[0]
+                scalings[module] = rank, config.scaling_of(module, rank, patience)
+    except (ValueError, ArithmeticError) as error:
+        raise EngineError(
+            f"{name} is not loaded: {error}. Publish it again with fewer or simpler patterns in its configuration.",
+            code="bad_patterns",
+        ) from error
+    return scalings
+
+
+def _header(tensors: tuple[Tensor, ...], data_start: int, scalings: dict[str, tuple[int, float]]) -> bytes:
+    entries: dict[str, object] = {"__metadata__": {SCALINGS: json.dumps(scalings)}}
+    for tensor in tensors:
+        offsets = [tensor.start - data_start, tensor.end - data_start]
+        entries[tensor.name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": offsets}
+    raw = json.dumps(entries, separators=(",", ":")).encode()
+    raw += b" " * (-len(raw) % 8)  # the data begins at a multiple of eight
+    return struct.pack("<Q", len(raw)) + raw
