@@ -15,8 +15,8 @@ from sqlalchemy import inspect
 
 from lorarack.registry import open_registry
 from lorarack.registry.catalog import migrate
-from lorarack.registry.catalog.database import SCHEMA, Database
-from lorarack.registry.catalog.tables import METADATA
+from lorarack.registry.catalog.connection import SCHEMA, Database
+from lorarack.registry.catalog.schema import METADATA
 from lorarack.registry.errors import StoreError
 
 

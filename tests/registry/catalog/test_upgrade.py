@@ -14,7 +14,7 @@ from tests.registry.search_tables import check_search_tables
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Query, Registry, State, open_registry
-from lorarack.registry.catalog.database import SCHEMA
+from lorarack.registry.catalog.connection import SCHEMA
 
 DUMPS = sorted(Path(__file__).parent.glob("schema_*.sql"))
 

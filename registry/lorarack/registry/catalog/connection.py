@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
-from lorarack.registry.catalog.mounts import refuse_network
+from lorarack.registry.catalog.network_fs import refuse_network
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
