@@ -24,7 +24,10 @@ LINEAR = {
 ALL_LINEAR = tuple(name.rpartition(".")[2] for name in LINEAR)
 
 Tensors = Mapping[str, NDArray[Any]]
-_DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16", "uint16": "BF16", "int8": "I8"}
+_DTYPES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "uint16": "BF16", "int8": "I8", "uint8": "U8", "int32": "I32",
+    "int64": "I64",
+}  # fmt: skip
 
 
 def tiny_base(folder: Path, seed: int = 0, shards: int = 1) -> Path:

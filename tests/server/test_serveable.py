@@ -59,3 +59,9 @@ def test_a_bucket_holds_its_rank_and_no_smaller_one_does(rank: int) -> None:
 def test_a_part_reaches_its_packed_layer_and_so_the_other_parts() -> None:
     assert unpacked(["model.layers.0.self_attn.q_proj"]) == {"qkv_proj", "q_proj", "k_proj", "v_proj"}
     assert unpacked(["gate_up_proj", "o_proj"]) == {"gate_up_proj", "gate_proj", "up_proj", "o_proj"}
+
+
+def test_a_server_of_a_copy_serves_the_originals_versions() -> None:
+    limits = Limits("smol-awq", OTHER, 16, originals=frozenset({LIMITS.fingerprint}))
+    assert why_not(version(), limits) is None
+    assert why_not(version(base="else", base_fingerprint="sha256:" + "d" * 64), limits) is not None

@@ -12,7 +12,7 @@ from lorarack.registry.values import Base, CheckedBase
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.content import Progress
-    from lorarack.registry.catalog.writing import CatalogWriter
+    from lorarack.registry.catalog.versions import CatalogWriter
 
 
 def check_files(
@@ -28,6 +28,8 @@ def check_files(
         if path != folders[0]
         else []
     )
+    used = [known for known in base.ids if known.value == path]
+    base = base.model_copy(update={"ids": (*(known for known in base.ids if known not in used), *used)})
     files = FolderFiles(Path(path))
     with disk_errors():
         look = look_at_base(files)
@@ -69,6 +71,7 @@ def _on_the_hub(base: Base, folders: list[str]) -> CheckedBase:
             code="base_gone",
         )
     notes = (f"The folder {folders[0]!r} of base {base.name!r} is gone; it is loaded from the Hub.",) if folders else ()
+    base = base.model_copy(update={"ids": (hub,)})
     return CheckedBase(base=base, source=hub.value, revision=hub.revision, notes=notes)
 
 

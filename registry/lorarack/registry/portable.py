@@ -37,6 +37,7 @@ class PortableBase(Value):
     architecture: str
     parameters: int
     hub_ids: tuple[str, ...] = ()
+    fingerprints: tuple[str, ...] = Field(default=(), description="all others by which it is known")
 
 
 class PortableAdapter(Value):

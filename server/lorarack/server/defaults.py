@@ -1,6 +1,6 @@
 """What `lorarack serve` chooses where the user says nothing. Any vLLM flag on the command line or in its config file wins."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from lorarack.registry import State, Version
@@ -35,9 +35,12 @@ class Default:
         return self.flag.removeprefix("--").replace("-", "_")
 
 
-def engine_defaults(fingerprint: str, versions: Iterable[Version], *, cpu: bool = False) -> tuple[Default, ...]:
-    """The defaults for a server of the base with ``fingerprint`` over a registry that holds ``versions``."""
-    ready = [v for v in versions if v.base_fingerprint == fingerprint and v.state is State.READY]
+def engine_defaults(
+    fingerprint: str, versions: Iterable[Version], originals: Collection[str] = (), *, cpu: bool = False
+) -> tuple[Default, ...]:
+    """The defaults for a server of the base with ``fingerprint`` (a copy of ``originals``) over a registry of ``versions``."""
+    fitting = {fingerprint, *originals}
+    ready = [v for v in versions if v.base_fingerprint in fitting and v.state is State.READY]
     largest = bucket(max([_SMALLEST_RANK, *(v.rank for v in ready)]))
     always = (
         Default("--enable-lora", True, "adapters are what this server is for"),

@@ -60,7 +60,10 @@ def serve(
     check_keys(None, os.environ)
     checked = preflight.check_base(registry, base.name)
     pinned = (f"--revision={checked.revision}",) if checked.revision else ()
-    request = ServeRequest(checked.base, (checked.source, *pinned), tuple(flags), host, port, cpu_lora)
+    preflight.check_takes_lora(checked.base)
+    copied_from = registry.originals(checked.base)[1:]
+    originals = tuple(print_ for base in copied_from for print_ in (base.fingerprint, *base.fingerprints))
+    request = ServeRequest(checked.base, (checked.source, *pinned), tuple(flags), host, port, cpu_lora, originals)
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="lorarack-") as scratch, _stopped_by_sigterm():
         machine = inspect_machine(vllm)
         check_variables(machine.environ, machine.endpoint_plugins)

@@ -26,6 +26,7 @@ class ServeRequest:
         host: address to listen on; None: what ``flags`` say, else loopback only.
         port: likewise, else 8000.
         cpu_lora: how LoRA is computed where the engine runs on a CPU.
+        originals: fingerprints of the bases that this one is a copy of, whose versions it serves too.
     """
 
     base: Base
@@ -34,6 +35,7 @@ class ServeRequest:
     host: str | None = None
     port: int | None = None
     cpu_lora: CpuLora = CpuLora.KERNEL
+    originals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ def plan_launch(request: ServeRequest, places: Places, machine: Machine, version
         registry=str(places.registry),
         base=base.name,
         fingerprint=base.fingerprint,
+        originals=request.originals,
         cache=str(places.adapters),
         faults=str(places.scratch),
         launcher=places.launcher,
@@ -114,7 +117,7 @@ def plan_launch(request: ServeRequest, places: Places, machine: Machine, version
     plan = LaunchPlan(
         base=base,
         engine_args=(*request.source, *_address(request), *request.flags),
-        defaults=engine_defaults(base.fingerprint, versions, cpu=cpu),
+        defaults=engine_defaults(base.fingerprint, versions, request.originals, cpu=cpu),
         settings=settings,
         environment=_environment(machine, settings, plugins, places.scratch, arithmetic),
         plugins=plugins,

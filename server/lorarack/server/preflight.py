@@ -5,7 +5,8 @@ import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from lorarack.registry import Registry
+from lorarack.registry import Base, Registry
+from lorarack.registry.base_model.vllm_lora import why_no_lora
 from lorarack.registry.cli.output import note
 from lorarack.registry.cli.progress import reading_weights
 from lorarack.registry.errors import Conflict, EngineError, UsageError
@@ -90,6 +91,19 @@ def check_names(served: Iterable[str], adapters: Iterable[str]) -> None:
                 f"--served-model-name {name!r} is or looks like a reference to an adapter; give the base another name.",
                 code="bad_name",
             )
+
+
+def check_takes_lora(base: Base) -> None:
+    """Whether vLLM serves adapters on a base of this architecture.
+
+    Raises:
+        EngineError: it does not.
+    """
+    why = why_no_lora(base.architecture)
+    if why is not None:
+        raise EngineError(
+            f"{why}, and this server is for adapters; serve {base.name!r} with `vllm serve`.", code="no_lora"
+        )
 
 
 def check_base(registry: Registry, name: str) -> CheckedBase:

@@ -27,12 +27,14 @@ class Limits:
     target_modules: frozenset[str] | None = None
     #: Which of :data:`EMBEDDINGS` the model takes adapters on.
     embeddings: frozenset[str] = EMBEDDINGS
+    #: Fingerprints of the bases that this one is a quantized or converted copy of: their versions fit it.
+    originals: frozenset[str] = frozenset()
 
 
 def why_not(version: Version, limits: Limits) -> str | None:
     """Why a server of ``limits`` cannot serve ``version`` whole, and what to do about it; None when it can."""
     name = version.reference
-    if version.base_fingerprint != limits.fingerprint:
+    if version.base_fingerprint != limits.fingerprint and version.base_fingerprint not in limits.originals:
         if version.base == limits.base:
             return f"{name} was trained on other weights than the {limits.base!r} that this server serves; train it again on these."
         return (

@@ -32,6 +32,7 @@ class ServingSettings(Value):
     registry: str = Field(description="where the registry is, as `open_registry` takes it")
     base: str = Field(description="plain name of the base model")
     fingerprint: str = Field(description="the base's fingerprint")
+    originals: tuple[str, ...] = Field(default=(), description="fingerprints of the bases that it is a copy of")
     cache: str = Field(description="folder of verified local copies of adapters")
     cpu_lora: CpuLora = Field(default=CpuLora.OFF, description="how LoRA is computed on a CPU")
     kernel: str | None = Field(default=None, description="the compiled kernel; None: there is none")

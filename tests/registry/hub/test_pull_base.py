@@ -67,3 +67,18 @@ def test_an_adapter_on_another_base_is_not_mixed(hub: Hub, elsewhere: Registry, 
     hub.seed("stranger/theirs", change_config(theirs, base_model_name_or_path=named))
     with pytest.raises(Conflict, match="other"):
         pull(elsewhere, "stranger/theirs", name="mine")
+
+
+@pytest.mark.parametrize("name", ["unsloth/llama-3-8b-bnb-4bit", "unsloth/Qwen3-4B-unsloth-bnb-4bit", "acme/Model-AWQ"])
+def test_an_adapter_of_a_quantised_copy_is_told_the_way_to_both(
+    name: str, hub: Hub, elsewhere: Registry, theirs: Path
+) -> None:
+    """Most adapters of the kind are served over the original, which the copy's name does not tell."""
+    hub.seed("stranger/theirs", change_config(theirs, base_model_name_or_path=name))
+    with pytest.raises(
+        NotFound, match=r"quantized copy.*over the original.*--base.*over the copy.*base link"
+    ) as raised:
+        pull(elsewhere, "stranger/theirs")
+    assert f"lorarack base add {name}" in str(raised.value)
+    original = elsewhere.bases()[0].name
+    assert pull(elsewhere, "stranger/theirs", base=original).published.created

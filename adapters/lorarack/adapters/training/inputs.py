@@ -44,7 +44,8 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     """Find the base, read the rows, and check that they and the recipe fit together.
 
     Raises:
-        NotFound: no such base or file. Conflict: the adapter stands on another base, or a base has its name.
+        NotFound: no such base or file, or the base's files are gone.
+        Conflict: the adapter stands on another base, a base has its name, or the base's files are another model by now.
         UsageError: bad rows, leaks between splits, modules that the base does not have.
     """
     base = registry.check_adapter(recipe.name, recipe.base)
@@ -59,7 +60,10 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     check_leaks(train, [("validation", validation), *([("test", test)] if test is not None else [])])
     digests = {"train": train.digest, "validation": validation.digest}
     notes = tuple(rows.note for rows in files if rows.note)
-    return Inputs(recipe, base, train, validation, test, recipe.family_digest(base.fingerprint, digests), notes)
+    checked = registry.check_base(base.name, full=True)
+    # By the sample: families that 0.1.0 began go on, and an adapter stands on one base in any case.
+    family = recipe.family_digest(checked.base.sampled or checked.base.fingerprint, digests)
+    return Inputs(recipe, checked.base, train, validation, test, family, (*checked.notes, *notes))
 
 
 def _check_targets(recipe: Recipe, base: Base) -> None:

@@ -15,6 +15,7 @@ from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.magic import START, other_kind
 from lorarack.registry.artifact.magnitudes import magnitude_problems
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
+from lorarack.registry.artifact.module_names import modules_as_named
 from lorarack.registry.artifact.peft_config import PeftConfig, applied_config, canonical_config, parse_config
 from lorarack.registry.artifact.shapes import config_problems, pair_problems, rank_of
 from lorarack.registry.artifact.tensors import FLOATS, Pairs, largest_magnitude, pair_up
@@ -74,6 +75,7 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents | None =
     tensors, unreadable = _tensors(folder.weights)
     problems.extend(unreadable)
     pairs = pair_up(tensors)
+    base = base.model_copy(update={"modules": modules_as_named(base, [*pairs.by_module, *pairs.base_weights])})
     if tensors:
         problems.extend(pair_problems(pairs, base.modules, base.name))
         problems.extend(base_weight_problems(folder.weights, pairs.base_weights, base, contents))

@@ -8,6 +8,7 @@ from lorarack.registry.artifact.base_contents import Stored
 from lorarack.registry.artifact.base_weights import CHUNK
 from lorarack.registry.artifact.header import DTYPE_BYTES, HeaderError, Tensor, read_header
 from lorarack.registry.artifact.limits import MAX_TOKENIZER_BYTES
+from lorarack.registry.artifact.module_names import loaded_name
 from lorarack.registry.artifact.tokenizer import token_table, vocabulary_digest
 from lorarack.registry.base_model.files import BaseFiles, FolderFiles, HubFiles
 from lorarack.registry.base_model.weights import weight_files
@@ -53,9 +54,13 @@ class KnownBase:
             for name in weight_files(files, set(files.names()), f"The base model {self._base.name!r}"):
                 file = opened.enter_context(files.open(name))
                 try:
-                    tensors |= {tensor.name: (tensor, file) for tensor in read_header(file, files.size(name))}
+                    for tensor in read_header(file, files.size(name)):
+                        stored = tensor.name.removesuffix(".weight")
+                        today = loaded_name(stored, self._base.architecture)
+                        tensors[today + tensor.name[len(stored) :]] = (tensor, file)
                 except HeaderError as error:
                     raise NotFound(f"its {name} cannot be read: {error}", code="base_changed") from error
+            module = loaded_name(module, self._base.architecture)
             found = tensors.get(f"{module}.weight")
             if found is None and module.rpartition(".")[2] == "lm_head":
                 found = next((tensors[name] for name in tensors if name.endswith(_EMBEDDING)), None)

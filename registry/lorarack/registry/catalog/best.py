@@ -4,9 +4,9 @@ from collections import Counter, defaultdict
 
 from sqlalchemy import Connection, select
 
-from lorarack.registry.catalog.loading import load_by_ids
 from lorarack.registry.catalog.metrics import of_label
-from lorarack.registry.catalog.tables import ADAPTERS, FINISHED, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, FINISHED, VERSIONS
+from lorarack.registry.catalog.version_values import load_by_ids
 from lorarack.registry.metrics import by_dataset, choose_dataset, value_on
 from lorarack.registry.queries import Best, parse_label
 from lorarack.registry.values import Metric, State

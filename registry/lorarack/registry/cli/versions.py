@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-from lorarack.registry.cli.tables import ago, size, table
+from lorarack.registry.cli.render import ago, size, table
 from lorarack.registry.metrics import by_dataset, latest_metrics, short_dataset
 from lorarack.registry.values import Metric, State, Version
 

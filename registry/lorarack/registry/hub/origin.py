@@ -1,6 +1,7 @@
 """What an adapter from elsewhere was trained on, and the digest that its files will have."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.hub_access.names import parse_repository
 from lorarack.registry.registry import Registry
 from lorarack.registry.values import Base
+
+#: Names of repositories that hold a quantized copy.
+_QUANTISED = re.compile(
+    r"[-_.](bnb|[248]bit|awq|gptq|int[48]|fp8|nf4|nvfp4|w4a16|w8a8|quantized)(?![a-z0-9])", re.IGNORECASE
+)
 
 
 def find_base(
@@ -63,6 +69,12 @@ def _unknown(named: object, source: str) -> str:
         return (
             f"{source!r} was trained on {shown!r}, which no base model here is called; "
             "add the model with 'lorarack base add' and name it with --base."
+        )
+    if _QUANTISED.search(named):
+        return (
+            f"{source!r} was trained on {shown!r}, a quantized copy which this registry does not know; to serve it over the "
+            "original, add that with 'lorarack base add ORG/REPO' and name it with --base; to serve it over the copy, add that "
+            f"with 'lorarack base add {shown}', and say what it is a copy of with 'lorarack base link'."
         )
     return (
         f"{source!r} was trained on {shown!r}, which this registry does not know; "

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lorarack.registry.base_names import find_base, is_called
-from lorarack.registry.errors import NotFound, UsageError
+from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.registry.operations.parts import Parts
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.values import Base, CheckedBase
@@ -56,8 +56,10 @@ class BaseOperations(Parts):
         """
         from lorarack.registry.base_model.files import find_files
         from lorarack.registry.base_model.fingerprint import complete, look_at_base
+        from lorarack.registry.base_model.vllm_lora import why_no_lora
         from lorarack.registry.base_upgrade import renew_like
 
+        before = {base.name: base.source for base in self.bases()}
         files = find_files(source)
         if name is not None:
             check_adapter_name(name)
@@ -72,8 +74,10 @@ class BaseOperations(Parts):
             check_adapter_name(default_name)
         added = self._writer.add_base(reading, name, default_name, known_as, use=use)
         base = self._base_named(added.name)
-        for line in _notes(base, added.created, added.used, known_as.value, look.template):
+        for line in _notes(base, before.get(added.name), added.used, known_as.value, look.template):
             say(line)
+        if added.created and (why := why_no_lora(base.architecture)) is not None:
+            say(f"{why}: base {base.name!r} can be served, adapters of it cannot.")
         for other in added.taken_from:
             say(f"{known_as.value!r} held base {other!r} before; that base is no longer known to be there.")
         return base
@@ -142,6 +146,17 @@ class BaseOperations(Parts):
             chain.append(known[chain[-1].original])
         return tuple(chain)
 
+    def _check_takes_lora(self, base: Base) -> None:
+        """Raises ``Conflict`` where the pinned vLLM serves no adapters on a base of this architecture."""
+        from lorarack.registry.base_model.vllm_lora import why_no_lora
+
+        why = why_no_lora(base.architecture)
+        if why is not None:
+            raise Conflict(
+                f"{why}, so adapters of base {base.name!r} cannot be served; train on a base of another architecture.",
+                code="no_lora",
+            )
+
     def _base_named(self, name: str) -> Base:
         return next(base for base in self.bases() if base.name == name)
 
@@ -158,15 +173,16 @@ def _plain_name(identity: str) -> str:
     return identity.rstrip("/").rpartition("/")[2].lower().replace(" ", "-")[:63]
 
 
-def _notes(base: Base, created: bool, used: bool, place: str, template: str | None) -> Iterable[str]:
-    if created:
+def _notes(base: Base, before: str | None, used: bool, place: str, template: str | None) -> Iterable[str]:
+    """What is not as one may think who added a model that was known, loaded from ``before``."""
+    if before is None:
         return
     if not used:
         yield (
             f"The model in {place!r} is base {base.name!r}, which goes on being loaded from {base.source!r}; "
             "give --use to load it from here."
         )
-    elif len(base.ids) > 1:
+    elif base.source != before:
         yield f"Base {base.name!r} is loaded from {base.source!r}."
     if template != base.template:
         yield (

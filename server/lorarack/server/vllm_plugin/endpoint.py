@@ -73,7 +73,7 @@ class LorarackEndpoints:
         residency = Residency(
             VllmEngine(engine_client, self._models),
             LocalCache(Path(self._settings.cache), registry).copy_of,
-            limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint),
+            limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint, self._settings.originals),
         )
         # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.
         for left_over in await engine_client.list_loras():

@@ -1,5 +1,6 @@
 """vLLM's engine as :class:`lorarack.server.residency.Engine`."""
 
+from collections.abc import Iterable
 from typing import IO, Any
 
 from vllm.lora.request import LoRARequest
@@ -57,7 +58,7 @@ class VllmEngine:
             raise EngineError(f"vLLM does not answer: {sentence(error)}") from error
 
 
-def limits_of(vllm_config: Any, base: str, fingerprint: str) -> Limits:
+def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable[str] = ()) -> Limits:
     """What an engine of this configuration can serve. Read from the configuration that holds, not from flags.
 
     Raises:
@@ -72,6 +73,7 @@ def limits_of(vllm_config: Any, base: str, fingerprint: str) -> Limits:
         max_rank=lora.max_lora_rank,
         target_modules=frozenset(lora.target_modules) if lora.target_modules is not None else None,
         embeddings=_adaptable_embeddings(vllm_config.model_config),
+        originals=frozenset(originals),
     )
 
 

@@ -22,7 +22,7 @@ _LLAVA: _Rules = (
 #: Qwen2-VL: the text model was `model` itself.
 _QWEN: _Rules = (
     (r"^visual\.", "model.visual."),
-    (r"^model\.(?!(language_model|visual)\.)", "model.language_model."),
+    (r"^model\.(?!(language_model|visual)(\.|$))", "model.language_model."),
 )
 
 _BY_ARCHITECTURE: Mapping[str, _Rules] = {
