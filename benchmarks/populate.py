@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, EVENTS, FINISHED, METRICS, TAGS, TEXTS, VERSIONS
+from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, FINISHED, METRICS, TAGS, TEXTS, VERSIONS
 from lorarack.registry.catalog.text_index import searchable_text
 
 RANKS = (4, 8, 16, 32, 64)

@@ -30,7 +30,9 @@ def base(tmp_path: Path) -> Base:
 
 def parse(base: Base, *flags: str) -> Any:
     made = plan(base, *flags)
-    return parse_flags(made.engine_args, made.defaults).args
+    args = parse_flags(made.engine_args, made.defaults).args
+    args.model = made.engine_args[0]
+    return args
 
 
 def test_the_sizes_are_vllms(base: Base) -> None:

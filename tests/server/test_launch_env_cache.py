@@ -72,6 +72,8 @@ def test_only_a_plain_file_is_read(memory: Path, kind: str) -> None:
 
 def test_what_is_preloaded_is_looked_up_and_never_read(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As vLLM finds it, beside what the user preloads; not where others may have put it."""
+    for name in ("LD_PRELOAD", "LD_LIBRARY_PATH"):  # vLLM sets them where another test has imported it
+        monkeypatch.delenv(name, raising=False)
     expected = look_up(os.environ).get("LD_PRELOAD")
     if expected is None:
         pytest.skip("nothing to preload is installed here")

@@ -4,7 +4,7 @@ import typer
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out, talk
-from lorarack.registry.cli.tables import short_digest
+from lorarack.registry.cli.render import short_digest
 
 
 def mount(app: typer.Typer) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
-from lorarack.registry.cli.tables import size, table
+from lorarack.registry.cli.render import size, table
 from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Metric, Published

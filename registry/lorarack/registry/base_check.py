@@ -12,7 +12,7 @@ from lorarack.registry.values import Base, CheckedBase
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.content import Progress
-    from lorarack.registry.catalog.writing import CatalogWriter
+    from lorarack.registry.catalog.versions import CatalogWriter
 
 
 def check_files(

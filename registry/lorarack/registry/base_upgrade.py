@@ -11,7 +11,7 @@ from lorarack.registry.hub_access.names import RepositoryName
 from lorarack.registry.values import Base, BaseId
 
 if TYPE_CHECKING:
-    from lorarack.registry.catalog.writing import CatalogWriter
+    from lorarack.registry.catalog.versions import CatalogWriter
 
 
 def renew_like(

@@ -5,15 +5,15 @@ from typing import Self
 
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.operations.collecting import CollectingOperations
-from lorarack.registry.operations.diffing import DiffOperations
-from lorarack.registry.operations.following import FollowingOperations
-from lorarack.registry.operations.keeping import KeepingOperations
+from lorarack.registry.operations.diff import DiffOperations
+from lorarack.registry.operations.events import FollowingOperations
+from lorarack.registry.operations.gc import CollectingOperations
+from lorarack.registry.operations.lifecycle import KeepingOperations
 from lorarack.registry.operations.lineage import LineageOperations
 from lorarack.registry.operations.parts import CATALOG
 from lorarack.registry.operations.portability import PortabilityOperations
-from lorarack.registry.operations.promoting import PromotionOperations
-from lorarack.registry.operations.searching import SearchOperations
+from lorarack.registry.operations.promotion import PromotionOperations
+from lorarack.registry.operations.search import SearchOperations
 from lorarack.registry.settings import default_registry, home_folder, usable_path
 
 

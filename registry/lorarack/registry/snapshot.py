@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lorarack.registry.resolution import resolve
+from lorarack.registry.resolve import resolve
 from lorarack.registry.values import Base, Version
 from lorarack.registry.view import AdapterView
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from lorarack.registry import Snapshot
 from lorarack.registry.errors import BadReference, Conflict, NotFound
 from lorarack.registry.reference import parse_reference
-from lorarack.registry.resolution import did_you_mean, find_version
+from lorarack.registry.resolve import did_you_mean, find_version
 
 #: How many names are compared letter by letter: those that share the most pairs of letters.
 COMPARED = 100

@@ -14,7 +14,7 @@ from typing import Protocol
 from lorarack.registry import Snapshot, Version
 from lorarack.registry.errors import BadReference, NotFound, StoreError
 from lorarack.registry.reference import Reference, parse_reference
-from lorarack.registry.resolution import find_version
+from lorarack.registry.resolve import find_version
 from lorarack.server.background import repeat
 from lorarack.server.close_names import CloseNames
 

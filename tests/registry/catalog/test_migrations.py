@@ -15,8 +15,8 @@ from sqlalchemy import inspect
 
 from lorarack.registry import open_registry
 from lorarack.registry.catalog import migrate
-from lorarack.registry.catalog.database import SCHEMA, Database, database_errors
-from lorarack.registry.catalog.tables import METADATA
+from lorarack.registry.catalog.connection import SCHEMA, Database
+from lorarack.registry.catalog.schema import METADATA
 from lorarack.registry.errors import StoreError
 
 
@@ -36,20 +36,6 @@ def structure(database: Database) -> dict[str, Any]:
     }
 
 
-def _of_ours(name: str | None, kind: str, _parents: Any) -> bool:
-    """The text index is SQLite's own and no table of the metadata."""
-    return kind != "table" or name is None or not name.startswith("text_")
-
-
-def sources(database: Database) -> list[tuple[str, str]]:
-    """The statements behind triggers and the text index."""
-    with database.engine.connect() as connection:
-        rows = connection.exec_driver_sql(
-            "SELECT name, sql FROM sqlite_master WHERE name LIKE 'text%' ORDER BY name"
-        ).all()
-    return [(name, " ".join(sql.split())) for name, sql in rows if name != "texts" and sql]
-
-
 def autoincremented(database: Database) -> set[str]:
     with database.engine.connect() as connection:
         rows = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE sql LIKE '%AUTOINCREMENT%'").all()
@@ -62,11 +48,9 @@ def test_migrated_and_declared_tables_are_the_same(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(migrate, "upgrade", lambda engine: METADATA.create_all(engine))
     declared = Database(tmp_path / "declared.sqlite")
     assert structure(migrated) == structure(declared)
-    assert sources(migrated) == sources(declared)
-    assert {"text_index", "texts_added", "texts_removed"} <= {name for name, _ in sources(migrated)}
     assert autoincremented(migrated) == autoincremented(declared) > {"versions", "adapters", "events"}
     with migrated.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"include_name": _of_ours})
+        context = MigrationContext.configure(connection)
         assert compare_metadata(context, METADATA) == []
     migrated.close()
     declared.close()
@@ -99,19 +83,6 @@ def test_a_damaged_catalog_is_refused(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "catalog.sqlite").write_bytes(data)
     with pytest.raises(StoreError, match="is damaged; restore it from a copy"):
         open_registry(tmp_path)
-
-
-def test_a_sqlite_without_the_text_index_is_named(tmp_path: Path) -> None:
-    """As an older one, or one that was built without it, would be."""
-    database = Database(tmp_path / "catalog.sqlite")
-    for wanting in ("fts5(words, tokenize='hexagram')", "fts55(words)"):
-        with (
-            pytest.raises(StoreError, match=r"needs SQLite 3\.34 or newer with full-text search"),
-            database_errors(database.path),
-            database.engine.connect() as connection,
-        ):
-            connection.exec_driver_sql(f"CREATE VIRTUAL TABLE some USING {wanting}")
-    database.close()
 
 
 def test_a_file_in_the_registrys_place_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.registry.search_tables import check_search_tables
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Query, Registry, State, open_registry
-from lorarack.registry.catalog.database import SCHEMA
+from lorarack.registry.catalog.connection import SCHEMA
 
 DUMPS = sorted(Path(__file__).parent.glob("schema_*.sql"))
 
@@ -63,6 +63,18 @@ def test_what_was_there_is_found(old: Path) -> None:
         assert by_loss == (["support@2", "support@1"] if newest.value < 0.5 else ["support@1", "support@2"])
         for text in ("ÜNÏ", "Support", "FIRST"):
             assert "support@1" in [version.reference for version in registry.search(Query(text=text)).versions]
+
+
+def test_the_index_of_trigrams_is_gone(old: Path) -> None:
+    """With its triggers, which would fail at the next description."""
+    with open_registry(old) as registry:
+        registry.describe("support@1", description="said anew")
+        assert [version.reference for version in registry.search(Query(text="SAID ANEW")).versions] == ["support@1"]
+    database = sqlite3.connect(old / "catalog.sqlite")
+    assert database.execute("SELECT name FROM sqlite_master WHERE name LIKE 'text%' ORDER BY name").fetchall() == [
+        ("texts",)
+    ]
+    database.close()
 
 
 def test_aliases_and_their_history_are_there_in_the_order_of_the_moves(old: Path) -> None:

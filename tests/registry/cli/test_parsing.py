@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lorarack.registry import Metric
 from lorarack.registry.cli.parsing import parse_metric, parse_tag, split_alias
-from lorarack.registry.cli.tables import ago, size
+from lorarack.registry.cli.render import ago, size
 from lorarack.registry.errors import UsageError
 
 METRICS = {

@@ -9,7 +9,7 @@ from rich.markup import escape
 from lorarack.adapters.comparison.candidates import Candidate
 from lorarack.adapters.comparison.verdict import Verdict
 from lorarack.adapters.comparison.words import share
-from lorarack.registry.cli.tables import size, table
+from lorarack.registry.cli.render import size, table
 from lorarack.registry.values import Dataset, Value
 
 

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lorarack.adapters.demo.places import Places
-from lorarack.registry.cli.tables import size, table
+from lorarack.registry.cli.render import size, table
 
 SERVE_FLAGS = (
     "--enforce-eager",

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from lorarack.adapters.data.rows import Row, Rows
 from lorarack.adapters.evaluation.answers import Answer, Evaluation
-from lorarack.registry.cli.tables import table
+from lorarack.registry.cli.render import table
 
 #: Of the held-out rows, spread over the file.
 SHOWN = 4

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from lorarack.registry.catalog.database import home_of
-from lorarack.registry.catalog.inserting import refuse_taken_name
-from lorarack.registry.catalog.mapping import base_id_row, base_id_value
-from lorarack.registry.catalog.recording import now
-from lorarack.registry.catalog.tables import BASE_IDS, BASES
+from lorarack.registry.catalog.connection import home_of
+from lorarack.registry.catalog.events import now
+from lorarack.registry.catalog.new_version import refuse_taken_name
+from lorarack.registry.catalog.row_values import base_id_row, base_id_value
+from lorarack.registry.catalog.schema import BASE_IDS, BASES
 from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.values import BaseId
 

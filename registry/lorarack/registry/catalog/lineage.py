@@ -5,8 +5,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.tables import ADAPTERS, PARENTS, VERSIONS
+from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.schema import ADAPTERS, PARENTS, VERSIONS
 from lorarack.registry.queries import Link
 
 #: SQLite takes a limited number of variables in one statement.

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, tuple_
 
-from lorarack.registry.catalog.mapping import metric_row
-from lorarack.registry.catalog.tables import FINISHED, VERSIONS
+from lorarack.registry.catalog.row_values import metric_row
+from lorarack.registry.catalog.schema import FINISHED, VERSIONS
 from lorarack.registry.queries import Condition, Operator, parse_label
 from lorarack.registry.values import Metric
 

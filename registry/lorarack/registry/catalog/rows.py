@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table
 from sqlalchemy.dialects.sqlite import Insert, insert
 
-from lorarack.registry.catalog.tables import ADAPTERS, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, VERSIONS
 
 
 class AdapterRow(NamedTuple):

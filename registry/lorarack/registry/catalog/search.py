@@ -11,11 +11,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Double, Integer, Select, func, literal, select, tuple_
 
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.loading import load_by_ids
+from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.metrics import has_metric, higher_is_better, of_label
-from lorarack.registry.catalog.tables import ADAPTERS, BASES, FINISHED, TAGS, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, BASES, FINISHED, TAGS, VERSIONS
 from lorarack.registry.catalog.text_index import has_text
+from lorarack.registry.catalog.version_values import load_by_ids
 from lorarack.registry.errors import UsageError
 from lorarack.registry.queries import Best, Page, Query, parse_label
 from lorarack.registry.values import State

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 
-from lorarack.registry.catalog.tables import ADAPTERS, TAGS, TEXTS, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, TAGS, TEXTS, VERSIONS
 
 #: Behind each text of a version, so that no match reaches from one text into the next.
 _APART = "\x1f"

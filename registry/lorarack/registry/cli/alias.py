@@ -9,7 +9,7 @@ from rich.table import Table
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
 from lorarack.registry.cli.parsing import split_alias
-from lorarack.registry.cli.tables import table
+from lorarack.registry.cli.render import table
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Alias
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit
-from lorarack.registry.cli.tables import table
+from lorarack.registry.cli.render import table
 from lorarack.registry.queries import Change, Diff, ModuleChange
 from lorarack.registry.registry import open_registry
 

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
-from lorarack.registry.cli.tables import short_digest
+from lorarack.registry.cli.render import short_digest
 from lorarack.registry.registry import Registry, open_registry
 
 if TYPE_CHECKING:

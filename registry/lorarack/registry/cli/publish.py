@@ -8,7 +8,7 @@ import typer
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
 from lorarack.registry.cli.parsing import parse_metric, parse_parent, parse_tag
-from lorarack.registry.cli.tables import short_digest
+from lorarack.registry.cli.render import short_digest
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Published
 

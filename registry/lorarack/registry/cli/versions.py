@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
-from lorarack.registry.cli.tables import ago, size, table
+from lorarack.registry.cli.render import ago, size, table
 from lorarack.registry.values import Metric, State, Version
 
 _BAR = 10

@@ -4,21 +4,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.reading import CatalogReader
+from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.reader import CatalogReader
 from lorarack.registry.errors import Damaged, NotFound
 from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
-from lorarack.registry.resolution import did_you_mean, resolve
+from lorarack.registry.resolve import did_you_mean, resolve
 from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import State, Version
 from lorarack.registry.view import AdapterView
 
 if TYPE_CHECKING:
     from lorarack.registry.blobs import FolderBlobs
-    from lorarack.registry.catalog.changing import CatalogChanger
-    from lorarack.registry.catalog.collecting import CatalogCollector
+    from lorarack.registry.catalog.gc import CatalogCollector
+    from lorarack.registry.catalog.lifecycle import CatalogChanger
     from lorarack.registry.catalog.search import CatalogSearcher
-    from lorarack.registry.catalog.writing import CatalogWriter
+    from lorarack.registry.catalog.versions import CatalogWriter
 
 #: The file of a registry's catalog.
 CATALOG = "catalog.sqlite"
@@ -56,19 +56,19 @@ class Parts:
 
     @cached_property
     def _writer(self) -> "CatalogWriter":
-        from lorarack.registry.catalog.writing import CatalogWriter
+        from lorarack.registry.catalog.versions import CatalogWriter
 
         return CatalogWriter(self._database, self.actor)
 
     @cached_property
     def _changer(self) -> "CatalogChanger":
-        from lorarack.registry.catalog.changing import CatalogChanger
+        from lorarack.registry.catalog.lifecycle import CatalogChanger
 
         return CatalogChanger(self._database, self.actor)
 
     @cached_property
     def _collector(self) -> "CatalogCollector":
-        from lorarack.registry.catalog.collecting import CatalogCollector
+        from lorarack.registry.catalog.gc import CatalogCollector
 
         return CatalogCollector(self._database)
 

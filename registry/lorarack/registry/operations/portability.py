@@ -22,7 +22,7 @@ class PortabilityOperations(VersionOperations):
             Damaged: stored bytes changed; that version is out of use then, and the next export leaves it out.
             StoreError: the disk. Else like ``resolve``.
         """
-        from lorarack.registry.operations.carrying import export_to
+        from lorarack.registry.operations.transfer import export_to
 
         return export_to(self, folder, what)
 
@@ -36,6 +36,6 @@ class PortabilityOperations(VersionOperations):
             NotFound: no export there, or a base that is not known here. InvalidArtifact: every problem of the export at once.
             Conflict: an adapter stands on another base, or its name belongs to a base. StoreError: disk or database.
         """
-        from lorarack.registry.operations.carrying import import_from
+        from lorarack.registry.operations.transfer import import_from
 
         return import_from(self, folder)

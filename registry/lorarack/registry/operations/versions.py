@@ -40,21 +40,21 @@ class VersionOperations(BaseOperations):
             Conflict: the adapter stands on another base, says that it was trained on one, or is there and was put aside.
             StoreError: disk or database.
         """
-        from lorarack.registry import publishing
-        from lorarack.registry.catalog.writing import BlobGone
+        from lorarack.registry import publish
+        from lorarack.registry.catalog.versions import BlobGone
 
         found = self.check_adapter(adapter, base)
         check_text(description, "description")
         check_tags(tags)
         check_metrics(metrics)
         check_provenance(provenance)
-        about = publishing.About(metrics, tags, description, provenance, tuple(parents))
+        about = publish.About(metrics, tags, description, provenance, tuple(parents))
         for parent in parents:
             self._exact(parent.version)
         for _ in range(_STORINGS):
             check_base = partial(self._check_base, found)
-            new, artifact = publishing.store(folder, adapter, found, about, self._blobs, check_base)
-            new = publishing.under_known_digest(new, self._reader.same_weights(adapter, new.files), self._blobs)
+            new, artifact = publish.store(folder, adapter, found, about, self._blobs, check_base)
+            new = publish.under_known_digest(new, self._reader.same_weights(adapter, new.files), self._blobs)
             # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
             with suppress(BlobGone):
                 number, created = self._writer.add_version(new, self._blobs.has)
@@ -71,7 +71,7 @@ class VersionOperations(BaseOperations):
         return Published(version=version, created=created, notes=notes)
 
     def check_adapter(self, adapter: str, base: str) -> Base:
-        """The base, if versions of ``adapter`` could be published on it; for those who have long work before publishing.
+        """The base, if versions of ``adapter`` could be published on it; for those who have long work before publish.
 
         Raises:
             UsageError: a bad name.
@@ -133,11 +133,11 @@ class VersionOperations(BaseOperations):
             Conflict: the folder is not empty. Damaged: stored bytes changed. StoreError: the disk, or files that are not there.
             Else like ``resolve``.
         """
-        from lorarack.registry import fetching
+        from lorarack.registry import fetch
 
         found = self.resolve(version) if isinstance(version, str) else version
         try:
-            return fetching.fetch(found, self.base(found.base), folder, self._blobs)
+            return fetch.fetch(found, self.base(found.base), folder, self._blobs)
         except Damaged as error:
             raise self._damaged(found, error) from error
 
@@ -153,10 +153,10 @@ class VersionOperations(BaseOperations):
 
     def _check_base(self, base: Base, config: bytes) -> None:
         """Refuse an adapter that names another base that is known here, unless one of the two is a copy of the other."""
-        from lorarack.registry import publishing
+        from lorarack.registry import publish
         from lorarack.registry.base_model.difference import difference
 
-        named = publishing.named_base(config)
+        named = publish.named_base(config)
         other = self._known_base(named) if named and not is_called(base, named) else None
         if other is None or self._copied_from(other) == self._copied_from(base):
             return

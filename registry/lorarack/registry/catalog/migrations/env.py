@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from lorarack.registry.catalog.tables import METADATA
+from lorarack.registry.catalog.schema import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -1,4 +1,4 @@
-"""What searching needs: of each label the number that counts, and the texts of a version with an index of their trigrams."""
+"""What searching needs: of each label the number that counts, and the texts of a version."""
 
 from collections import defaultdict
 
@@ -16,7 +16,6 @@ def upgrade() -> None:
     """Apply."""
     _finished()
     _texts()
-    _index()
 
 
 def _finished() -> None:
@@ -61,20 +60,3 @@ def _texts() -> None:
             sa.text("INSERT INTO texts (version_id, words) VALUES (:id, :words)"),
             {"id": row.id, "words": "".join(text.casefold().translate(_WRITTEN) + "\x1f" for text in texts) + "\x1f"},
         )
-
-
-def _index() -> None:
-    op.execute(
-        "CREATE VIRTUAL TABLE text_index USING fts5(words, content='texts', content_rowid='version_id', columnsize=0, "
-        "tokenize='trigram case_sensitive 1')"
-    )
-    op.execute("INSERT INTO text_index (text_index) VALUES ('rebuild')")
-    op.execute(
-        "CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN "
-        "INSERT INTO text_index (rowid, words) VALUES (new.version_id, new.words); END"
-    )
-    op.execute(
-        "CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN "
-        "INSERT INTO text_index (text_index, rowid, words) VALUES ('delete', old.version_id, old.words); END"
-    )
-    op.execute("CREATE VIRTUAL TABLE text_trigrams USING fts5vocab('text_index', 'instance')")

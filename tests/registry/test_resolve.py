@@ -11,7 +11,7 @@ from tests.tiny import tiny_adapter
 
 from lorarack.registry import AdapterView, Registry, State, Version
 from lorarack.registry.errors import Conflict, LorarackError, NotFound
-from lorarack.registry.resolution import resolve
+from lorarack.registry.resolve import resolve
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 READY, ARCHIVED, QUARANTINED = State.READY, State.ARCHIVED, State.QUARANTINED

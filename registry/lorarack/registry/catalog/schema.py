@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -23,7 +22,6 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
-    event,
 )
 
 _NAME = String(127)
@@ -206,20 +204,6 @@ TEXTS = Table(
     _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True, autoincrement=False),
     _must("words", String),
 )
-
-#: The full-text index of those words, which SQLite alone knows, and the triggers that keep it in step.
-TEXT_INDEX = (
-    "CREATE VIRTUAL TABLE text_index USING fts5(words, content='texts', content_rowid='version_id', columnsize=0, "
-    "tokenize='trigram case_sensitive 1')",
-    "CREATE TRIGGER texts_added AFTER INSERT ON texts BEGIN "
-    "INSERT INTO text_index (rowid, words) VALUES (new.version_id, new.words); END",
-    "CREATE TRIGGER texts_removed AFTER DELETE ON texts BEGIN "
-    "INSERT INTO text_index (text_index, rowid, words) VALUES ('delete', old.version_id, old.words); END",
-    "CREATE VIRTUAL TABLE text_trigrams USING fts5vocab('text_index', 'instance')",
-)
-for _statement in TEXT_INDEX:
-    _ddl: Any = DDL(_statement)  # type: ignore[no-untyped-call]
-    event.listen(TEXTS, "after_create", _ddl.execute_if(dialect="sqlite"))
 
 #: What happened. Rows are only ever added; ``id`` is the cursor for those who follow. Names and numbers, not row ids, so that
 #: what is gone stays readable here.

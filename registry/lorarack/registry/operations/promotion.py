@@ -40,7 +40,7 @@ class PromotionOperations(AliasOperations):
         present = self._pointing(adapter, alias)
         forced = False
         if rule is not None:
-            from lorarack.registry.gate import judge
+            from lorarack.registry.promotion import judge
             from lorarack.registry.queries import parse_label
 
             parse_label(rule.label)

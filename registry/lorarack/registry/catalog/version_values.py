@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, literal, null, select, union_all
 
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, METRICS, PARENTS, TAGS, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, METRICS, PARENTS, TAGS, VERSIONS
 from lorarack.registry.values import Version
 
 #: How many ids go into one statement; databases limit that.

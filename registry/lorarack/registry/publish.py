@@ -16,7 +16,7 @@ from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, 
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.blobs import FolderBlobs
-from lorarack.registry.catalog.inserting import NewVersion
+from lorarack.registry.catalog.new_version import NewVersion
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, InvalidArtifact, LorarackError
 from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile

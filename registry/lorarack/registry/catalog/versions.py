@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, select, update
 
 from lorarack.registry.catalog import base_models
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.inserting import (
+from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.events import find_version, move_alias, record
+from lorarack.registry.catalog.new_version import (
     NewVersion,
     adapter_for,
     add_metrics,
@@ -17,9 +18,8 @@ from lorarack.registry.catalog.inserting import (
     set_version,
     with_digest,
 )
-from lorarack.registry.catalog.recording import find_version, move_alias, record
 from lorarack.registry.catalog.rows import VersionRow, put
-from lorarack.registry.catalog.tables import BASES, PARENTS, TAGS
+from lorarack.registry.catalog.schema import BASES, PARENTS, TAGS
 from lorarack.registry.catalog.text_index import update_text
 from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.reference import DEFAULT_ALIAS

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, cast, func, select
 
 from lorarack.registry.artifact.manifest import WEIGHTS
-from lorarack.registry.catalog.database import Database, home_of
-from lorarack.registry.catalog.loading import load_versions, whole, with_belongings
-from lorarack.registry.catalog.mapping import alias_value, base_id_value, base_value, event_value
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
+from lorarack.registry.catalog.connection import Database, home_of
+from lorarack.registry.catalog.row_values import alias_value, base_id_value, base_value, event_value
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
+from lorarack.registry.catalog.version_values import load_versions, whole, with_belongings
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
 from lorarack.registry.values import Adapter, Alias, Base, BaseId, Event, ModuleTable, State, StoredFile, Version
 from lorarack.registry.view import AdapterView

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
 
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, EVENTS, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, EVENTS, VERSIONS
 from lorarack.registry.errors import NotFound
 from lorarack.registry.values import Alias
 

@@ -6,13 +6,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.inserting import NewVersion, adapter_for, add_metrics, insert_version, set_tags
-from lorarack.registry.catalog.numbers import UsedNumbers
-from lorarack.registry.catalog.recording import move_alias, record
+from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.events import move_alias, record
+from lorarack.registry.catalog.free_numbers import UsedNumbers
+from lorarack.registry.catalog.new_version import NewVersion, adapter_for, add_metrics, insert_version, set_tags
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, PARENTS, VERSIONS
-from lorarack.registry.catalog.writing import BlobGone
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, PARENTS, VERSIONS
+from lorarack.registry.catalog.versions import BlobGone
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import State
 

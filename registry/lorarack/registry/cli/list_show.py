@@ -8,7 +8,7 @@ from rich.table import Table
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
-from lorarack.registry.cli.tables import short_digest, size, table
+from lorarack.registry.cli.render import short_digest, size, table
 from lorarack.registry.cli.versions import family_table, newest
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.values import Adapter, Version

@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
 
-from lorarack.registry.catalog.mapping import metric_row, metric_value
+from lorarack.registry.catalog.events import now
 from lorarack.registry.catalog.metrics import update_latest
-from lorarack.registry.catalog.recording import now
+from lorarack.registry.catalog.row_values import metric_row, metric_value
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
-from lorarack.registry.catalog.tables import ADAPTERS, BASES, METRICS, TAGS, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, BASES, METRICS, TAGS, VERSIONS
 from lorarack.registry.catalog.text_index import add_text
 from lorarack.registry.errors import Conflict, NotFound
 from lorarack.registry.values import Metric, Parent, Provenance, State, StoredFile

@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit
-from lorarack.registry.cli.tables import short_digest, size, table
+from lorarack.registry.cli.render import short_digest, size, table
 from lorarack.registry.collection import Collection, Fate, Retention
 from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import open_registry

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError
 
-from lorarack.registry.catalog.mounts import refuse_network
+from lorarack.registry.catalog.network_fs import refuse_network
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
-SCHEMA = "0006"
+SCHEMA = "0008"
 
 #: How long SQLite waits for other programs that write.
 _PATIENCE_SECONDS = 20.0
@@ -172,9 +172,4 @@ def database_errors(path: Path) -> Iterator[None]:
             sentence = f"The registry {str(path)!r} cannot be written or opened; change its permissions or give another folder."
         elif "malformed" in said or "not a database" in said:
             sentence = f"The registry {str(path)!r} is damaged; restore it from a copy."
-        elif "tokenizer" in said or "fts5" in said:
-            sentence = (
-                "A registry needs SQLite 3.34 or newer with full-text search (FTS5), "
-                f"and this Python comes with {sqlite3.sqlite_version}; use another Python."
-            )
         raise StoreError(sentence) from error

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, func, select
 
 from lorarack.registry.catalog.rows import AdapterRow, VersionRow
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
 
 
 @dataclass(frozen=True, slots=True)

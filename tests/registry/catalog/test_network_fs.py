@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lorarack.registry import open_registry
-from lorarack.registry.catalog import mounts
-from lorarack.registry.catalog.mounts import network_file_system
+from lorarack.registry.catalog import network_fs
+from lorarack.registry.catalog.network_fs import network_file_system
 from lorarack.registry.errors import StoreError
 
 LOCAL = """\
@@ -62,7 +62,7 @@ def test_such_a_home_is_refused_before_anything_is_written(tmp_path: Path, monke
     (tmp_path / "share").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "share")
     (tmp_path / "mountinfo").write_text(mounted(str(tmp_path / "share").replace(" ", r"\040"), "nfs4"))
-    monkeypatch.setattr(mounts, "_MOUNTS", tmp_path / "mountinfo")
+    monkeypatch.setattr(network_fs, "_MOUNTS", tmp_path / "mountinfo")
     for place in ("share", "link"):
         with pytest.raises(StoreError, match=r"network file system \(nfs4\).*give a folder on a local disk") as raised:
             open_registry(tmp_path / place / "home")

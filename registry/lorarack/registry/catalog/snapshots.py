@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.loading import load_versions
-from lorarack.registry.catalog.reading import read_bases, read_changes, read_views
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, BASES, EVENTS, VERSIONS
+from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.reader import read_bases, read_changes, read_views
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, VERSIONS
+from lorarack.registry.catalog.version_values import load_versions
 from lorarack.registry.snapshot import Snapshot
 from lorarack.registry.values import Version
 from lorarack.registry.view import AdapterView

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from lorarack.registry import fetching, publishing
+from lorarack.registry import fetch, publish
 from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.validate import inspect_artifact
 from lorarack.registry.base_model.contents import KnownBase
-from lorarack.registry.catalog.importing import Arrival, CatalogImporter, Known, Landed
-from lorarack.registry.catalog.writing import BlobGone
+from lorarack.registry.catalog.imports import Arrival, CatalogImporter, Known, Landed
+from lorarack.registry.catalog.versions import BlobGone
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import InvalidArtifact, NotFound, StoreError
 from lorarack.registry.export_manifest import read_manifest
@@ -43,7 +43,7 @@ def export_to(registry: VersionOperations, folder: Path, what: Sequence[str] = (
     versions, left_out = _chosen(registry, what)
     bases = {base.name: base for base in registry.bases()}
     manifest = _describe(registry, versions, bases)
-    place = fetching.free_place(folder)
+    place = fetch.free_place(folder)
     with staging_folder(place) as temporary:
         for version, portable in zip(versions, manifest.versions, strict=True):
             registry.fetch(version, version_folder(temporary, portable))
@@ -156,16 +156,16 @@ def _known_here(bases: Iterable[Base], exported: Iterable[PortableBase]) -> dict
 
 
 def _store(registry: VersionOperations, folder: Path, version: PortableVersion, base: Base) -> Arrival:
-    about = publishing.About(version.metrics, version.tags, version.description, version.provenance)
+    about = publish.About(version.metrics, version.tags, version.description, version.provenance)
     try:
-        new, _ = publishing.store(version_folder(folder, version), version.adapter, base, about, registry._blobs)
+        new, _ = publish.store(version_folder(folder, version), version.adapter, base, about, registry._blobs)
     except InvalidArtifact as error:
         raise refused([f"{version.reference}: {problem}" for problem in error.problems], folder) from error
     if {file.name: file.digest for file in new.files} != {file.name: file.digest for file in version.files}:
         raise refused([f"the files of {version.reference} changed while they were imported"], folder)
     known = registry._reader.same_weights(version.adapter, new.files)
     if version.digest not in dict(known):
-        new = publishing.under_known_digest(new, known, registry._blobs)
+        new = publish.under_known_digest(new, known, registry._blobs)
     if version.digest in dict(known) or new.digest not in dict(known):
         new = replace(new, digest=version.digest)  # a version keeps the digest that it was published with
     return Arrival(

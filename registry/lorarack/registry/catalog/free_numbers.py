@@ -4,7 +4,7 @@ from bisect import bisect_right
 
 from sqlalchemy import Connection, select
 
-from lorarack.registry.catalog.tables import EVENTS
+from lorarack.registry.catalog.schema import EVENTS
 
 
 class UsedNumbers:

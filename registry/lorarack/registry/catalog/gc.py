@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, func, select, type_coerce
 from sqlalchemy.types import String
 
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.holding import holds
-from lorarack.registry.catalog.recording import now
+from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.events import now
+from lorarack.registry.catalog.retention import holds
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow
-from lorarack.registry.catalog.tables import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
 from lorarack.registry.collection import Fate, Retention
 from lorarack.registry.values import State
 

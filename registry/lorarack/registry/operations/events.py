@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from lorarack.registry.catalog.reading import LARGEST
+from lorarack.registry.catalog.reader import LARGEST
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
 from lorarack.registry.values import Event
@@ -20,7 +20,7 @@ class FollowingOperations(Parts):
 
     def snapshot(self, since: "Snapshot | None" = None) -> "Snapshot":
         """Everything in memory, of one moment; from ``since`` the work grows with what has changed only."""
-        from lorarack.registry.catalog.following import take_snapshot
+        from lorarack.registry.catalog.snapshots import take_snapshot
 
         return take_snapshot(self._database, since)
 

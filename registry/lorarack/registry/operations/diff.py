@@ -23,30 +23,30 @@ class DiffOperations(VersionOperations):
         Raises:
             Damaged: stored bytes of one have changed; it is out of use then. Else like ``resolve``, but in any state.
         """
-        from lorarack.registry import differing
+        from lorarack.registry import diff
         from lorarack.registry.queries import Diff
 
         one, other = self.verify(a), self.verify(b)
         return Diff(
             a=one.reference,
             b=other.reference,
-            configuration=differing.changes(self._configuration(one), self._configuration(other)),
-            metrics=tuple(differing.metric_changes(one, other)),
-            provenance=differing.changes(differing.flat(one.provenance), differing.flat(other.provenance)),
-            tags=differing.changes(one.tags, other.tags),
+            configuration=diff.changes(self._configuration(one), self._configuration(other)),
+            metrics=tuple(diff.metric_changes(one, other)),
+            provenance=diff.changes(diff.flat(one.provenance), diff.flat(other.provenance)),
+            tags=diff.changes(one.tags, other.tags),
             modules=self._modules(one, other),
         )
 
     def _configuration(self, version: Version) -> dict[str, Any]:
         from lorarack.registry.artifact.peft_config import parse_config
-        from lorarack.registry.differing import FIELDS, SAID
+        from lorarack.registry.diff import FIELDS, SAID
 
         own = version.model_dump(mode="json", include=set(FIELDS))
         _, stored, _ = parse_config(self._blobs.read(_file(version, CONFIG)))
         return own | {key: value for key, value in stored.items() if key not in SAID}
 
     def _modules(self, one: Version, other: Version) -> "tuple[ModuleChange, ...]":
-        from lorarack.registry.differing import module_change
+        from lorarack.registry.diff import module_change
 
         with self._deltas(one) as deltas_a, self._deltas(other) as deltas_b:
             names = deltas_a.modules | deltas_b.modules

@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, select, update
 
-from lorarack.registry.catalog.database import Database
-from lorarack.registry.catalog.holding import holds
-from lorarack.registry.catalog.inserting import set_version
-from lorarack.registry.catalog.mapping import alias_value
-from lorarack.registry.catalog.recording import find_version, move_alias, now, record
+from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.events import find_version, move_alias, now, record
+from lorarack.registry.catalog.new_version import set_version
+from lorarack.registry.catalog.retention import holds
+from lorarack.registry.catalog.row_values import alias_value
 from lorarack.registry.catalog.rows import VersionRow, put
-from lorarack.registry.catalog.tables import (
+from lorarack.registry.catalog.schema import (
     ADAPTERS,
     ALIASES,
     EVENTS,
