@@ -112,7 +112,7 @@ def _metrics(place: int) -> Iterator[dict[str, Any]]:
 
 
 def _finished(metric: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metric.items() if key != "step"}
+    return {key: value for key, value in metric.items() if key != "step"} | {"dataset": ""}
 
 
 def _words(place: int, each: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ def check_search_tables(registry: Registry) -> None:
     """The numbers that count and the words are those of the versions."""
     versions = [version for adapter in registry.adapters() for version in registry.versions(adapter.name)]
     finished = {
-        (v.engine_id, m.name, m.split): (m.value, m.dataset, m.higher_is_better)
+        (v.engine_id, m.name, m.split, m.dataset or ""): (m.value, m.higher_is_better)
         for v in versions
         for m in v.metrics
         if m.step is None
@@ -21,8 +21,8 @@ def check_search_tables(registry: Registry) -> None:
     }
     database = sqlite3.connect(registry.home / "catalog.sqlite")
     found = database.execute(
-        "SELECT version_id, name, split, value, dataset, higher_is_better FROM finished"
+        "SELECT version_id, name, split, dataset, value, higher_is_better FROM finished"
     ).fetchall()
-    assert {tuple(row[:3]): tuple(row[3:]) for row in found} == finished
+    assert {tuple(row[:4]): tuple(row[4:]) for row in found} == finished
     assert dict(database.execute("SELECT version_id, words FROM texts").fetchall()) == words
     database.close()

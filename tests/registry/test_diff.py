@@ -53,7 +53,7 @@ def test_metrics_with_their_change_and_whether_they_can_be_compared(shelf: Shelf
     shelf.put(loss=0.25, dataset=OTHER)
     shelf.put(loss=0.25)
     loss, exact = shelf.registry.diff("support@1", "support@2").metrics
-    assert (loss.label, loss.a, loss.b, loss.change, loss.comparable) == ("eval_loss", 0.5, 0.25, -0.25, False)
+    assert (loss.label, loss.a, loss.b, loss.change, loss.comparable) == ("eval_loss", 0.5, 0.25, None, False)
     assert (exact.label, exact.a, exact.b, exact.change, exact.higher_is_better) == (
         "test/exact",
         0.8,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lorarack.registry.artifact.deltas import Deltas, distance, norm
+from lorarack.registry.metrics import by_dataset, latest_metrics, pair
 from lorarack.registry.queries import Change, MetricChange, ModuleChange
 from lorarack.registry.values import Metric, Provenance, Version
 
@@ -40,24 +41,34 @@ def changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Change, ...]:
 
 
 def metric_changes(one: Version, other: Version) -> Iterator[MetricChange]:
-    """Every finished metric that one of the two has."""
-    a, b = _finished(one), _finished(other)
-    for label in [*a, *(label for label in b if label not in a)]:
-        old, new = a.get(label), b.get(label)
-        known = new or old
-        if known is not None:
-            yield MetricChange(
-                label=label,
-                a=old.value if old else None,
-                b=new.value if new else None,
-                change=new.value - old.value if new and old else None,
-                higher_is_better=known.higher_is_better,
-                comparable=not (new and old and new.dataset and old.dataset and new.dataset != old.dataset),
-            )
+    """Every finished metric that one of the two has, on each data set that both share; else the newest of each."""
+    a, b = latest_metrics(one.metrics), latest_metrics(other.metrics)
+    for name, split in dict.fromkeys((key.name, key.split) for key in (*a, *b)):
+        mine, theirs = by_dataset(one.metrics, name, split), by_dataset(other.metrics, name, split)
+        shared = [dataset for dataset in mine if dataset in theirs]
+        for dataset in shared:
+            yield _metric_change(mine[dataset], theirs[dataset])
+        if not shared:
+            old, new = pair(mine, theirs) or (_last(mine), _last(theirs))
+            yield _metric_change(old, new)
 
 
-def _finished(version: Version) -> dict[str, Metric]:
-    return {metric.label: metric for metric in version.metrics if metric.step is None}
+def _metric_change(old: Metric | None, new: Metric | None) -> MetricChange:
+    known = [metric for metric in (new, old) if metric is not None]
+    comparable = len({metric.dataset for metric in known} - {None}) < 2
+    return MetricChange(
+        label=known[0].label,
+        dataset=next((metric.dataset for metric in known if metric.dataset), None) if comparable else None,
+        a=old.value if old else None,
+        b=new.value if new else None,
+        change=new.value - old.value if new and old and comparable else None,
+        higher_is_better=known[0].higher_is_better,
+        comparable=comparable,
+    )
+
+
+def _last(measured: Mapping[str | None, Metric]) -> Metric | None:
+    return list(measured.values())[-1] if measured else None
 
 
 def flat(provenance: Provenance | None) -> dict[str, Any]:

@@ -53,6 +53,9 @@ class Query(Asked):
     )
     since: Moment | None = Field(default=None, description="published then or later; in UTC unless it says otherwise")
     until: Moment | None = Field(default=None, description="published before that")
+    dataset: str | None = Field(
+        default=None, description="rank by the metric on this data set: its digest, or its beginning, or none"
+    )
     order: str = Field(
         default="newest", description="newest, oldest, or a metric's label: best first, versions with it only"
     )
@@ -68,21 +71,29 @@ class Page(Value):
 
 
 class Best(Value):
-    """The best ready version of an adapter by one metric; ``lacking`` ready versions do not have it.
+    """The best ready version of an adapter by one metric on ``dataset``, of ``datasets`` that versions name (None: they name none).
 
-    ``datasets`` says on how many different data sets it was measured: numbers from two are no fair comparison.
+    ``unnamed`` of the versions that were ranked do not say on which data they were measured; ``lacking`` ready versions do not
+    have the metric at all; ``left_out`` are those that have it on other data only.
     """
 
     version: Version
     metric: Metric
+    dataset: str | None = None
+    datasets: int = 0
+    unnamed: int = 0
     lacking: int
-    datasets: int
+    left_out: tuple[str, ...] = ()
 
 
 class Rule(Asked):
-    """A gate: the metric must be better than the present version's by ``min_gain`` or more (0: not worse)."""
+    """A gate: the metric must be better than the present version's by ``min_gain`` or more (0: not worse).
+
+    Values on different data sets are never compared; ``dataset`` names one of several that both versions were measured on.
+    """
 
     label: str
+    dataset: str | None = Field(default=None, description="a data set's digest, or its beginning, or none")
     min_gain: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
@@ -112,12 +123,13 @@ class Change(Value):
 
 
 class MetricChange(Value):
-    """One finished metric of two versions, the newest of each; ``change`` is b - a where both have it.
+    """One finished metric of two versions, the newest of each on one data set; ``change`` is b - a where both have it.
 
-    ``comparable`` is false when the two say that they were measured on different data sets.
+    ``comparable`` is false where both have the metric, and name data sets that differ; then there is no change.
     """
 
     label: str
+    dataset: str | None = None
     a: float | None = None
     b: float | None = None
     change: float | None = None

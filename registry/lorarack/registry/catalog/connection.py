@@ -16,7 +16,7 @@ from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration (catalog/migrations/versions); a test compares it with alembic's own idea of the head.
-SCHEMA = "0008"
+SCHEMA = "0009"
 
 #: How long SQLite waits for other programs that write.
 _PATIENCE_SECONDS = 20.0

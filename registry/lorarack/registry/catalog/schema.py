@@ -190,8 +190,8 @@ FINISHED = Table(
     _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
     _must("name", String(64), primary_key=True),
     _must("split", String(32), primary_key=True),
+    _must("dataset", _DIGEST, primary_key=True),  # empty where none is named: no key can be NULL
     _must("value", Double),
-    Column("dataset", _DIGEST),
     _must("higher_is_better", Boolean),
     Index("ix_finished_value", "name", "split", "value", "version_id"),
     sqlite_with_rowid=False,  # one look by the key has the number

@@ -9,28 +9,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Integer, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Double, Integer, Select, literal, select, tuple_
 
+from lorarack.registry.catalog.best import best_version
 from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.metrics import has_metric, higher_is_better, of_label
+from lorarack.registry.catalog.metrics import count_datasets, has_metric, higher_is_better, on_dataset
 from lorarack.registry.catalog.schema import ADAPTERS, BASES, FINISHED, TAGS, VERSIONS
 from lorarack.registry.catalog.text_index import has_text
 from lorarack.registry.catalog.version_values import load_by_ids
 from lorarack.registry.errors import UsageError
-from lorarack.registry.queries import Best, Page, Query, parse_label
-from lorarack.registry.values import State
+from lorarack.registry.metrics import choose_dataset
+from lorarack.registry.queries import Best, Page, Query
 
 _BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
-_BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})")
+_BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})@(.{0,71})")
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a page ended: the last version's id and, in the order of a metric, its value and the direction."""
+    """Where a page ended: the last version's id and, in the order of a metric, its value, the direction and the data set."""
 
     id: int
     value: float = 0.0
     descending: bool = False
+    dataset: str | None = None
 
 
 class CatalogSearcher:
@@ -58,30 +60,17 @@ class CatalogSearcher:
                 places = [_Place(row.id) for row in found]
             else:
                 descending = behind.descending if behind else higher_is_better(connection, query.order)
-                found = connection.execute(_by_metric(query, wanted, behind, descending).limit(query.limit + 1))
-                places = [_Place(row.version_id, row.value, descending) for row in found]
+                on = _dataset(connection, query, wanted, behind)
+                found = connection.execute(_by_metric(query, wanted, behind, descending, on).limit(query.limit + 1))
+                places = [_Place(row.version_id, row.value, descending, on or "") for row in found]
             page = places[: query.limit]
             versions = load_by_ids(connection, [place.id for place in page], curves=False)
         return Page(versions=tuple(versions), next=_cursor(query, page[-1]) if len(places) > len(page) else None)
 
-    def best(self, adapter: str, label: str) -> Best | None:
-        """The best ready version of ``adapter``; of equals the one of the smaller rank, then of the smaller number."""
-        ready = [
-            VERSIONS.c.adapter_id == ADAPTERS.c.id, ADAPTERS.c.name == adapter, VERSIONS.c.state == State.READY.value,
-        ]  # fmt: skip
-        measured = [*ready, FINISHED.c.version_id == VERSIONS.c.id, *of_label(label)]
+    def best(self, adapter: str, label: str, dataset: str | None) -> Best | None:
+        """See ``best_version``."""
         with self._database.reading() as connection:
-            value = FINISHED.c.value.desc() if higher_is_better(connection, label) else FINISHED.c.value
-            query = select(VERSIONS.c.id).where(*measured).order_by(value, VERSIONS.c.rank, VERSIONS.c.number)
-            chosen = connection.scalar(query.limit(1))
-            if chosen is None:
-                return None
-            counts = select(func.count(), func.count(FINISHED.c.dataset.distinct())).where(*measured)
-            having, datasets = connection.execute(counts).one()
-            lacking = (connection.scalar(select(func.count(VERSIONS.c.id)).where(*ready)) or 0) - having
-            (version,) = load_by_ids(connection, [chosen], curves=False)
-        metric = version.metric(*parse_label(label))
-        return Best(version=version, metric=metric, lacking=lacking, datasets=datasets) if metric else None
+            return best_version(connection, adapter, label, dataset)
 
 
 def _conditions(query: Query, base: int | None) -> Iterator[ColumnElement[bool]]:
@@ -102,7 +91,7 @@ def _conditions(query: Query, base: int | None) -> Iterator[ColumnElement[bool]]
     if query.until is not None:
         yield its.created_at < query.until
     yield from (_has_tag(tag) for tag in query.tags)
-    yield from (has_metric(condition) for condition in query.metrics)
+    yield from (has_metric(condition, query.dataset) for condition in query.metrics)
     if query.text:
         yield has_text(query.text)
 
@@ -129,9 +118,23 @@ def _by_id(query: Query, wanted: list[ColumnElement[bool]], behind: _Place | Non
     return select(its).where(*wanted).order_by(its.desc() if newest else its)
 
 
-def _by_metric(query: Query, wanted: list[ColumnElement[bool]], behind: _Place | None, descending: bool) -> Select[Any]:
+def _dataset(
+    connection: Connection, query: Query, wanted: list[ColumnElement[bool]], behind: _Place | None
+) -> str | None:
+    """The data set to rank on. Raises ``GateRefused``: several have been used, and none is named."""
+    if behind is not None and behind.dataset is not None:
+        return behind.dataset or None
+    counts = count_datasets(connection, query.order, wanted)
+    if query.dataset != "none" and len(counts) > 1:
+        counts.pop(None, None)
+    return choose_dataset(counts, query.order, query.dataset, strict=True) if counts else None
+
+
+def _by_metric(
+    query: Query, wanted: list[ColumnElement[bool]], behind: _Place | None, descending: bool, dataset: str | None
+) -> Select[Any]:
     value, its = FINISHED.c.value, FINISHED.c.version_id
-    found = select(its, value).where(*of_label(query.order))
+    found = select(its, value).where(*on_dataset(query.order, dataset))
     if wanted:
         found = found.where(its.in_(select(VERSIONS.c.id).where(*wanted)))
     if behind is not None:
@@ -143,7 +146,7 @@ def _by_metric(query: Query, wanted: list[ColumnElement[bool]], behind: _Place |
 def _cursor(query: Query, place: _Place) -> str:
     if query.order in ("newest", "oldest"):
         return f"{query.order}:{place.id}"
-    return f"{query.order}:{'down' if place.descending else 'up'}:{place.value.hex()}:{place.id}"
+    return f"{query.order}:{'down' if place.descending else 'up'}:{place.value.hex()}:{place.id}@{place.dataset or ''}"
 
 
 def _read_cursor(query: Query) -> _Place:
@@ -152,7 +155,7 @@ def _read_cursor(query: Query) -> _Place:
         return _Place(int(found[2]))
     if (found := _BY_METRIC.fullmatch(text)) and found[1] == query.order:
         try:
-            return _Place(int(found[4]), float.fromhex(found[3]), found[2] == "down")
+            return _Place(int(found[4]), float.fromhex(found[3]), found[2] == "down", found[5])
         except (ValueError, OverflowError):
             pass
     raise UsageError(

@@ -9,7 +9,7 @@ from rich.table import Table
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
 from lorarack.registry.cli.render import short_digest, size, table
-from lorarack.registry.cli.versions import family_table, newest
+from lorarack.registry.cli.versions import family_table, metric_texts
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.values import Adapter, Version
 
@@ -85,7 +85,7 @@ def _card(version: Version) -> Table:
     if version.description:
         lines.append(("description", escape(version.description)))
     lines += [("tag", escape(f"{key}={value}")) for key, value in sorted(version.tags.items())]
-    lines += [("metric", f"{m.label} = {m.value:.6g}") for m in newest([m for m in version.metrics if m.step is None])]
+    lines += [("metric", text.replace("=", " = ", 1)) for text in metric_texts(version.metrics, 6)]
     points = len([m for m in version.metrics if m.step is not None])
     if points:
         lines.append(("curves", f"{points} points (in --json)"))

@@ -26,6 +26,9 @@ def promote(
     require: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Only if this is not worse than that of the version there now.")
     ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="DIGEST", help="On this data set: the beginning of its digest, or none.")
+    ] = None,
     min_gain: Annotated[float, typer.Option(help="By how much it must be better.")] = 0.0,
     force: Annotated[bool, typer.Option("--force", help="Move it even so; the history says it.")] = False,
     reason: Annotated[str | None, typer.Option(help="Why; kept in the history.")] = None,
@@ -38,11 +41,13 @@ def promote(
     """
     if not 0 <= min_gain < float("inf"):
         raise UsageError(f"A gain of {min_gain} cannot be asked for; give 0 or more.", code="bad_gain")
-    if require is None and (min_gain or force):
-        raise UsageError("--min-gain and --force belong to a rule; name its metric with --require.", code="no_rule")
+    if require is None and (min_gain or force or dataset is not None):
+        raise UsageError(
+            "--min-gain, --dataset and --force belong to a rule; name its metric with --require.", code="no_rule"
+        )
     with open_registry(registry, create=False) as opened:
         version = opened.resolve(reference)
-        rule = Rule(label=require, min_gain=min_gain) if require is not None else None
+        rule = Rule(label=require, min_gain=min_gain, dataset=dataset) if require is not None else None
         moved = opened.promote(version.adapter, alias, version.number, rule=rule, force=force, reason=reason)
     emit(moved, json, lambda: _sentence(moved))
 

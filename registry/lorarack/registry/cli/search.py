@@ -10,9 +10,15 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
 from lorarack.registry.cli.parsing import parse_moment, parse_ranks
 from lorarack.registry.cli.versions import number, versions_table
+from lorarack.registry.metrics import dataset_name
 from lorarack.registry.queries import Best, Page, Query, parse_condition
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import State
+
+_DatasetOption = Annotated[
+    str | None,
+    typer.Option(metavar="DIGEST", help="Rank by the metric on this data set: the beginning of its digest, or none."),
+]
 
 
 def mount(app: typer.Typer) -> None:
@@ -36,6 +42,7 @@ def search(
     since: Annotated[str | None, typer.Option(metavar="WHEN", help="Published since: 2026-11-25 or 7d.")] = None,
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Published before: 2026-11-25 or 7d.")] = None,
     sort: Annotated[str, typer.Option(metavar="ORDER", help="newest, oldest, or a metric: best first.")] = "newest",
+    dataset: _DatasetOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on behind a page: its 'next'.")] = None,
     registry: RegistryOption = None,
@@ -58,6 +65,7 @@ def search(
         since=parse_moment(since) if since is not None else None,
         until=parse_moment(until) if until is not None else None,
         order=sort,
+        dataset=dataset,
         limit=limit,
         cursor=cursor,
     )
@@ -71,21 +79,30 @@ def search(
 def best(
     name: Annotated[str, typer.Argument(help="The adapter's name.")],
     metric: Annotated[str, typer.Option(help="For example eval_loss or test/exact.")],
+    dataset: _DatasetOption = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say which ready version is the best by a metric; of equals the smaller rank.
+    """Say which ready version is the best by a metric on one data set; of equals the smaller rank.
 
     Example: lorarack best support --metric eval_loss
     """
     with open_registry(registry, create=False) as opened:
-        found = opened.best(name, metric)
+        found = opened.best(name, metric, dataset=dataset)
     version = found.version
     record = version.to_json() | {"metric": found.metric.label, "value": found.metric.value}
-    record |= {"lacking": found.lacking, "datasets": found.datasets}
+    record |= {
+        "dataset": found.dataset,
+        "unnamed": found.unnamed,
+        "lacking": found.lacking,
+        "left_out": list(found.left_out),
+    }
     emit(record, json, lambda: _sentence(found))
-    if found.datasets > 1:
-        note(f"It was measured on {found.datasets} different data sets: the numbers are no fair comparison.")
+    if found.unnamed:
+        noun = "version does" if found.unnamed == 1 else "versions do"
+        note(f"{found.unnamed} ranked {noun} not say on which data.")
+    if found.left_out:
+        note(f"Left out, since they have it on other data only: {', '.join(found.left_out)}.")
     if found.lacking:
         noun = "version does" if found.lacking == 1 else "versions do"
         note(f"{found.lacking} ready {noun} not have it.")
@@ -98,5 +115,7 @@ def _show(page: Page) -> RenderableType:
 
 
 def _sentence(found: Best) -> str:
-    version = found.version
-    return f"[bold]{version.reference}[/bold] (rank {version.rank}) has {escape(found.metric.label)} {number(found.metric)}"
+    version, metric = found.version, found.metric
+    on = f" on {escape(dataset_name(found.dataset))}" if found.dataset else ""
+    value = f"{escape(metric.label)} {number(metric)}{on}"
+    return f"[bold]{version.reference}[/bold] (rank {version.rank}) has {value}"

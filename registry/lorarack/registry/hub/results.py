@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from lorarack.registry.hub.privacy import plain, without_paths
+from lorarack.registry.metrics import latest_metrics
 from lorarack.registry.texts import keepable_tags
 from lorarack.registry.values import Metric, Version
 
@@ -33,8 +34,7 @@ class Claims:
 
 def finished_metrics(version: Version) -> tuple[Metric, ...]:
     """The metrics of the finished version, the newest of each name, split and data set; no points of curves."""
-    newest = {(m.name, m.split, m.dataset): m for m in version.metrics if m.step is None}
-    return tuple(newest.values())
+    return tuple(latest_metrics(version.metrics).values())
 
 
 def to_results(version: Version) -> "list[EvalResult]":

@@ -22,6 +22,7 @@ class SearchOperations(BaseOperations):
         Raises:
             NotFound: no such adapter or base.
             UsageError: a metric, order or cursor that cannot be meant.
+            GateRefused: an order by a metric that was measured on several data sets, and none of them is named.
         """
         from lorarack.registry.queries import Query, parse_label
 
@@ -32,6 +33,8 @@ class SearchOperations(BaseOperations):
             parse_label(label)
         if query.adapter is not None and not query.adapter.endswith("*"):
             check_adapter_name(query.adapter)
+        if query.dataset is not None and not query.metrics and query.order in ("newest", "oldest"):
+            raise UsageError("A data set says nothing without a metric to sort by or to compare.", code="no_metric")
         base = None
         if query.base is not None:
             found = self._searcher.base_named(query.base)
@@ -41,17 +44,22 @@ class SearchOperations(BaseOperations):
             self._check_known(query.adapter)
         return page
 
-    def best(self, adapter: str, metric: str) -> "Best":
+    def best(self, adapter: str, metric: str, *, dataset: str | None = None) -> "Best":
         """The best ready version of ``adapter`` by a finished metric's label; of equals the smaller rank, then the older.
 
+        Values on different data sets are never ranked against each other. Without ``dataset`` (the beginning of a digest, or
+        ``none``) it is done on the data set that clearly the most versions share.
+
         Raises:
-            NotFound: no such adapter, or none of its ready versions has that metric. UsageError: not a label.
+            NotFound: no such adapter, or none of its ready versions has that metric.
+            UsageError: not a label.
+            GateRefused: it is not clear on which data set; the sentence lists them.
         """
         from lorarack.registry.queries import parse_label
 
         parse_label(metric)
         self._check_known(adapter)
-        found = self._searcher.best(adapter, metric)
+        found = self._searcher.best(adapter, metric, dataset)
         if found is None:
             raise NotFound(
                 f"No ready version of {adapter!r} has the metric {metric}; add it by publishing again with "
