@@ -32,9 +32,18 @@ def version_of_vllm() -> str:
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the file, or with ``--check`` say what it has otherwise."""
     taking, without = facts()
-    OUT.write_text(json.dumps({"vllm": version_of_vllm(), "no_lora": sorted(without)}, indent=1) + "\n")
+    text = json.dumps({"vllm": version_of_vllm(), "no_lora": sorted(without)}, indent=1) + "\n"
+    if "--check" in sys.argv:
+        known = json.loads(OUT.read_text())
+        other = taking.intersection(known["no_lora"]) | without.difference(known["no_lora"])
+        if other or known["vllm"] != version_of_vllm():
+            sys.exit(
+                f"vLLM {version_of_vllm()} says otherwise of {sorted(other)} than the file does, which is of {known['vllm']}"
+            )
+        return
+    OUT.write_text(text)
     sys.stdout.write(f"{len(taking)} with, {len(without)} without LoRA\n")
 
 

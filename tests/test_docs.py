@@ -67,3 +67,16 @@ def test_documented_commands_parse(page: str, line: str) -> None:
 
 def test_there_are_commands_to_check() -> None:
     assert len(COMMANDS) > 15
+
+
+PLACES = re.findall(r"^\| .* \| `([\w./]+\.py)`.* \| `(\w+)` \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+
+
+def test_there_are_places_to_go_to() -> None:
+    assert len(PLACES) >= 15
+
+
+@pytest.mark.parametrize(("file", "name"), PLACES)
+def test_what_the_table_names_is_defined_there(file: str, name: str) -> None:
+    """Of the table "to change X, go to Y"."""
+    assert re.search(rf"^(?:def|class) {name}\b|^{name}\b", (ROOT / file).read_text(), re.MULTILINE)

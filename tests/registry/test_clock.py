@@ -8,7 +8,7 @@ import pytest
 from tests.tiny import tiny_adapter
 
 from lorarack.registry import Registry
-from lorarack.registry.catalog import base_models, events, gc, lifecycle, new_version
+from lorarack.registry.catalog import aliases, base_models, events, gc, lifecycle, new_version
 from lorarack.registry.errors import Conflict
 
 HOLDER = "host:8000/1"
@@ -19,7 +19,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Set the catalog's clock to so many hours from the real one."""
 
     def to(hours: float) -> None:
-        for module in (base_models, lifecycle, gc, new_version, events):
+        for module in (aliases, base_models, lifecycle, gc, new_version, events):
             monkeypatch.setattr(module, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
 
     return to

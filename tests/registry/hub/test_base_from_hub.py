@@ -9,7 +9,7 @@ from tests.hub_stand_in.messages import Answer, Request
 from tests.tiny import base_tensors, tiny_base, write_safetensors
 
 from lorarack.registry import Registry
-from lorarack.registry.errors import InvalidArtifact, NotFound, Unavailable
+from lorarack.registry.errors import InvalidArtifact, NotFound, Unavailable, UsageError
 
 MEBIBYTES = 24
 
@@ -44,6 +44,32 @@ def test_the_same_model_in_a_folder_is_the_same_base(hub: Hub, registry: Registr
     assert there.hub_id is not None
     assert (there.hub_id.value, there.hub_id.revision) == ("acme/Big", commit)
     assert there.public_id == "acme/Big"
+
+
+def test_a_download_is_the_base_that_was_added_from_the_hub(hub: Hub, registry: Registry, big_base: Path) -> None:
+    """Its files have the SHA-256 that the Hub states; by its tensors it is known from then on, in any shards."""
+    there = registry.add_base("acme/Big", "big")
+    here = registry.add_base(str(big_base), "big")
+    assert (here.name, here.fingerprint, here.path) == ("big", there.fingerprint, str(big_base))
+    assert set(here.fingerprints) > set(there.fingerprints)
+
+
+def test_other_weights_on_the_hub_are_another_base(hub: Hub, registry: Registry, big_base: Path) -> None:
+    """Also where no sample sees the difference, and nothing large is downloaded."""
+    registry.add_base("acme/Big", "big")
+    with (big_base / "model.safetensors").open("r+b") as file:
+        file.seek(2**24 + 5)
+        file.write(b"\x01\x02\x03")
+    hub.seed("acme/Bigger", big_base)
+    other = registry.add_base("acme/Bigger")
+    assert (other.name, other.sampled) == ("bigger", registry.base("big").sampled)
+
+
+def test_a_folder_comes_before_the_hub(hub: Hub, registry: Registry, big_base: Path) -> None:
+    registry.add_base(str(big_base), "big")
+    assert registry.add_base("acme/Big").source == str(big_base)
+    with pytest.raises(UsageError, match="comes before the Hub"):
+        registry.add_base("acme/Big", use=True)
 
 
 def test_a_revision_is_pinned(hub: Hub, registry: Registry, big_base: Path) -> None:

@@ -11,7 +11,7 @@ from lorarack.registry.catalog.events import now
 from lorarack.registry.catalog.new_version import refuse_taken_name
 from lorarack.registry.catalog.row_values import base_id_row, base_id_value
 from lorarack.registry.catalog.schema import BASE_IDS, BASES
-from lorarack.registry.errors import Conflict
+from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.values import BaseId
 
 if TYPE_CHECKING:
@@ -52,8 +52,8 @@ def add_base(
             )
         _add_fingerprints(connection, row, reading)
     taken_from = _forget_elsewhere(connection, own_id, known_as) if known_as.kind == "path" else ()
-    used = _place(connection, own_id, known_as, use=use)
-    if used:
+    used, loaded = _place(connection, own_id, known_as, use=use)
+    if loaded:
         connection.execute(update(BASES).where(BASES.c.id == own_id).values(template=reading.template))
     return Added(called, row is None, used, taken_from)
 
@@ -120,8 +120,12 @@ def _forget_elsewhere(connection: Connection, own_id: int, known_as: BaseId) -> 
     return names
 
 
-def _place(connection: Connection, own_id: int, known_as: BaseId, *, use: bool) -> bool:
-    """Enter a place of the base: last, which means used, when asked to, or where no other of its kind is there to be used."""
+def _place(connection: Connection, own_id: int, known_as: BaseId, *, use: bool) -> tuple[bool, bool]:
+    """Enter a place of the base: last, which means used, when asked to, or where no other of its kind is there to be used.
+
+    Returns:
+        Whether it is used among those of its kind, and whether the base is loaded from it: a folder comes before the Hub.
+    """
     home = home_of(connection)
     columns = (*BASE_IDS.c, BASE_IDS.c.template.label("id_template"))
     rows = connection.execute(select(*columns).where(BASE_IDS.c.base_id == own_id).order_by(BASE_IDS.c.id))
@@ -131,9 +135,15 @@ def _place(connection: Connection, own_id: int, known_as: BaseId, *, use: bool) 
     in_use = next((place for place in reversed(places) if place.kind == known_as.kind), None)
     there = in_use is not None and (in_use.kind == "hub" or Path(in_use.value).is_dir())
     used = use or not there or in_use in same
+    folders = [place for place in places if place.kind == "path"]
+    if use and known_as.kind == "hub" and folders:
+        raise UsageError(
+            f"The base is loaded from the folder {folders[-1].value!r}, which comes before the Hub; --use is for another folder.",
+            code="bad_use",
+        )
     others = [place for place in places if place.kind != known_as.kind]
     _write_places(connection, own_id, [*others, *of_kind, known_as] if used else [*others, known_as, *of_kind])
-    return used
+    return used, used and (known_as.kind == "path" or not folders)
 
 
 def _write_places(connection: Connection, own_id: int, places: list[BaseId]) -> None:

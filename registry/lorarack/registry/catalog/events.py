@@ -6,10 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
 
-from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
-from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, EVENTS, VERSIONS
+from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow
+from lorarack.registry.catalog.schema import ADAPTERS, EVENTS, VERSIONS
 from lorarack.registry.errors import NotFound
-from lorarack.registry.values import Alias
 
 
 @cache
@@ -27,37 +26,7 @@ def record(
     connection: Connection, actor: str, kind: str, adapter: str | None = None, version: int | None = None, **detail: Any
 ) -> int:
     """Add an event; its cursor."""
-    return _record(connection, now(), actor, kind, adapter, version, detail)
-
-
-def move_alias(
-    connection: Connection,
-    actor: str,
-    adapter: AdapterRow,
-    alias: str,
-    to: VersionRow,
-    previous: int | None,
-    reason: str | None,
-    *,
-    forced: bool = False,
-    rollback: bool = False,
-) -> Alias:
-    """Point ``alias`` at a version of ``adapter``; the alias as it is then."""
-    moment = now()
-    detail = {"alias": alias, "previous": previous, "reason": reason, "forced": forced, "rollback": rollback}
-    event = _record(connection, moment, actor, "alias_moved", adapter.name, to.number, detail)
-    put(connection, ALIASES, {"adapter_id": adapter.id, "name": alias, "version_id": to.id, "event_id": event})
-    return Alias(
-        adapter=adapter.name,
-        name=alias,
-        version=to.number,
-        previous=previous,
-        moved_at=moment,
-        actor=actor,
-        reason=reason,
-        forced=forced,
-        rollback=rollback,
-    )
+    return record_at(connection, now(), actor, kind, adapter, version, detail)
 
 
 def find_version(connection: Connection, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
@@ -73,7 +42,7 @@ def find_version(connection: Connection, adapter: str, number: int) -> tuple[Ada
     return AdapterRow(*found[: len(ADAPTER)]), VersionRow(*found[len(ADAPTER) :])
 
 
-def _record(
+def record_at(
     connection: Connection,
     at: datetime,
     actor: str,
@@ -82,6 +51,7 @@ def _record(
     version: int | None,
     detail: dict[str, Any],
 ) -> int:
+    """Add an event of that moment; its cursor."""
     row = {"at": at, "actor": actor, "kind": kind, "adapter": adapter, "version": version, "detail": detail}
     return int(connection.execute(_new_event(), row).lastrowid)
 

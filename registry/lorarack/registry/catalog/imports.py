@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
+from lorarack.registry.catalog.aliases import move_alias
 from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.events import move_alias, record
+from lorarack.registry.catalog.events import record
 from lorarack.registry.catalog.free_numbers import UsedNumbers
 from lorarack.registry.catalog.new_version import NewVersion, adapter_for, add_metrics, insert_version, set_tags
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put

@@ -2,21 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from functools import cache
-from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, select, update
+from sqlalchemy import Connection, delete, select, update
 
+from lorarack.registry.catalog.aliases import set_alias
 from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.events import find_version, move_alias, now, record
+from lorarack.registry.catalog.events import find_version, now, record
 from lorarack.registry.catalog.new_version import set_version
 from lorarack.registry.catalog.retention import holds
-from lorarack.registry.catalog.row_values import alias_value
 from lorarack.registry.catalog.rows import VersionRow, put
 from lorarack.registry.catalog.schema import (
     ADAPTERS,
-    ALIASES,
-    EVENTS,
     FINISHED,
     LEASES,
     METRICS,
@@ -56,25 +52,11 @@ class CatalogChanger:
             Conflict: the version is not ready, or the alias does not name ``expect`` now.
         """
 
-        def work(connection: Connection) -> Alias:
-            owner, row = find_version(connection, adapter, number)
-            if row.state != State.READY:
-                raise Conflict(
-                    f"{adapter}@{number} is {row.state}; an alias can only name a ready version.", code="not_ready"
-                )
-            now_at = connection.execute(_pointing(), {"adapter_id": owner.id, "name": alias}).first()
-            there: int | None = now_at.there if now_at else None
-            if expect is not None and there != (expect or None):
-                stands = f"names version {there}" if there else "does not exist"
-                wanted = f", not version {expect}" if expect else " already"
-                raise Conflict(f"{adapter}@{alias} {stands}{wanted}; look again and decide.", code="stale_expect")
-            if now_at and there == number and reason in (None, now_at.detail["reason"]):
-                return alias_value(now_at)  # pointing there again for another reason would confirm it
-            return move_alias(
-                connection, self._actor, owner, alias, row, there, reason, forced=forced, rollback=rollback
+        return self._database.write(
+            lambda connection: set_alias(
+                connection, self._actor, adapter, alias, number, expect, reason, forced=forced, rollback=rollback
             )
-
-        return self._database.write(work)
+        )
 
     def set_state(self, adapter: str, number: int, state: State, reason: str | None) -> None:
         """Archive, quarantine or restore a version.
@@ -234,11 +216,3 @@ class CatalogChanger:
 def _id(connection: Connection, adapter: str, number: int) -> int | None:
     query = select(VERSIONS.c.id).join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
     return connection.scalar(query.where(ADAPTERS.c.name == adapter, VERSIONS.c.number == number))
-
-
-@cache
-def _pointing() -> Select[Any]:
-    query = select(EVENTS, VERSIONS.c.number.label("there"))
-    query = query.join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
-    query = query.join(EVENTS, EVENTS.c.id == ALIASES.c.event_id)
-    return query.where(ALIASES.c.adapter_id == bindparam("adapter_id"), ALIASES.c.name == bindparam("name"))

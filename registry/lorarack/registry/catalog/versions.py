@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, delete, select, update
 
 from lorarack.registry.catalog import base_models
+from lorarack.registry.catalog.aliases import move_alias
 from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.events import find_version, move_alias, record
+from lorarack.registry.catalog.events import find_version, record
 from lorarack.registry.catalog.new_version import (
     NewVersion,
     adapter_for,

@@ -48,7 +48,7 @@ class BaseOperations(Parts):
             say: hears one sentence about each thing that is not as the caller may think.
 
         Raises:
-            UsageError: the name cannot be one.
+            UsageError: the name cannot be one, or a base that lies in a folder is to be loaded from the Hub.
             NotFound: nothing there.
             InvalidArtifact: not a base model.
             Conflict: the name is taken, or the model is known by another; or its files changed meanwhile.
