@@ -62,6 +62,14 @@ def on_dataset(label: str, dataset: str | None) -> list[ColumnElement[bool]]:
     return [*of_label(label), or_(FINISHED.c.dataset == dataset, unnamed)]
 
 
+def only_dataset(connection: Connection, label: str) -> tuple[bool, str | None]:
+    """Whether the values of the label name one data set at most, and which. Two looks into an index; counting reads all values."""
+    ends = (func.min(FINISHED.c.dataset), func.max(FINISHED.c.dataset))
+    of_named = (*of_label(label), FINISHED.c.dataset > "")
+    low, high = (connection.scalar(select(end).where(*of_named)) for end in ends)
+    return (low is None or low == high), low
+
+
 def count_datasets(connection: Connection, label: str, among: Sequence[ColumnElement[bool]]) -> dict[str | None, int]:
     """On how many versions ``among`` those that fulfil conditions the metric was measured on each data set."""
     query = select(FINISHED.c.dataset, func.count()).where(*of_label(label)).group_by(FINISHED.c.dataset)

@@ -194,6 +194,7 @@ FINISHED = Table(
     _must("value", Double),
     _must("higher_is_better", Boolean),
     Index("ix_finished_value", "name", "split", "value", "version_id"),
+    Index("ix_finished_dataset", "name", "split", "dataset"),
     sqlite_with_rowid=False,  # one look by the key has the number
 )
 

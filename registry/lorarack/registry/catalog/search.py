@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Double, Integer, Select, liter
 
 from lorarack.registry.catalog.best import best_version
 from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.metrics import count_datasets, has_metric, higher_is_better, on_dataset
+from lorarack.registry.catalog.metrics import count_datasets, has_metric, higher_is_better, on_dataset, only_dataset
 from lorarack.registry.catalog.schema import ADAPTERS, BASES, FINISHED, TAGS, VERSIONS
 from lorarack.registry.catalog.text_index import has_text
 from lorarack.registry.catalog.version_values import load_by_ids
@@ -124,6 +124,10 @@ def _dataset(
     """The data set to rank on. Raises ``GateRefused``: several have been used, and none is named."""
     if behind is not None and behind.dataset is not None:
         return behind.dataset or None
+    if query.dataset is None:
+        is_one, dataset = only_dataset(connection, query.order)
+        if is_one:
+            return dataset
     counts = count_datasets(connection, query.order, wanted)
     if query.dataset != "none" and len(counts) > 1:
         counts.pop(None, None)

@@ -29,3 +29,4 @@ def upgrade() -> None:
         "(SELECT max(id) FROM metrics WHERE step IS NULL GROUP BY version_id, name, split, coalesce(dataset, ''))"
     )
     op.create_index("ix_finished_value", "finished", ["name", "split", "value", "version_id"], unique=False)
+    op.create_index("ix_finished_dataset", "finished", ["name", "split", "dataset"], unique=False)
