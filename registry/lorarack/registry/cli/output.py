@@ -12,8 +12,8 @@ from lorarack.registry.cli.terminal import TerminalConsole, visible_json
 from lorarack.registry.errors import LorarackError
 from lorarack.registry.values import Value
 
-#: Not a terminal (a pipe, a log): wide enough for every table. None: as wide as the terminal is.
-_WIDTH = None if sys.stdout.isatty() else 160
+#: Not a terminal (a pipe, a log): wide enough for every table, so that no path is folded. None: as wide as the terminal is.
+_WIDTH = None if sys.stdout.isatty() else 1000
 
 #: Tables and answers; with ``--json`` exactly one object or array.
 out = TerminalConsole(soft_wrap=True, highlight=False, emoji=False, width=_WIDTH)
