@@ -72,6 +72,21 @@ def test_the_count_goes_from_the_runner_to_the_scheduler() -> None:
     }
 
 
+def test_failed_requests_have_a_reason_an_error_and_their_adapter() -> None:
+    from vllm.exceptions import GenerationError
+    from vllm.outputs import RequestOutput
+    from vllm.v1.engine import FinishReason
+    from vllm.v1.request import Request, RequestStatus
+    from vllm.v1.worker.gpu_input_batch import InputBatch
+
+    assert str(FinishReason.ERROR) == "error"
+    assert RequestStatus.get_finished_reason(RequestStatus.FINISHED_ERROR) is FinishReason.ERROR
+    assert issubclass(GenerationError, Exception)
+    assert "lora_request" in inspect.signature(RequestOutput).parameters
+    assert "self.client_index" in inspect.getsource(Request.__init__)
+    assert "self.request_lora_mapping" in inspect.getsource(InputBatch.__init__)
+
+
 def attention(unused: float) -> torch.Tensor:
     """What a CPU answers to a finite query of three tokens, where V of the block's other slots holds ``unused``."""
     import vllm  # noqa: F401 - its platform loads the operations
