@@ -184,8 +184,8 @@ class CatalogChanger:
         self._database.write(work)
 
     def while_locked(self, work: Callable[[], None]) -> None:
-        """Run ``work`` while no other process can write."""
-        self._database.write(lambda _: work())
+        """Run ``work`` while no other process can write, and no killed one's write can still appear."""
+        self._database.alone(work)
 
     def record_collection(self, versions: int, blobs: int, leftovers: int, freed: int) -> None:
         """Keep in the log what ``gc`` has removed."""
