@@ -71,8 +71,7 @@ def _row(
     tried = outcomes.total()
     found = f"{tried:,} cases, {outcomes[accepted]:,} accepted, {tried - outcomes[accepted]:,} refused"
     each = seconds((time.perf_counter() - start) / tried)
-    # Where there are fewer inputs than asked for, all of them were tried.
-    return Row(what, found, goal=goal, met=tried > 0, note=f"{each} a case")
+    return Row(what, found, goal=goal, met=tried >= cases, note=f"{each} a case")
 
 
 if __name__ == "__main__":
