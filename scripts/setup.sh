@@ -25,7 +25,7 @@ if [ -n "${PIP_FIND_LINKS:-}" ]; then export UV_FIND_LINKS=${UV_FIND_LINKS:-${PI
 # Without byte code on disk importing vLLM takes 22 s instead of 9, three times per server start.
 export UV_COMPILE_BYTECODE=1
 
-install() { "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint constraints.txt --editable ".[cpu]" --group dev "$@"; }
+install() { "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --constraint constraints.txt --editable ".[cpu,postgres,object-store]" --group dev "$@"; }
 
 # The constraints name the CPU build of torch, which PyPI does not have: it comes from a local wheel where there is one,
 # else from PyTorch's own index. (Asked first, uv would fail where that index cannot be reached instead of skipping it.)
