@@ -5,7 +5,7 @@ from typing import Any
 
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.comparison.report import Comparison
-from lorarack.adapters.data.rows import load_rows
+from lorarack.adapters.data.load import load_rows
 from lorarack.adapters.demo.answer_cache import load_answers, save_answers
 from lorarack.adapters.demo.choose_default import choose_default
 from lorarack.adapters.demo.console import StepConsole
