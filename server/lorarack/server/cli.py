@@ -68,8 +68,8 @@ def ask(
 
     Example: lorarack ask support@prod "Where is my order?"
     """
-    from lorarack.server.asking import Question
-    from lorarack.server.asking import ask as stream
+    from lorarack.server.client import Question
+    from lorarack.server.client import ask as stream
 
     if raw and system:
         raise UsageError("--raw sends the text as it is and has no place for --system; leave one of the two out.")
