@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lorarack.registry.errors import Conflict, LorarackError, NotAllowed, NotFound, Unavailable, UsageError
-from lorarack.server.client import Question, ask
+from lorarack.server.client import Prompt, ask
 
 ODD = {"empty": (200, b"<html>"), "moved": (302, b""), "no json": (200, b"data: {\n\n")}
 STATUS = {"nosuch": 404, "big": 422, "gone": 410, "locked": 401, "odd": 400, "broken": 500}
@@ -79,7 +79,7 @@ def url_of(server: Server) -> str:
 
 @pytest.mark.parametrize("suffix", ["", "/", "/v1", "/v1/"])
 def test_the_answer_comes_in_pieces_with_the_version_that_gave_it(server: Server, suffix: str) -> None:
-    pieces = list(ask(url_of(server) + suffix, Question("support", "Hi", system="Be brief."), key="secret"))
+    pieces = list(ask(url_of(server) + suffix, Prompt("support", "Hi", system="Be brief."), key="secret"))
     assert "".join(piece.text for piece in pieces) == "Héllo"
     assert {piece.version for piece in pieces} == {"support@3"}
     assert pieces[-1].tokens == 2
@@ -90,7 +90,7 @@ def test_the_answer_comes_in_pieces_with_the_version_that_gave_it(server: Server
 
 
 def test_raw_text_goes_to_completions(server: Server) -> None:
-    assert "".join(piece.text for piece in ask(url_of(server), Question("support", "Hi", raw=True))) == "Héllo"
+    assert "".join(piece.text for piece in ask(url_of(server), Prompt("support", "Hi", raw=True))) == "Héllo"
     assert server.asked[0][0] == "/v1/completions"
     assert server.asked[0][1]["prompt"] == "Hi"
 
@@ -110,7 +110,7 @@ def test_raw_text_goes_to_completions(server: Server) -> None:
 )
 def test_the_servers_reason_is_passed_on(server: Server, model: str, kind: type[LorarackError], said: str) -> None:
     with pytest.raises(kind, match=said):
-        list(ask(url_of(server), Question(model, "Hi")))
+        list(ask(url_of(server), Prompt(model, "Hi")))
 
 
 @pytest.mark.parametrize(
@@ -118,27 +118,27 @@ def test_the_servers_reason_is_passed_on(server: Server, model: str, kind: type[
 )
 def test_a_server_that_wants_a_key_is_told_with_how_to_give_it(server: Server, key: str | None, said: str) -> None:
     with pytest.raises(NotAllowed, match=said) as refused:
-        list(ask(url_of(server), Question("locked", "Hi"), key=key))
+        list(ask(url_of(server), Prompt("locked", "Hi"), key=key))
     assert "wrong" not in refused.value.message
 
 
 @pytest.mark.parametrize("model", ["empty", "moved", "no json"])
 def test_what_is_no_server_of_models_is_one_sentence(server: Server, model: str) -> None:
     with pytest.raises(Unavailable, match=r"gave no answer|answered 302|is no answer"):
-        list(ask(url_of(server), Question(model, "Hi")))
+        list(ask(url_of(server), Prompt(model, "Hi")))
 
 
 @pytest.mark.parametrize("key", ["a key\n", "schlüssel", " s3cret", "a\x00b"])
 def test_a_key_that_no_header_carries_is_not_sent_and_not_repeated(server: Server, key: str) -> None:
     with pytest.raises(NotAllowed, match="LORARACK_TOKEN") as refused:
-        list(ask(url_of(server), Question("support", "Hi"), key=key))
+        list(ask(url_of(server), Prompt("support", "Hi"), key=key))
     assert key not in refused.value.message
     assert server.asked == []
 
 
 def test_a_question_that_is_no_unicode_is_wrong_usage(server: Server) -> None:
     with pytest.raises(UsageError, match="half of a character"):
-        list(ask(url_of(server), Question("support", "\udcff")))
+        list(ask(url_of(server), Prompt("support", "\udcff")))
 
 
 @pytest.mark.parametrize(
@@ -155,4 +155,4 @@ def test_a_question_that_is_no_unicode_is_wrong_usage(server: Server) -> None:
 )
 def test_no_server_there_is_one_sentence(url: str, kind: type[LorarackError]) -> None:
     with pytest.raises(kind):
-        list(ask(url, Question("support", "Hi")))
+        list(ask(url, Prompt("support", "Hi")))

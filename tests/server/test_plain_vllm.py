@@ -51,6 +51,6 @@ def test_under_lorarack_serve_all_of_it_is_in_place(choice: CpuLora, expected: s
     settings = ServingSettings(registry="/r", base="b", fingerprint="f", cache="/c", faults="/f", cpu_lora=choice)
     environ = {VARIABLE: settings.model_dump_json()}
     wrapper, routes, middlewares, notes = answer(VLLM_PLUGINS="lorarack,lorarack_http", **environ)
-    assert wrapper == f"lorarack.server.vllm.{expected}"
+    assert wrapper == f"lorarack.server.cpu.{expected}"
     assert int(routes) >= 1
     assert (middlewares, notes) == ("1", "True")
