@@ -13,6 +13,7 @@ One class for each different thing a caller can do about it::
     ├── NotAllowed                 1  403  a credential is missing or not enough
     ├── StoreError                 1  503  disk, database or lock: mend the machine, try again
     │   └── Damaged                1  500  stored bytes are not what was stored
+    ├── RateLimited                1  429  too much at once: come back later
     ├── Unavailable                1  503  another service cannot be reached
     └── EngineError                1  503  the engine or a training run failed
 
@@ -126,6 +127,17 @@ class Damaged(StoreError):
 
     http_status = 500
     default_code = "damaged"
+
+
+class RateLimited(LorarackError):
+    """A limit on requests or tokens is reached; ``retry_after`` is in seconds."""
+
+    http_status = 429
+    default_code = "rate_limited"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
 
 
 class Unavailable(LorarackError):
