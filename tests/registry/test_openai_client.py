@@ -7,7 +7,15 @@ import sys
 import pytest
 from tests.adapters.openai_stand_in import Said, openai_server
 
-from lorarack.registry.errors import Conflict, LorarackError, NotAllowed, NotFound, NotServeable, Unavailable, UsageError
+from lorarack.registry.errors import (
+    Conflict,
+    LorarackError,
+    NotAllowed,
+    NotFound,
+    NotServeable,
+    Unavailable,
+    UsageError,
+)
 from lorarack.registry.openai_client import ModelServer
 
 
