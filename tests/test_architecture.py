@@ -10,10 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.command_line import lorarack
 
 import lorarack.registry as face
-from lorarack.registry import Registry, errors
+from lorarack.registry import errors
 
 ROOT = Path(__file__).parents[1]
 ROOTS = ("registry", "server", "adapters")
@@ -80,58 +79,6 @@ def test_what_the_registry_offers_is_what_it_says() -> None:
     }
     assert public == set(face.__all__)
     assert face.__all__ == sorted(face.__all__)
-
-
-#: Every operation and the command that does it; None with the reason where people have no use for it.
-COMMAND_OF: dict[str, str | None] = {
-    "add_base": "base add",
-    "base": "base list",
-    "bases": "base list",
-    "check_base": "serve",  # and train, before they load it
-    "originals": "serve",  # whose adapters a copy serves
-    "publish": "publish",
-    "check_adapter": "publish",  # its first step; training asks before its work
-    "add_metrics": "publish",  # again, with --metric
-    "resolve": "show",
-    "versions": "list",
-    "adapters": "list",
-    "set_alias": "alias set",
-    "aliases": "alias list",
-    "alias_history": "alias history",
-    "fetch": "fetch",
-    "delete": "delete",
-    "archive": "archive",
-    "quarantine": "quarantine",
-    "restore": "restore",
-    "verify": "verify",
-    "set_retention": "retention",
-    "retention": "retention",
-    "gc": "gc",
-    "export_to": "export",
-    "import_from": "import",
-    "lease": None,  # how servers hold what they have loaded
-    "release": None,  # likewise
-    "search": "search",
-    "best": "best",
-    "diff": "diff",
-    "promote": "promote",
-    "rollback": "rollback",
-    "lineage": "lineage",
-    "describe": "tag",
-    "events": "events",
-    "link_base": "base link",
-    "changes": None,  # how servers follow the registry
-    "snapshot": None,  # how servers resolve
-    "close": None,  # every command closes what it opened
-}
-
-
-def test_every_operation_has_a_command() -> None:
-    """A new operation must be entered above, with its command."""
-    operations = {name for name in dir(Registry) if callable(getattr(Registry, name)) and not name.startswith("_")}
-    assert operations == set(COMMAND_OF)
-    for command in {command for command in COMMAND_OF.values() if command}:
-        assert lorarack(*command.split(), "--help").code == 0
 
 
 # Errors

@@ -1,6 +1,7 @@
 """One dialect of JSON: every command has a schema in the docs, and prints what that says."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.hub_stand_in.client import use_in_this_process
 from tests.hub_stand_in.hub import Hub
 from tests.hub_stand_in.server import running
 from tests.json_schemas import hold, schemas
+from tests.operations_called import calls_recorded, operations
 from tests.registry.cli.test_help import commands
 from tests.tiny import tiny_adapter, tiny_base
 from typer.main import get_command
@@ -20,7 +22,7 @@ from lorarack.registry.cli.app import build_app
 
 ALL = dict(commands(get_command(build_app())))
 #: Held to their schemas where they are run: they need a trained model or a server.
-ELSEWHERE = {"train", "compare", "demo run", "demo base", "ask"}
+ELSEWHERE = {"train", "resize", "merge", "scale", "compare", "demo run", "demo base", "ask"}
 #: Speak no JSON: the one runs until it is stopped.
 SILENT = {"serve"}
 
@@ -100,13 +102,68 @@ RUNS: list[tuple[str, list[str]]] = [
 ]  # fmt: skip
 
 
-def test_every_command_prints_what_its_schema_says(home: Path, tmp_path: Path) -> None:
-    """Also that all of them are among those that are run."""
+#: The command that people use for each operation.
+COMMAND_OF: dict[str, str] = {
+    "add_base": "base add",
+    "bases": "base list",
+    "link_base": "base link",
+    "publish": "publish",
+    "resolve": "show",
+    "versions": "list",
+    "adapters": "list",
+    "describe": "tag",
+    "search": "search",
+    "best": "best",
+    "diff": "diff",
+    "lineage": "lineage",
+    "set_alias": "alias set",
+    "aliases": "alias list",
+    "alias_history": "alias history",
+    "promote": "promote",
+    "rollback": "rollback",
+    "fetch": "fetch",
+    "verify": "verify",
+    "archive": "archive",
+    "quarantine": "quarantine",
+    "restore": "restore",
+    "delete": "delete",
+    "events": "events",
+    "set_retention": "retention",
+    "retention": "retention",
+    "gc": "gc",
+    "export_to": "export",
+    "import_from": "import",
+}
+#: Operations without a command of their own, and who calls them.
+WITHOUT_COMMAND = {
+    "base": "push and pull, for the base of one version",
+    "check_adapter": "training, before its work",
+    "check_base": "serve and train, before they load it",
+    "originals": "serve, whose adapters a copy of a base serves",
+    "add_metrics": "compare, which measures",
+    "lease": "servers, which hold what they have loaded",
+    "release": "likewise",
+    "changes": "servers, which follow the registry",
+    "snapshot": "servers, which resolve",
+    "close": "every command",
+}
+
+
+def test_every_command_prints_what_its_schema_says_and_every_operation_has_its_command(
+    home: Path, tmp_path: Path
+) -> None:
+    """Also that all of them are among those that are run, and that each operation is called by the command named for it."""
+    registry = type(open_registry(home))
+    calls: dict[str, set[str]] = defaultdict(set)
     for command, arguments in RUNS:
-        answer = lorarack(*command.split(), *(text.replace("{}", str(tmp_path)) for text in arguments), "--json")
+        with calls_recorded(registry) as called:
+            answer = lorarack(*command.split(), *(text.replace("{}", str(tmp_path)) for text in arguments), "--json")
         assert answer.code == 0, (command, answer)
         hold(command, answer.json())
-    assert {command for command, _ in RUNS} == set(schemas()["commands"]) - ELSEWHERE
+        calls[command] |= called
+    assert set(calls) == set(schemas()["commands"]) - ELSEWHERE
+    assert {name: command for name, command in COMMAND_OF.items() if name not in calls[command]} == {}
+    assert operations(registry) == set(COMMAND_OF) | set(WITHOUT_COMMAND)
 
 
 @pytest.mark.parametrize(

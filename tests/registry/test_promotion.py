@@ -161,7 +161,7 @@ def test_a_move_back_on_purpose_can_itself_be_undone(moved: Registry) -> None:
     assert roll(moved) == 2
 
 
-def test_versions_that_are_gone_or_not_ready_are_passed_over(moved: Registry) -> None:
+def test_versions_that_are_gone_or_not_ready_are_ignored(moved: Registry) -> None:
     moved.quarantine("support@2", "wrong data")
     assert roll(moved) == 1
     moved.set_alias("support", "prod", 4)

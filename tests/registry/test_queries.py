@@ -1,4 +1,4 @@
-"""What cannot be asked is refused in a sentence that says what to mend."""
+"""What cannot be asked is refused in a sentence that says what to correct."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -55,7 +55,7 @@ NO_QUERIES = {
 @pytest.mark.parametrize(("said", "given"), NO_QUERIES.items(), ids=NO_QUERIES)
 def test_a_query_that_cannot_be_is_refused_in_one_sentence(said: str, given: dict[str, Any], shelf: Shelf) -> None:
     """Also one that was changed after it was made."""
-    with pytest.raises(UsageError, match=r"This (Query|Condition) cannot be asked; mend ") as raised:
+    with pytest.raises(UsageError, match=r"This (Query|Condition) cannot be asked; correct ") as raised:
         Query(**given)
     assert (said.partition("metrics.0.")[2] or said) in str(raised.value)
     assert (raised.value.code, str(raised.value).count("\n")) == ("bad_query", 0)

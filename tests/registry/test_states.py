@@ -76,7 +76,7 @@ def test_what_a_server_uses_is_not_deleted_but_can_be_retired(filled: Registry) 
     filled.delete("support@3")
 
 
-def test_leases_of_what_is_gone_are_passed_over_unless_all_is_gone(filled: Registry) -> None:
+def test_leases_of_what_is_gone_are_ignored_unless_all_is_gone(filled: Registry) -> None:
     _, second, third = filled.versions("support")
     filled.delete("support@3")
     filled.lease([third, second], "host:8000/1")

@@ -93,7 +93,7 @@ def train(
 
 def _placed(source: str | None) -> str | None:
     """A path from where the command is given; the id of a data set on the Hub as it is."""
-    if source is None or (hub_id(source) and not os.path.exists(source)):
+    if not source or (hub_id(source) and not os.path.exists(source)):
         return source
     return os.path.abspath(source)
 

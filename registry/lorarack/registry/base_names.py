@@ -1,4 +1,4 @@
-"""What a base model may be called. A name means one thing, whatever lies in the working directory."""
+"""What a base model may be called. A name means one thing, independent of what is in the working directory."""
 
 import os
 from collections.abc import Iterable

@@ -3,16 +3,17 @@
 One class for each different thing a caller can do about it::
 
     LorarackError                  1  500
-    ├── UsageError                 2  400  the call itself is wrong: mend the call
+    ├── UsageError                 2  400  the call itself is wrong: correct it
     │   └── BadReference           2  400  not a reference at all
     ├── NotFound                   1  404  nothing of that name: look for another
     ├── Conflict                   1  409  the state forbids it: change the state first
     │   └── NotServeable           1  422  a good version that this server cannot serve whole
-    ├── InvalidArtifact            1  422  the folder is not an adapter we can keep: mend the folder
+    ├── InvalidArtifact            1  422  the folder is not an adapter we can keep: repair the folder
     ├── GateRefused                3  409  a rule that the user set said no
     ├── NotAllowed                 1  403  a credential is missing or not enough
-    ├── StoreError                 1  503  disk, database or lock: mend the machine, try again
+    ├── StoreError                 1  503  disk, database or lock: repair the machine, try again
     │   └── Damaged                1  500  stored bytes are not what was stored
+    ├── RateLimited                1  429  too much at once: come back later
     ├── Unavailable                1  503  another service cannot be reached
     └── EngineError                1  503  the engine or a training run failed
 
@@ -126,6 +127,17 @@ class Damaged(StoreError):
 
     http_status = 500
     default_code = "damaged"
+
+
+class RateLimited(LorarackError):
+    """A limit on requests or tokens is reached; ``retry_after`` is in seconds."""
+
+    http_status = 429
+    default_code = "rate_limited"
+
+    def __init__(self, message: str, *, code: str | None = None, retry_after: int = 1) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
 
 
 class Unavailable(LorarackError):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from lorarack.registry.errors import UsageError
-from lorarack.registry.values import LOSS_LABELS, Metric, State, Value, Version, mend
+from lorarack.registry.values import LOSS_LABELS, Metric, State, Value, Version, corrections
 
 #: A point in time; one without a zone is in UTC.
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]
@@ -27,7 +27,7 @@ class Asked(Value):
         try:
             return build(data)
         except ValidationError as error:
-            raise UsageError(f"This {cls.__name__} cannot be asked; {mend(error)}", code="bad_query") from error
+            raise UsageError(f"This {cls.__name__} cannot be asked; {corrections(error)}", code="bad_query") from error
 
 
 class Condition(Asked):

@@ -61,7 +61,7 @@ def check_tags(tags: Mapping[str, str] | None) -> None:
 
 
 def keepable_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Those of a stranger's ``tags`` that ``check_tags`` lets pass."""
+    """Those of untrusted ``tags`` that ``check_tags`` accepts."""
     kept = {}
     for key, value in tags.items():
         try:

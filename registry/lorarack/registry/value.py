@@ -30,17 +30,19 @@ class Said(Value):
             try:
                 super().__init__(**data)
             except ValidationError as error:
-                raise UsageError(f"This {type(self).__name__} cannot be kept; {mend(error)}", code=self.code) from error
+                raise UsageError(
+                    f"This {type(self).__name__} cannot be kept; {corrections(error)}", code=self.code
+                ) from error
 
         # Pydantic need not come by here for each of the many that it makes of the catalog's rows.
         __init__.__pydantic_base_init__ = True
 
 
-def mend(error: ValidationError) -> str:
-    """What is to be mended, in one line."""
+def corrections(error: ValidationError) -> str:
+    """What to correct, in one line."""
     found = [
         f"{'.'.join(map(str, problem['loc'])) or 'all of it'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
         for problem in error.errors(include_url=False, include_context=False, include_input=False)
     ]
     more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
-    return f"mend {'; '.join(found[:3])}{more}."
+    return f"correct {'; '.join(found[:3])}{more}."

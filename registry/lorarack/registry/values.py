@@ -8,7 +8,7 @@ from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_seri
 
 from lorarack.registry.value import Said as Said
 from lorarack.registry.value import Value as Value
-from lorarack.registry.value import mend as mend
+from lorarack.registry.value import corrections as corrections
 
 #: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
 #: Of an embedding: (rows of the table, width).

@@ -18,7 +18,7 @@ from lorarack.registry import Version
 from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_HEADER_BYTES
 from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, sha256
-from lorarack.registry.artifact.patterns import Patience
+from lorarack.registry.artifact.patterns import TimeBudget
 from lorarack.registry.artifact.peft_config import PeftConfig, applied_config, canonical_config
 from lorarack.registry.artifact.tensors import pair_up
 from lorarack.registry.errors import EngineError
@@ -96,7 +96,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _scalings(tensors: tuple[Tensor, ...], config: PeftConfig, name: str) -> dict[str, tuple[int, float]]:
-    patience = Patience(PATTERN_SECONDS)
+    patience = TimeBudget(PATTERN_SECONDS)
     scalings: dict[str, tuple[int, float]] = {}
     try:
         for module, pair in pair_up(tensors).by_module.items():

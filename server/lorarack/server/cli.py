@@ -68,13 +68,13 @@ def ask(
 
     Example: lorarack ask support@prod "Where is my order?"
     """
-    from lorarack.server.asking import Question
-    from lorarack.server.asking import ask as stream
+    from lorarack.server.client import Prompt
+    from lorarack.server.client import ask as stream
 
     if raw and system:
         raise UsageError("--raw sends the text as it is and has no place for --system; leave one of the two out.")
     text = sys.stdin.read() if prompt == "-" else prompt
-    question = Question(reference, text, system, max_tokens, temperature, raw)
+    question = Prompt(reference, text, system, max_tokens, temperature, raw)
     pieces = []
     key = os.environ.get("LORARACK_TOKEN")
     if key is not None and not key.strip():

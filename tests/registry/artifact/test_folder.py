@@ -1,4 +1,4 @@
-"""What a folder may hold: what is kept, what is passed over unopened, what is refused."""
+"""What a folder may hold: what is kept, what is ignored unopened, what is refused."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def like_a_trainer(folder: Path, base_folder: Path) -> Path:
 
 
 def test_a_trainers_output_folder_publishes_as_it_is(adapter: Path, base: Base, base_folder: Path) -> None:
-    """The adapter, its template and its curves are taken; everything else is passed over, and said so."""
+    """The adapter, its template and its curves are taken; everything else is ignored, and said so."""
     artifact = read_artifact(like_a_trainer(adapter, base_folder), base)
     assert artifact.chat_template == b"{{ messages }}"
     assert [(m.label, m.step, m.value) for m in artifact.curves] == [("train_loss", 5, 2.5), ("eval_loss", 10, 2.25)]
@@ -57,7 +57,7 @@ def test_a_trainers_output_folder_publishes_as_it_is(adapter: Path, base: Base, 
     assert "adapter_model.safetensors" not in note
 
 
-def test_what_is_passed_over_is_never_opened(adapter: Path, base: Base, base_folder: Path) -> None:
+def test_what_is_ignored_is_never_opened(adapter: Path, base: Base, base_folder: Path) -> None:
     """A pipe in place of each pickle: opening one would block for ever, and this test with it."""
     like_a_trainer(adapter, base_folder)
     for name in TRAINER_LEFTOVERS:
@@ -204,7 +204,7 @@ def test_too_many_files_are_refused(adapter: Path, base: Base, monkeypatch: pyte
 # Tokenizers
 
 
-def test_a_tokenizer_that_differs_in_form_only_is_passed_over(adapter: Path, base: Base, base_folder: Path) -> None:
+def test_a_tokenizer_that_differs_in_form_only_is_ignored(adapter: Path, base: Base, base_folder: Path) -> None:
     """Formatting, order and post-processing are not tokens."""
     data = json.loads((base_folder / "tokenizer.json").read_text())
     data["model"]["vocab"] = dict(reversed(data["model"]["vocab"].items()))

@@ -13,7 +13,7 @@ from tests.tiny import HIDDEN, LAYERS, VOCABULARY, adapter_tensors, tiny_adapter
 
 from lorarack.registry import Base, Registry
 from lorarack.registry.artifact.header import Tensor
-from lorarack.registry.artifact.tensor_names import module_problems, stranger_problems
+from lorarack.registry.artifact.tensor_names import module_problems, unknown_tensor_problems
 from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
 
@@ -215,7 +215,7 @@ def test_a_great_many_odd_names_are_told_in_few_words_and_soon(base: Base) -> No
     before = time.thread_time()
     problems = module_problems(odd, base.modules, "tiny")
     strangers = [Tensor(f"x.lora_A.name{number}.weight", "F32", (1,), 0, 4) for number in range(100_000)]
-    problems += stranger_problems(strangers)
+    problems += unknown_tensor_problems(strangers)
     assert time.thread_time() - before < 10
     assert len(problems) < 20
     assert any(re.search("and 9[0-9]+ more names are wrong in other ways", problem) for problem in problems)

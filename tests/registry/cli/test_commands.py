@@ -84,15 +84,15 @@ def test_publish(home: Path, tmp_path: Path) -> None:
     assert found == {("loss", "validation"): (0.41, False), ("exact", "test"): (0.9, True)}
     again = lorarack("publish", folder, "support", "--base", "tiny")
     assert again.out.startswith("Already there: support@3 (rank 8, sha256:")
-    assert again.err == "Passed over: README.md.\n"
+    assert again.err == "Ignored: README.md.\n"
 
 
-def test_what_is_passed_over_is_talk_also_for_programs(home: Path, tmp_path: Path) -> None:
+def test_what_is_ignored_is_talk_also_for_programs(home: Path, tmp_path: Path) -> None:
     """Nothing but the object on stdout."""
     folder = tiny_adapter(tmp_path / "new", seed=9)
     answer = lorarack("publish", folder, "other", "--base", "tiny", "--json")
     assert answer.json()["version"] == 1
-    assert answer.err == "Passed over: README.md.\n"
+    assert answer.err == "Ignored: README.md.\n"
 
 
 def test_publish_says_all_problems(home: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The records of one file, whatever it is, and of several in a row."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def file_records(path: Path, name: str) -> Records:
 
 
 def _refuse_binary(path: Path, name: str) -> None:
-    if not path.is_file():  # a pipe would lose what is read here
+    if not os.path.isfile(path):  # a pipe would lose what is read here
         return
     try:
         with path.open("rb") as file:

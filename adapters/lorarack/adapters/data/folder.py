@@ -28,24 +28,24 @@ def split_files(folder: Path, split: str | None, role: str) -> list[Path]:
     files = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if _is_data(path, folder)]
     if not files:
         raise NotFound(
-            f"The folder {folder.name!r} holds no data file; they end in {', '.join(SUFFIXES)}.", code="no_data"
+            f"The folder {folder.resolve().name!r} holds no data file; they end in {', '.join(SUFFIXES)}.", code="no_data"
         )
     named = {path: split_of(path.relative_to(folder)) for path in files}
     wanted = [
         path
         for path, role_of in named.items()
-        if (split in _words(path.relative_to(folder)) if split else role_of == role)
+        if (split in _words(str(path.relative_to(folder))) if split else role_of == role)
     ]
     if not wanted and not split and role == "train" and not any(named.values()):
         wanted = files
     if not wanted:
         raise NotFound(
-            f"The folder {folder.name!r} has no {split or role} rows; it holds {', '.join(path.name for path in files[:8])}.",
+            f"The folder {folder.resolve().name!r} has no {split or role} rows; it holds {', '.join(path.name for path in files[:8])}.",
             code="no_split",
         )
     if len({path.suffix.lower() for path in wanted}) > 1:
         raise UsageError(
-            f"In {folder.name}, {wanted[0].name} and {wanted[-1].name} both hold {split or role} rows; name one of them.",
+            f"In {folder.resolve().name}, {wanted[0].name} and {wanted[-1].name} both hold {split or role} rows; name one of them.",
             code="bad_data",
         )
     return wanted
@@ -53,8 +53,8 @@ def split_files(folder: Path, split: str | None, role: str) -> list[Path]:
 
 def split_of(path: Path) -> str | None:
     """What the rows of a file are for, by its name, else by its folder's."""
-    for part in (path.stem, *(parent.name for parent in path.parents)):
-        words = _words(Path(part))
+    for part in (path.stem, *path.parts[-2::-1]):
+        words = _words(part)
         if found := next((role for role, names in SPLITS.items() if words & {*names}), None):
             return found
     return None
@@ -68,9 +68,8 @@ def pick_split(names: list[str], split: str | None, role: str) -> str | None:
     return next(iter(suggested), names[0] if role == "train" and len(names) == 1 else None)
 
 
-def _words(path: Path) -> set[str]:
-    stem = str(path.with_suffix("")).lower()
-    return {*re.split(r"[^a-z0-9]+", stem), *re.split(r"[^a-z0-9_]+", stem)}
+def _words(text: str) -> set[str]:
+    return {*re.split(r"[^a-z0-9]+", text.lower()), *re.split(r"[^a-z0-9_]+", text.lower())}
 
 
 def _is_data(path: Path, folder: Path) -> bool:

@@ -36,7 +36,7 @@ def open_source(source: Path | str, options: ReadOptions) -> Records:
     """
     path = Path(source)
     if _exists(path):
-        return _folder(path, options) if path.is_dir() else file_records(path, path.name)
+        return _folder(path, options) if os.path.isdir(path) else file_records(path, path.name)
     if isinstance(source, str) and (repository := hub_id(source)):
         from lorarack.adapters.data.hub_dataset import hub_records
 
@@ -48,7 +48,7 @@ def has_split(source: str, options: ReadOptions) -> bool:
     """Whether a folder or a data set on the Hub has rows for the role of ``options``; a file has one split alone."""
     path = Path(source)
     if _exists(path):
-        if not path.is_dir():
+        if not os.path.isdir(path):
             return False
         try:
             return bool(split_files(path, options.split, options.role))

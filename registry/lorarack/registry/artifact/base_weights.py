@@ -1,6 +1,6 @@
-"""The base's own weights in an adapter's file: PEFT writes them for adapted embeddings, PEFT loads them, vLLM passes over them.
+"""The base's own weights in an adapter's file: PEFT writes them for adapted embeddings, PEFT loads them, vLLM ignores them.
 
-They are kept where they are the base's, because then both serve one function; and refused where they are not.
+They are kept where they equal the base's, because then PEFT and vLLM compute the same; otherwise the adapter is refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,13 +29,13 @@ WAY = "save the adapter with save_pretrained(…, save_embedding_layers=False)"
 def base_weight_problems(
     weights: FileIO, found: Mapping[str, Tensor], base: Base, contents: BaseContents | None
 ) -> list[str]:
-    """Why base weights in an adapter's file are not the base's, if so; the one sentence for each cause.
+    """Problems with base weights in an adapter's file that differ from the base's; one sentence for each cause.
 
     Args:
         weights: the adapter's weight file.
         found: the weights in it, by module.
         base: the base model.
-        contents: its files; None where they are not at hand.
+        contents: the base's files; None if they are not available.
     """
     resized, other, unknown, why = list[str](), list[str](), list[str](), ""
     for module, tensor in found.items():
@@ -45,7 +45,7 @@ def base_weight_problems(
             continue
         try:
             if contents is None:
-                raise LorarackError("its files are not at hand")
+                raise LorarackError("its files are not available")
             with contents.weight(module) as (its, pieces):
                 same = its.shape == tensor.shape and its.dtype in FLOATS and _same(weights, tensor, its, pieces)
         except LorarackError as error:

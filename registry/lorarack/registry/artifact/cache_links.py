@@ -30,7 +30,7 @@ def blob_behind(folder: Path, name: str, place: int) -> tuple[str, str] | None:
 
 
 def open_blob(blobs: str, blob: str, place: int) -> int:
-    """The blob's descriptor. Neither the blobs' folder nor the blob may be a link, whatever they were a moment ago.
+    """The blob's descriptor. Neither the blobs' folder nor the blob may be a link; that is checked when they are opened.
 
     Raises:
         OSError: it cannot be opened; ``ELOOP`` or ``ENOTDIR`` where it is a link.

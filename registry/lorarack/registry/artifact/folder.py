@@ -1,7 +1,7 @@
-"""What a folder from PEFT, transformers' Trainer or TRL holds: what is kept, what is passed over, what is refused.
+"""What a folder from PEFT, transformers' Trainer or TRL holds: what is kept, what is ignored, what is refused.
 
-Each file that matters is opened once, without following links, and everything is read from that descriptor: whoever
-exchanges a file afterwards changes nothing.
+Each file that matters is opened once, without following links, and everything is read from that descriptor: a file
+that is replaced afterwards changes nothing.
 """
 
 import errno
@@ -51,7 +51,7 @@ class Folder:
 
     path: Path
     files: Mapping[str, FileIO]
-    passed_over: tuple[str, ...]
+    ignored: tuple[str, ...]
 
     @property
     def weights(self) -> FileIO:
@@ -126,14 +126,14 @@ def _no_folder(path: Path) -> str:
 
 
 def _open_place(path: Path, opened: ExitStack) -> int:
-    """The folder itself, open: whoever puts another in its place changes nothing."""
+    """The folder itself, opened once: replacing it afterwards changes nothing."""
     place = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     opened.callback(os.close, place)
     return place
 
 
 def _open_entry(path: Path, place: int, name: str) -> tuple[FileIO | None, str]:
-    """A file that matters, open for reading; or why the entry is refused, if so. What it was a moment ago does not count."""
+    """A relevant file, open for reading, or why the entry is refused. The open file itself is checked, not its directory entry."""
     mode = os.lstat(name, dir_fd=place)
     linked = blob_behind(path, name, place) if stat.S_ISLNK(mode.st_mode) else None
     if stat.S_ISLNK(mode.st_mode) and linked is None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from lorarack.registry.artifact.deltas import Deltas, norm
 from lorarack.registry.artifact.limits import MAX_DELTA_RMS, MAX_NUMBER, MAX_SCALING
 from lorarack.registry.artifact.manifest import CONFIG
-from lorarack.registry.artifact.patterns import Patience
+from lorarack.registry.artifact.patterns import TimeBudget
 from lorarack.registry.artifact.peft_config import PeftConfig
 from lorarack.registry.artifact.tensors import Pair
 from lorarack.registry.artifact.texts import listed
@@ -29,15 +29,15 @@ def magnitude_problems(
         pairs: the tensors by module.
         largest: the largest magnitude in each tensor, by name.
     """
-    patience = Patience()
+    budget = TimeBudget()
     scaled, overflowing, suspects = [], [], []
     for module, pair in pairs.items():
         if pair.a is None or pair.b is None:
             continue
         rank = pair.a.shape[0]
         try:
-            patience.check()
-            scaling = abs(config.scaling_of(module, rank, patience))
+            budget.check()
+            scaling = abs(config.scaling_of(module, rank, budget))
         except (ValueError, ArithmeticError) as error:
             return [f"{CONFIG}: {error}"]
         of_a, of_b = largest[pair.a.name], largest[pair.b.name]

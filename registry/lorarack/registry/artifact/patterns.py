@@ -1,4 +1,4 @@
-"""Patterns of PEFT configurations: which modules they name. Time limits hold, because a pattern can be made to take for ever."""
+"""Patterns of PEFT configurations: which modules they name. Matching has a time limit: some patterns never end."""
 
 import time
 from collections.abc import Mapping
@@ -22,7 +22,11 @@ def matches(pattern: str, module: str) -> bool:
 
 
 def matches_whole(pattern: str, module: str) -> bool:
-    """Whether ``pattern`` names ``module`` from its start to its end, as ``target_modules`` does. Raises like ``matches``."""
+    """Whether ``pattern`` names ``module`` from its start to its end, as ``target_modules`` does.
+
+    Raises:
+        ValueError: not a regular expression, or one that takes too long.
+    """
     return _search(f"(?:{pattern})$", module, pattern)
 
 
@@ -35,28 +39,28 @@ def layer_number(name: str | None, module: str) -> int | None:
         module: the module's name.
 
     Raises:
-        ValueError: like ``matches``.
+        ValueError: not a regular expression, or one that takes too long.
     """
     before = r".*?\.[^.]*" if name is None else rf"(?:^|.*?\.){name}"
     found = _match(rf"{before}\.(?P<layer>\d+)\.", module, name or "")
     return int(found["layer"]) if found else None
 
 
-def first_match(patterns: Mapping[str, T], module: str, default: T, patience: "Patience | None" = None) -> T:
+def first_match(patterns: Mapping[str, T], module: str, default: T, budget: "TimeBudget | None" = None) -> T:
     """The value of the first pattern that names ``module``, else ``default``; the order counts, as in PEFT and vLLM.
 
     Raises:
-        ValueError: like ``matches``; or ``patience``, of this call alone where none is given, is used up.
+        ValueError: not a regular expression, or one that takes too long; or the time budget is used up.
     """
-    patience = patience or Patience()
+    budget = budget or TimeBudget()
     for pattern, value in patterns.items():
-        patience.check()
+        budget.check()
         if matches(pattern, module):
             return value
     return default
 
 
-class Patience:
+class TimeBudget:
     """Processor time of this thread that matching may take."""
 
     def __init__(self, seconds: float = PATTERNS_SECONDS) -> None:

@@ -12,7 +12,7 @@ from lorarack.registry.artifact.limits import MAX_PATTERNS, MAX_RANK
 from lorarack.registry.artifact.magic import other_kind
 from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.artifact.methods import method_problem
-from lorarack.registry.artifact.patterns import Patience, first_match, layer_number, matches
+from lorarack.registry.artifact.patterns import TimeBudget, first_match, layer_number, matches
 from lorarack.registry.artifact.targets import Targets
 
 #: The base's business, not the adapter's: PEFT writes a machine's path there.
@@ -70,13 +70,13 @@ class PeftConfig(BaseModel):
         """The alpha that PEFT gives ``module``: the first matching key of ``alpha_pattern``, else ``lora_alpha``."""
         return first_match(self.alpha_pattern, module, self.lora_alpha)
 
-    def scaling_of(self, module: str, rank: int, patience: Patience | None = None) -> float:
+    def scaling_of(self, module: str, rank: int, budget: TimeBudget | None = None) -> float:
         """What B·A of ``module`` is multiplied by.
 
         Raises:
-            ValueError: a pattern is none, or ``patience`` is used up.
+            ValueError: a pattern is none, or ``budget`` is used up.
         """
-        alpha = first_match(self.alpha_pattern, module, self.lora_alpha, patience)
+        alpha = first_match(self.alpha_pattern, module, self.lora_alpha, budget)
         return alpha / (rank**0.5 if self.use_rslora else rank)
 
     def targets(self, module: str) -> bool:
@@ -117,7 +117,7 @@ def parse_config(raw: bytes) -> tuple[PeftConfig | None, dict[str, Any], list[st
 
 
 def applied_config(raw: bytes) -> PeftConfig | None:
-    """The typed part of a stored configuration, by whatever rules it was once accepted; None where it cannot be read."""
+    """The typed part of a stored configuration, which older rules may have accepted; None if it cannot be read."""
     data = _parsed(raw)
     return _typed(data)[0] if isinstance(data, dict) else None
 
@@ -182,13 +182,13 @@ def _pattern_problems(config: PeftConfig) -> list[str]:
     patterns = list({**config.rank_pattern, **config.alpha_pattern})
     if len(patterns) > MAX_PATTERNS:
         return [f"rank_pattern and alpha_pattern have more than {MAX_PATTERNS} patterns; write fewer"]
-    patience = Patience()
+    budget = TimeBudget()
     for pattern in patterns:
         try:
             matches(pattern, _ANY_MODULE)
         except ValueError as error:
             problems.append(f"rank_pattern or alpha_pattern: {error}")
-        if patience.used_up() or len(problems) == _SHOWN:
+        if budget.used_up() or len(problems) == _SHOWN:
             break
     try:
         config.targets(_ANY_MODULE)

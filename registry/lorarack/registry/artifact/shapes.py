@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from lorarack.registry.artifact.header import Tensor
 from lorarack.registry.artifact.manifest import CONFIG
-from lorarack.registry.artifact.patterns import Patience
+from lorarack.registry.artifact.patterns import TimeBudget
 from lorarack.registry.artifact.peft_config import PeftConfig
-from lorarack.registry.artifact.tensor_names import module_problems, stranger_problems
+from lorarack.registry.artifact.tensor_names import module_problems, unknown_tensor_problems
 from lorarack.registry.artifact.tensors import Pair, Pairs
 from lorarack.registry.artifact.texts import listed, shortened
 from lorarack.registry.values import ModuleTable
@@ -17,7 +17,7 @@ _HEADS = frozenset({"embed_tokens", "lm_head"})
 def pair_problems(pairs: Pairs, table: ModuleTable, base: str) -> list[str]:
     """What is wrong with names, and with shapes against the base's ``table``."""
     modules = pairs.by_module.values()
-    problems = stranger_problems(pairs.strangers)
+    problems = unknown_tensor_problems(pairs.unknown)
     half = [pair.module for pair in modules if not (pair.a and pair.b)]
     if half:
         problems.append(f"{listed(half)} has lora_A or lora_B only; the file is not whole, save the adapter again")
@@ -38,13 +38,13 @@ def pair_problems(pairs: Pairs, table: ModuleTable, base: str) -> list[str]:
 def config_problems(config: PeftConfig, pairs: Pairs, table: ModuleTable) -> list[str]:
     """What the configuration says otherwise than the weights: PEFT goes by the one, vLLM by the other."""
     wrong, untargeted = [], []
-    patience = Patience()
+    budget = TimeBudget()
     patterns = len({**config.rank_pattern, **config.alpha_pattern})
     if patterns > max(len(table), len(pairs.by_module)):
         return [f"{CONFIG}: it has {patterns} patterns for the {len(table)} modules of the base; write fewer"]
     try:
         for pair in _known(pairs, table):
-            patience.check()
+            budget.check()
             if not config.targets(pair.module):
                 untargeted.append(pair.module)
             elif (

@@ -1,4 +1,4 @@
-"""JSON from strangers: strict (RFC 8259), and bounded in memory before it is parsed.
+"""JSON from untrusted sources: strict (RFC 8259), and bounded in memory before it is parsed.
 
 The standard library's parser takes more than the format allows (NaN, numbers that become infinite, halves of surrogate
 pairs), and a byte of JSON can take thirty bytes of memory. A reader in another language refuses the first; counting

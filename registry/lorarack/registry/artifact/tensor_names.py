@@ -87,9 +87,9 @@ _CAUSES: tuple[Cause, ...] = (
 )
 
 
-def stranger_problems(strangers: Iterable[Tensor]) -> list[str]:
+def unknown_tensor_problems(unknown: Iterable[Tensor]) -> list[str]:
     """One problem a cause for tensors that are no LoRA weights by their names."""
-    causes = ((_cause(tensor.name), tensor.name) for tensor in strangers)
+    causes = ((_cause(tensor.name), tensor.name) for tensor in unknown)
     return _by_cause(causes, "is no LoRA weight that vLLM would apply")
 
 

@@ -20,7 +20,7 @@ _KINDS = {
     ".lora_embedding_A": ("a", True),
     ".lora_embedding_B": ("b", True),
 }
-#: The base's own weights of adapted embeddings, which PEFT's save_pretrained writes along and vLLM passes over.
+#: The base's own weights of adapted embeddings, which PEFT's save_pretrained writes along and vLLM ignores.
 _BASE_WEIGHTS = (".embed_tokens.base_layer.weight", ".lm_head.base_layer.weight")
 _CHUNK = 2**18  # elements looked at in one go: as many as the processor's cache holds
 
@@ -43,7 +43,7 @@ class Pairs:
 
     by_module: dict[str, Pair] = field(default_factory=dict)
     base_weights: dict[str, Tensor] = field(default_factory=dict)
-    strangers: list[Tensor] = field(default_factory=list)
+    unknown: list[Tensor] = field(default_factory=list)
 
 
 def pair_up(tensors: Iterable[Tensor]) -> Pairs:
@@ -55,13 +55,13 @@ def pair_up(tensors: Iterable[Tensor]) -> Pairs:
             continue
         suffix = next((end for end in _KINDS if tensor.name.endswith(end)), None)
         if suffix is None or not tensor.name.startswith(_PREFIX):
-            pairs.strangers.append(tensor)
+            pairs.unknown.append(tensor)
             continue
         side, embedding = _KINDS[suffix]
         module = tensor.name[len(_PREFIX) : -len(suffix)]
         pair = pairs.by_module.setdefault(module, Pair(module, embedding))
         if pair.embedding is not embedding:
-            pairs.strangers.append(tensor)
+            pairs.unknown.append(tensor)
             continue
         setattr(pair, side, tensor)
     return pairs

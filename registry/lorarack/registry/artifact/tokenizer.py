@@ -1,4 +1,4 @@
-"""Tokenizer files beside an adapter: passed over where every token that can reach the model is the base's own.
+"""Tokenizer files beside an adapter: ignored where every token that can reach the model is the base's own.
 
 A server tokenizes with the base's tokenizer. So a token more than the base has matters only where a prompt can hold it:
 padding never reaches the model, a token that the chat template writes always does.
@@ -28,7 +28,7 @@ Tokens = Mapping[str, int]
 
 
 def vocabulary_digest(tokenizer_json: bytes) -> str | None:
-    """Digest of the token table (token to id, added tokens included) of a ``tokenizer.json``; None when it has none.
+    """Digest of the token table (token to id, added tokens included) of a ``tokenizer.json``; None when it has no token table.
 
     Formatting, normalisers and templates do not matter: only which id each token has.
     """
@@ -41,7 +41,7 @@ def token_table(tokenizer_json: bytes) -> dict[str, int]:
 
 
 def tokenizer_findings(folder: Folder, base: Base, contents: BaseContents | None) -> tuple[list[str], list[str]]:
-    """Why the folder's tokenizer cannot be passed over, if so; and what is to be said where it can."""
+    """Problems with the folder's tokenizer, and notes about one that can be ignored."""
     raw = folder.read("tokenizer.json")
     tokenizer = _parsed(raw) if raw is not None else None
     if raw is not None and not _table(tokenizer):
@@ -113,7 +113,7 @@ def _without(tokens: Tokens, some: Container[str]) -> Tokens:
 
 def _base_tokens(base: Base, contents: BaseContents | None) -> Tokens:
     if contents is None:
-        raise LorarackError(f"the files of base {base.name!r} are not at hand")
+        raise LorarackError(f"the files of base {base.name!r} are not available")
     return contents.tokens()
 
 

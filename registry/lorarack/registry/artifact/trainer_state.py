@@ -1,4 +1,4 @@
-"""What a training run left about itself, as metrics: ``trainer_state.json`` of transformers' Trainer and TRL, or ms-swift's
+"""Metrics that a training run logged: ``trainer_state.json`` of transformers' Trainer and TRL, or ms-swift's
 ``logging.jsonl``."""
 
 import json
@@ -20,7 +20,7 @@ from lorarack.registry.values import MAX_STEP, Metric
 #: The log's key and the split it belongs to; other keys are about the run, not about the model.
 _KEYS = {"loss": "train", "eval_loss": "validation"}
 
-#: Files that only a checkpoint has: its weights are those of the last step, whatever step was best.
+#: Files that only a checkpoint has: its weights are those of the last step, not of the best one.
 _CHECKPOINT_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth", "latest")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 _LINES = 1_000_000
@@ -37,7 +37,7 @@ class Run:
 
 
 def read_run(folder: Folder) -> Run:
-    """What the run that made ``folder`` left; nothing where it left nothing that can be read."""
+    """The metrics that the run which wrote ``folder`` logged; empty if there are none that can be read."""
     state = _state(folder)
     history = state.get("log_history")
     points = tuple(_points(history if isinstance(history, list) else ()))
@@ -101,7 +101,7 @@ def _step_of_weights(folder: Folder, state: Mapping[str, Any]) -> tuple[int | No
     last = state.get("global_step")
     if not _is_step(last):
         return None, ""
-    if any(name in folder.passed_over for name in _CHECKPOINT_FILES):
+    if any(name in folder.ignored for name in _CHECKPOINT_FILES):
         return last, "that of the checkpoint"
     best = _best_step(state)
     if best is None or best == last or not _may_be(folder, best):

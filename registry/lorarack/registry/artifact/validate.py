@@ -1,4 +1,4 @@
-"""Whether an adapter is whole, fits its base and can be served as trained. Every problem at once, each with its remedy."""
+"""Checks that an adapter is complete, fits its base and can be served as trained; reports all problems at once, with remedies."""
 
 import math
 import os
@@ -28,7 +28,7 @@ from lorarack.registry.values import Base, Metric
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A checked adapter, ready to be stored; ``tensors`` say where each lies in the weight file."""
+    """A checked adapter, ready to be stored; ``tensors`` gives each tensor's place in the weight file."""
 
     config: bytes
     settings: Mapping[str, Any]
@@ -51,7 +51,7 @@ def read_artifact(path: Path, base: Base, contents: BaseContents | None = None) 
 
     Raises:
         NotFound: no such folder.
-        InvalidArtifact: it cannot be kept or served whole; lists every problem.
+        InvalidArtifact: it cannot be kept or served; lists every problem.
     """
     with open_folder(path) as folder:
         artifact = inspect_artifact(folder, base, contents)
@@ -60,7 +60,7 @@ def read_artifact(path: Path, base: Base, contents: BaseContents | None = None) 
 
 
 def inspect_artifact(folder: Folder, base: Base, contents: BaseContents | None = None) -> Artifact:
-    """Everything of ``read_artifact`` but the look at all numbers, which takes longest and may be taken at a copy.
+    """``read_artifact`` without the check of the numbers, which takes longest and can run on a copy of the file.
 
     Args:
         folder: the adapter's folder.
@@ -68,7 +68,7 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents | None =
         contents: the base's files, for what can be told from them alone.
 
     Raises:
-        InvalidArtifact: it cannot be kept or served whole; the numbers have been looked at then as well.
+        InvalidArtifact: it cannot be kept or served; the list includes problems with the numbers.
     """
     subject = f"The folder {str(folder.path)!r}"
     config, data, problems = parse_config(folder.read(CONFIG) or b"")
@@ -113,10 +113,10 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents | None =
 
 
 def check_numbers(weights: Path | FileIO, artifact: Artifact, shown: str) -> None:
-    """Look at all numbers of ``weights``, a file or a copy of it with the tensors of ``artifact``.
+    """Check all numbers of ``weights``, the weight file of ``artifact`` or a copy of it.
 
     Raises:
-        InvalidArtifact: other dtypes than adapters have, NaN or infinity, or nothing but zeros; ``shown`` names the folder.
+        InvalidArtifact: an unsupported dtype, NaN or infinity, or only zeros; ``shown`` names the folder.
     """
     problems = _number_problems(weights, artifact.tensors, applied_config(artifact.config))
     if problems:
@@ -124,7 +124,7 @@ def check_numbers(weights: Path | FileIO, artifact: Artifact, shown: str) -> Non
 
 
 def read_tensors(weights: FileIO) -> tuple[Tensor, ...]:
-    """The tensors of an open weight file. Raises ``HeaderError`` like ``read_header``."""
+    """The tensors of an open weight file. Raises ``HeaderError``: not a safetensors file."""
     weights.seek(0)
     with os.fdopen(os.dup(weights.fileno()), "rb") as buffered:
         return read_header(buffered, os.fstat(weights.fileno()).st_size)
@@ -148,14 +148,12 @@ def _tensors(weights: FileIO) -> tuple[tuple[Tensor, ...], list[str]]:
 
 
 def _notes(folder: Folder, pairs: Pairs, run: Run, notes: list[str]) -> tuple[str, ...]:
-    found = [f"Passed over: {', '.join(folder.passed_over)}."] if folder.passed_over else []
+    found = [f"Ignored: {', '.join(folder.ignored)}."] if folder.ignored else []
     if run.note:
         found.append(run.note)
     if pairs.base_weights:
         size = sum(tensor.end - tensor.start for tensor in pairs.base_weights.values()) / 2**20
-        found.append(
-            f"{size:.1f} MiB of it are the base's own embedding, which vLLM passes over; to leave it out, {WAY}."
-        )
+        found.append(f"{size:.1f} MiB of it are the base's own embedding, which vLLM ignores; to leave it out, {WAY}.")
     return (*found, *notes)
 
 

@@ -1,4 +1,4 @@
-"""The modules of a base model with their sizes, and how many parameters it has, whatever way its weights are stored."""
+"""The modules of a base model with their sizes, and its number of parameters, independent of how its weights are stored."""
 
 from typing import Any
 

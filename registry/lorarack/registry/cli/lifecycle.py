@@ -57,7 +57,7 @@ def quarantine(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Let nobody use a version any more, whatever names it.
+    """Take a version out of use, even if an alias names it.
 
     Example: lorarack quarantine support@3 --reason "trained on test data"
     """

@@ -8,7 +8,7 @@ from lorarack.registry.errors import LorarackError
 
 def main() -> None:
     """Run the command line; errors that lorarack foresaw become one sentence and their exit code."""
-    _write_whatever_comes()
+    _write_any_text()
     try:
         from lorarack.registry.cli.app import build_app
 
@@ -20,7 +20,7 @@ def main() -> None:
         sys.exit(error.exit_code)
 
 
-def _write_whatever_comes() -> None:
+def _write_any_text() -> None:
     """Names of files need not be UTF-8: what stdout cannot encode is written as an escape, as Python does on stderr."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")

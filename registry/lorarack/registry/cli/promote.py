@@ -22,7 +22,7 @@ def mount(app: typer.Typer) -> None:
 
 def promote(
     reference: Annotated[str, typer.Argument(metavar="REF", help="The version, for example support@r16.")],
-    alias: Annotated[str, typer.Argument(help="The alias that shall name it, for example prod.")],
+    alias: Annotated[str, typer.Argument(help="Alias to move, for example prod.")],
     require: Annotated[
         str | None, typer.Option(metavar="METRIC", help="Only if this is not worse than that of the version there now.")
     ] = None,
@@ -30,7 +30,9 @@ def promote(
         str | None, typer.Option(metavar="DIGEST", help="On this data set: the beginning of its digest, or none.")
     ] = None,
     min_gain: Annotated[float, typer.Option(help="By how much it must be better.")] = 0.0,
-    force: Annotated[bool, typer.Option("--force", help="Move it even so; the history says it.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Move even if the check fails (recorded in the history).")
+    ] = False,
     reason: Annotated[str | None, typer.Option(help="Why; kept in the history.")] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,

@@ -1,4 +1,4 @@
-"""Text of strangers on a terminal: what would steer it, or show text in another order than it is in, is shown as an escape.
+"""Untrusted text on a terminal: characters that would control it, or reorder text, are shown as escapes.
 
 Descriptions, tags, cards, names of files and answers of models come from others. A terminal obeys control characters in them
 (https://en.wikipedia.org/wiki/ANSI_escape_code), and bidirectional overrides make text read as what it is not (CVE-2021-42574).
@@ -26,7 +26,7 @@ def visible(text: str) -> str:
 
 
 def visible_json(text: str) -> str:
-    """Likewise for a JSON text, in JSON's own escapes: it stays the same JSON. Control characters are escaped there already."""
+    """The same for a JSON text, in JSON's own escapes: it stays the same JSON. Control characters are escaped there already."""
     return _UNSAFE_IN_JSON.sub(_json_escape, text)
 
 

@@ -12,6 +12,7 @@ from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.validate import inspect_artifact
 from lorarack.registry.base_model.contents import KnownBase
+from lorarack.registry.blobs.staging import staging_folder
 from lorarack.registry.catalog.imports import Arrival, CatalogImporter, Known, Landed
 from lorarack.registry.catalog.versions import BlobGone
 from lorarack.registry.disk import disk_errors
@@ -32,7 +33,6 @@ from lorarack.registry.portable import (
     version_folder,
     write_export,
 )
-from lorarack.registry.staging import staging_folder
 from lorarack.registry.values import Base, State, Version
 
 _STORINGS = 10

@@ -7,8 +7,8 @@ from 500 on, so what no repetition changes gets none of these.
 from collections.abc import Mapping
 from typing import Any
 
-from lorarack.registry.errors import BadReference, EngineError, LorarackError, StoreError
-from lorarack.server.http.wire import Headers
+from lorarack.registry.errors import BadReference, EngineError, LorarackError, RateLimited, StoreError
+from lorarack.server.http.asgi import Headers
 
 _ANTHROPIC_ROUTES = "/v1/messages"
 _ANTHROPIC_TYPES = {
@@ -32,6 +32,8 @@ def status_of(error: LorarackError) -> int:
 
 def headers_of(error: LorarackError) -> Headers:
     """Whether and when to try again, for clients that obey."""
+    if isinstance(error, RateLimited):
+        return [(b"retry-after", str(error.retry_after).encode())]
     if status_of(error) < 500:
         return [_FINAL]
     if isinstance(error, EngineError):  # the engine would not have it: it hardly will a second later
@@ -44,6 +46,6 @@ def error_body(path: str, status: int, message: str, code: str) -> dict[str, Any
     if path == _ANTHROPIC_ROUTES or path.startswith(f"{_ANTHROPIC_ROUTES}/"):
         kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
         return {"type": "error", "error": {"type": kind, "message": message, "code": code}}
-    kind = "invalid_request_error" if status < 500 else "server_error"
+    kind = "rate_limit_error" if status == 429 else "invalid_request_error" if status < 500 else "server_error"
     param = "model" if status in _OF_MODEL else None
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}

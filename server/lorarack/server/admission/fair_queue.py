@@ -1,0 +1,152 @@
+"""The queue before the engine: as many requests inside as it has rows for, the rest in turn by adapter."""
+
+import asyncio
+import math
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from lorarack.registry.errors import RateLimited
+from lorarack.server.admission.token_counters import TokenCounters
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """What the queue is held to.
+
+    Attributes:
+        running: requests inside the engine at once; its rows, so that it never idles while somebody waits.
+        waiting: requests of one adapter that may wait; the next one is refused.
+        patience: tokens that one second of waiting is worth: who waits long goes first, whatever others were served.
+        slack: tokens by which an adapter that is already in the batch may be ahead and still go first. It saves the engine another
+            adapter in the batch, and costs the others at most so much.
+    """
+
+    running: int
+    waiting: int = 256
+    patience: float = 100.0
+    slack: float = 256.0
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    adapter: str
+    tokens: int
+    since: float
+    turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request inside the engine; tell it what it was served."""
+
+    adapter: str
+    _counters: TokenCounters
+
+    def generated(self, tokens: int) -> None:
+        """So many more tokens were generated for it."""
+        self._counters.charge(self.adapter, generated=tokens)
+
+
+class FairQueue:
+    """Admits requests so that adapters with requests waiting are served alike. For one event loop."""
+
+    def __init__(self, limits: QueueLimits, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._counters = TokenCounters()
+        self._waiting: dict[str, deque[_Waiting]] = {}
+        self._running: Counter[str] = Counter()
+        self._seconds_a_request = 1.0
+
+    @property
+    def running(self) -> int:
+        """Requests inside the engine."""
+        return self._running.total()
+
+    def waiting(self, adapter: str) -> int:
+        """Requests of ``adapter`` that wait."""
+        return len(self._waiting.get(adapter, ()))
+
+    @asynccontextmanager
+    async def admitted(self, adapter: str, tokens: int) -> AsyncIterator[Admission]:
+        """Inside the block the request may run; it is awaited until its turn comes.
+
+        Args:
+            adapter: whose request it is.
+            tokens: what the engine has to read, about.
+
+        Raises:
+            RateLimited: too many requests of this adapter wait already.
+        """
+        if self.waiting(adapter) >= self._limits.waiting:
+            seconds = math.ceil(self.waiting(adapter) * self._seconds_a_request / max(1, self._running[adapter]))
+            raise RateLimited(
+                f"{self._limits.waiting} requests to {adapter} wait already; try again in {seconds} s.",
+                retry_after=seconds,
+            )
+        if not self._running[adapter] and not self.waiting(adapter):
+            self._counters.arrive(adapter, self._active())
+        request = _Waiting(adapter, tokens, self._clock())
+        self._waiting.setdefault(adapter, deque()).append(request)
+        self._admit()
+        try:
+            await request.turn
+        except asyncio.CancelledError:
+            self._give_up(request)
+            raise
+        began = self._clock()
+        try:
+            yield Admission(adapter, self._counters)
+        finally:
+            self._leave(adapter)
+            # A moving average: what the last twenty or so requests took.
+            self._seconds_a_request += 0.05 * (self._clock() - began - self._seconds_a_request)
+
+    def _active(self) -> Iterator[str]:
+        yield from self._waiting
+        yield from self._running
+
+    def _admit(self) -> None:
+        while self._waiting and self.running < self._limits.running:
+            adapter = self._next()
+            queue = self._waiting[adapter]
+            request = queue.popleft()
+            if not queue:
+                del self._waiting[adapter]
+            if request.turn.cancelled():  # its client hung up; the task that waits has not run since
+                continue
+            self._running[adapter] += 1
+            self._counters.charge(adapter, read=request.tokens)
+            request.turn.set_result(None)
+
+    def _next(self) -> str:
+        now = self._clock()
+        due = {
+            adapter: self._counters[adapter] - self._limits.patience * (now - queue[0].since)
+            for adapter, queue in self._waiting.items()
+        }
+        first = min(due, key=due.__getitem__)
+        batched = [
+            adapter for adapter in due if self._running[adapter] and due[adapter] <= due[first] + self._limits.slack
+        ]
+        return min(batched, key=due.__getitem__, default=first)
+
+    def _give_up(self, request: _Waiting) -> None:
+        """Its client hung up: while it waited, or in the moment between its turn and its start."""
+        if request.turn.done() and not request.turn.cancelled():
+            self._leave(request.adapter)
+            return
+        queue = self._waiting.get(request.adapter, deque())
+        if request in queue:
+            queue.remove(request)
+            if not queue:
+                del self._waiting[request.adapter]
+
+    def _leave(self, adapter: str) -> None:
+        self._running[adapter] -= 1
+        if not self._running[adapter]:
+            del self._running[adapter]
+        self._admit()

@@ -1,0 +1,34 @@
+"""How many tokens each adapter was served: the virtual token counters of a fair queue.
+
+Sheng et al., "Fairness in serving large language models" (OSDI 2024): the next request is that of the adapter with the smallest
+counter; an adapter that comes back after having nothing to do starts no lower than the smallest counter of those at work, so that
+nobody saves up a right to be served.
+"""
+
+from collections.abc import Iterable
+
+
+class TokenCounters:
+    """Served tokens by adapter, each token as dear as it is to make: one that is generated counts for two that are read."""
+
+    READ_COST = 1.0
+    GENERATED_COST = 2.0
+
+    def __init__(self) -> None:
+        self._served: dict[str, float] = {}
+
+    def __getitem__(self, adapter: str) -> float:
+        return self._served.get(adapter, 0.0)
+
+    def arrive(self, adapter: str, active: Iterable[str]) -> None:
+        """``adapter`` has requests again; ``active`` are the others that have some, waiting or being answered."""
+        lowest = min((self[other] for other in active if other != adapter), default=None)
+        if lowest is None:
+            # Nobody is at work: what was served before is past, and the memory of it would grow without bound.
+            self._served = {adapter: 0.0}
+        else:
+            self._served[adapter] = max(self[adapter], lowest)
+
+    def charge(self, adapter: str, *, read: int = 0, generated: int = 0) -> None:
+        """Tokens were read or generated for ``adapter``."""
+        self._served[adapter] = self[adapter] + self.READ_COST * read + self.GENERATED_COST * generated
