@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lorarack.registry import disk as disk_module
-from lorarack.registry.blobs import FolderBlobs
+from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.errors import Damaged, LorarackError, StoreError
 
 DATA = b"weights" * 1000

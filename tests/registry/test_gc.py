@@ -10,7 +10,7 @@ import pytest
 from tests.tiny import tiny_adapter
 
 from lorarack.registry import GcReport, Parent, Registry, open_registry
-from lorarack.registry.blobs import FolderBlobs
+from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.errors import Conflict, Damaged, StoreError, UsageError
 
 HOUR_AGO = 3600

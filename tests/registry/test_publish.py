@@ -11,7 +11,7 @@ import pytest
 from tests.tiny import change_config, tiny_adapter, tiny_base
 
 from lorarack.registry import Dataset, Metric, Provenance, Registry
-from lorarack.registry.blobs import FolderBlobs, StagedBlob
+from lorarack.registry.blobs.folder import FolderBlobs, StagedBlob
 from lorarack.registry.errors import Conflict, InvalidArtifact, NotFound, UsageError
 
 LOSS = Metric(name="loss", split="validation", value=0.5)

@@ -12,12 +12,12 @@ from tests.command_line import lorarack
 from tests.tiny import tiny_adapter
 
 from lorarack.registry import Registry
-from lorarack.registry.staging import PREFIX, remove_leftovers, staging_folder
+from lorarack.registry.blobs.staging import PREFIX, remove_leftovers, staging_folder
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from lorarack.registry.staging import staging_folder
+from lorarack.registry.blobs.staging import staging_folder
 with staging_folder(Path(sys.argv[1])) as folder:
     (folder / "part").write_text("half")
     print("writing", flush=True)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.artifact.peft_config import config_for_base
-from lorarack.registry.blobs import FolderBlobs
+from lorarack.registry.blobs.folder import FolderBlobs
+from lorarack.registry.blobs.staging import staging_folder
 from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import Conflict
 from lorarack.registry.settings import check_path
-from lorarack.registry.staging import staging_folder
 from lorarack.registry.values import Base, Version
 
 

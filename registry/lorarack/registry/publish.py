@@ -15,7 +15,7 @@ from lorarack.registry.artifact.header import HeaderError, Tensor
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
-from lorarack.registry.blobs import FolderBlobs
+from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, InvalidArtifact, LorarackError
 from lorarack.registry.records import NewVersion

@@ -14,7 +14,7 @@ from lorarack.registry.values import State, Version
 from lorarack.registry.view import AdapterView
 
 if TYPE_CHECKING:
-    from lorarack.registry.blobs import FolderBlobs
+    from lorarack.registry.blobs.folder import FolderBlobs
     from lorarack.registry.catalog.gc import CatalogCollector
     from lorarack.registry.catalog.lifecycle import CatalogChanger
     from lorarack.registry.catalog.search import CatalogSearcher
@@ -44,7 +44,7 @@ class Parts:
 
     @cached_property
     def _blobs(self) -> "FolderBlobs":
-        from lorarack.registry.blobs import FolderBlobs
+        from lorarack.registry.blobs.folder import FolderBlobs
 
         return FolderBlobs(self.home)
 

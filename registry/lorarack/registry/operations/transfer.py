@@ -12,13 +12,13 @@ from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.validate import inspect_artifact
 from lorarack.registry.base_model.contents import KnownBase
+from lorarack.registry.blobs.staging import staging_folder
 from lorarack.registry.catalog.imports import CatalogImporter
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import BlobGone, InvalidArtifact, NotFound
 from lorarack.registry.operations.versions import VersionOperations
 from lorarack.registry.queries import Exported, Imported, ImportedVersion
 from lorarack.registry.records import ArtifactKey, ImportResult, ImportRow
-from lorarack.registry.staging import staging_folder
 from lorarack.registry.transfer.manifest import (
     Manifest,
     PortableAdapter,

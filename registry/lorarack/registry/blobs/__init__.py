@@ -1,0 +1,1 @@
+"""Stored files, named by the sha256 of their bytes."""
