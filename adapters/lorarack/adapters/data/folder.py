@@ -25,11 +25,10 @@ def split_files(folder: Path, split: str | None, role: str) -> list[Path]:
         NotFound: the folder has none.
         UsageError: they are of several kinds.
     """
+    name = folder.resolve().name
     files = [path for path in sorted([*folder.glob("*"), *folder.glob("*/*")]) if _is_data(path, folder)]
     if not files:
-        raise NotFound(
-            f"The folder {folder.resolve().name!r} holds no data file; they end in {', '.join(SUFFIXES)}.", code="no_data"
-        )
+        raise NotFound(f"The folder {name!r} holds no data file; they end in {', '.join(SUFFIXES)}.", code="no_data")
     named = {path: split_of(path.relative_to(folder)) for path in files}
     wanted = [
         path
@@ -40,12 +39,12 @@ def split_files(folder: Path, split: str | None, role: str) -> list[Path]:
         wanted = files
     if not wanted:
         raise NotFound(
-            f"The folder {folder.resolve().name!r} has no {split or role} rows; it holds {', '.join(path.name for path in files[:8])}.",
+            f"The folder {name!r} has no {split or role} rows; it holds {', '.join(path.name for path in files[:8])}.",
             code="no_split",
         )
     if len({path.suffix.lower() for path in wanted}) > 1:
         raise UsageError(
-            f"In {folder.resolve().name}, {wanted[0].name} and {wanted[-1].name} both hold {split or role} rows; name one of them.",
+            f"In {name}, {wanted[0].name} and {wanted[-1].name} both hold {split or role} rows; name one of them.",
             code="bad_data",
         )
     return wanted
