@@ -46,9 +46,11 @@ def _train_ranks(
     _need_packages()
     with silence_libraries():
         from lorarack.adapters.training.encode import encode_rows
+        from lorarack.adapters.training.loaded_base import LoadedBase
         from lorarack.adapters.training.model import load_end, load_tokenizer, use_all_cores
         from lorarack.adapters.training.provenance import provenance
-        from lorarack.adapters.training.train_rank import Tokens, train_rank
+        from lorarack.adapters.training.tokens import Tokens
+        from lorarack.adapters.training.train_rank import train_rank
 
         use_all_cores()
         tokenizer = load_tokenizer(inputs.base)
@@ -62,18 +64,19 @@ def _train_ranks(
         for text in (*inputs.notes, end.note):
             if text:
                 progress.note(text)
+        base = LoadedBase(inputs, tokens)
         made: dict[int, Published] = {}
         for rank in ranks:
             with tempfile.TemporaryDirectory(prefix="lorarack-train-") as workspace:
                 folder = Path(workspace)
-                outcome = train_rank(inputs, tokens, rank, folder, progress)
+                outcome = train_rank(base, inputs.recipe, rank, folder, progress)
                 made[rank] = registry.publish(
                     folder,
                     inputs.recipe.name,
                     base=inputs.base.name,
                     metrics=outcome.metrics,
                     tags={RECIPE_TAG: inputs.family},
-                    provenance=provenance(inputs, rank, outcome.best_step, outcome.wall_seconds),
+                    provenance=provenance(inputs, rank, outcome.fit, outcome.wall_seconds),
                 )
         return made
 
