@@ -21,8 +21,8 @@ from lorarack.adapters.evaluation.run import evaluate
 from lorarack.adapters.progress import counting, waiting
 from lorarack.adapters.recipe import load_recipe
 from lorarack.adapters.serving_process import serving, stopped_by_sigterm
-from lorarack.registry.blobs.folder import remove_tree
 from lorarack.registry.cli.render import short_digest, size
+from lorarack.registry.disk import remove_tree
 from lorarack.registry.hub.folder import write_folder
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.values import Base, Version

@@ -61,9 +61,9 @@ class CollectingOperations(Parts):
 
     def _unreferenced(self, digests: frozenset[str], grace: float) -> list[Fate]:
         return [
-            _file("blob", digest, self._blobs.age(digest), self._blobs.size(digest), grace)
-            for digest in sorted(self._blobs)
-            if digest not in digests
+            _file("blob", blob.digest, blob.age, blob.bytes, grace)
+            for blob in self._blobs.list()
+            if blob.digest not in digests
         ]
 
     def _half_written(self, grace: float) -> list[Fate]:
@@ -77,11 +77,8 @@ class CollectingOperations(Parts):
             for fate in some:
                 if fate.kind == "leftover":
                     went = self._blobs.remove_leftover(fate.name)
-                elif fate.name in wanted or self._blobs.age(fate.name) < grace:  # put again meanwhile
-                    went = False
-                else:
-                    self._blobs.remove(fate.name)
-                    went = True
+                else:  # it may have been put again meanwhile
+                    went = fate.name not in wanted and self._blobs.delete(fate.name, min_age=grace)
                 if went:
                     gone.add(fate.name)
 
