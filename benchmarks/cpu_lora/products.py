@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from benchmarks.cpu_lora.in_process import kept_kernel, with_threads
 
-from lorarack.server.cpu_lora.operations import Backend
-from lorarack.server.cpu_lora.rows import Rows
+from lorarack.server.cpu.custom_ops import LayerFactory
+from lorarack.server.cpu.rows import Rows
 
 #: Inputs and the widths of the slices: q, k and v; o; gate and up; down.
 _LAYERS: tuple[tuple[int, tuple[int, ...]], ...] = (
@@ -42,7 +42,7 @@ _Way = Callable[[_Layer, torch.Tensor, torch.Tensor, Sequence[slice]], None]
 def main() -> None:
     """Measure and print."""
     with_threads("benchmarks.cpu_lora.products")
-    backend = Backend(kept_kernel())
+    backend = LayerFactory(kept_kernel())
     rows = backend.make_rows()
     print("| rank | segments | tiles | two products | with one product for all A |\n| --- | --- | --- | --- | --- |")
     for rank in _RANKS:
@@ -53,7 +53,7 @@ def main() -> None:
             print(f"| {rank} | {segments} of {length} rows | " + " | ".join(f"{ms:.0f} ms" for ms in taken) + " |")
 
 
-def _make(backend: Backend, rows: Rows, rank: int, inputs: int, widths: tuple[int, ...]) -> _Layer:
+def _make(backend: LayerFactory, rows: Rows, rank: int, inputs: int, widths: tuple[int, ...]) -> _Layer:
     _, index, layer = backend.make_layer(rows, torch.bfloat16, inputs, widths, _SLOTS, rank)
     a = [[_random(inputs, rank) for _ in widths] for _ in range(_SLOTS)]
     b = [[_random(rank, width) for width in widths] for _ in range(_SLOTS)]

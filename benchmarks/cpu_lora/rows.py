@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.cpu_lora import arms
-from benchmarks.cpu_lora.comparing import Side, compare
+from benchmarks.cpu_lora.comparison import Side, compare
 from benchmarks.cpu_lora.load import Traffic, tokens_per_second
 from benchmarks.report import Row
 

@@ -30,6 +30,7 @@ class StandIn:
     asked: list[dict[str, Any]]
     paths: list[str]
     keys: list[str | None]
+    headers: list[dict[str, str]] = field(default_factory=list)
     most_at_once: int = 0
 
 
@@ -47,6 +48,7 @@ def openai_server(answer: Callable[[dict[str, Any]], Said]) -> Iterator[StandIn]
             with lock:
                 stand_in.asked.append(body)
                 stand_in.paths.append(self.path)
+                stand_in.headers.append(dict(self.headers))
                 stand_in.keys.append(self.headers.get("authorization"))
                 now[0] += 1
                 stand_in.most_at_once = max(stand_in.most_at_once, now[0])

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from tests.attack.wellbeing import Wellbeing
+from tests.attack.health import Wellbeing
 from tests.system.server import Server
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.attack.wellbeing import log_probabilities
+from tests.attack.health import log_probabilities
 from tests.system.server import Server, events
 from tests.system.session_server import BASE
 

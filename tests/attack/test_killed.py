@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.server.test_lifeline import gone, running
+from tests.server.test_parent_death import gone, running
 from tests.system.conftest import BASE
 from tests.system.server import Server
 

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from benchmarks.cpu_lora import arms, comparing
+from benchmarks.cpu_lora import arms, comparison
 from benchmarks.cpu_lora.adapters import make_adapter
-from benchmarks.cpu_lora.comparing import Side, compare
+from benchmarks.cpu_lora.comparison import Side, compare
 from benchmarks.cpu_lora.load import Traffic, tokens_per_second
 from tests.tiny import tiny_base
 
@@ -72,7 +72,7 @@ def test_an_answer_cut_short_is_no_measurement(endpoint: Any) -> None:
 
 def test_the_arms_take_turns_and_the_order_is_reversed(endpoint: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is second in one round is first in the next: a machine that slows down favours nobody."""
-    monkeypatch.setattr(comparing, "wait_for_quiet", lambda: None)
+    monkeypatch.setattr(comparison, "wait_for_quiet", lambda: None)
     arm: Any = SimpleNamespace(url=endpoint.url)
     sides = {"ours": Side(arm, ("o",)), "plain": Side(arm, ("p",))}
     found = compare(Traffic("some", 4, 1, requests=1, concurrency=1), sides, rounds=3)
@@ -83,12 +83,12 @@ def test_the_arms_take_turns_and_the_order_is_reversed(endpoint: Any, monkeypatc
 def test_a_busy_machine_is_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Busy for two looks and quiet at the third; and busy all the time."""
     ticks = iter([(0, 0), (9, 10), (18, 20), (18, 30)])
-    monkeypatch.setattr(comparing, "_processor_time", lambda: next(ticks))
-    comparing.wait_for_quiet()
+    monkeypatch.setattr(comparison, "_processor_time", lambda: next(ticks))
+    comparison.wait_for_quiet()
     assert next(ticks, None) is None
     always = ((9 * n, 10 * n) for n in count())
-    monkeypatch.setattr(comparing, "_processor_time", lambda: next(always))
-    comparing.wait_for_quiet(patience=0.6)
+    monkeypatch.setattr(comparison, "_processor_time", lambda: next(always))
+    comparison.wait_for_quiet(patience=0.6)
     assert next(always) == (36, 40)
 
 

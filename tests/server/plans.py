@@ -7,15 +7,15 @@ from tests.tiny import tiny_base
 
 from lorarack.registry import Base, Version, open_registry
 from lorarack.registry.errors import EngineError
+from lorarack.server.launch_plan import LaunchPlan, ServeRequest, ServerPaths, plan_launch
 from lorarack.server.machine import Machine
 from lorarack.server.memory import Memory
-from lorarack.server.plan import LaunchPlan, Places, ServeRequest, plan_launch
 from lorarack.server.vllm_version import InstalledVllm
 
 GIB = 2**30
 CPU = InstalledVllm("0.32.0", cpu=True)
 GPU = InstalledVllm("0.32.0", cpu=False)
-PLACES = Places(registry=Path("/r"), adapters=Path("/a"), scratch=Path("/s"), launcher=7)
+PLACES = ServerPaths(registry=Path("/r"), adapters=Path("/a"), scratch=Path("/s"), launcher=7)
 
 
 def machine(**changes: Any) -> Machine:

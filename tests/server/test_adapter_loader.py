@@ -17,7 +17,7 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> Any:
     """vLLM's manager with our loading, for this test alone, over slots that note what they are told."""
     from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 
-    from lorarack.server.vllm_plugin.adapter_loader import guard_loading
+    from lorarack.server.vllm.adapter_loader import guard_loading
 
     for name in ("add_adapter", "remove_adapter", "set_active_adapters", "_load_adapter"):
         monkeypatch.setattr(LRUCacheWorkerLoRAManager, name, getattr(LRUCacheWorkerLoRAManager, name))
@@ -66,26 +66,26 @@ def mapping(*rows: int) -> Any:
 
 
 def test_one_that_cannot_be_loaded_fails_itself_alone(ours: Any, tmp_path: Path) -> None:
-    from lorarack.server.vllm_plugin.adapter_loader import kept_files
+    from lorarack.server.vllm.adapter_loader import adapter_files
 
     ours._adapter_manager.held[1] = SimpleNamespace(id=1)
     (tmp_path / "damaged").write_bytes(b"not safetensors")
-    kept_files(ours).take(2, tmp_path / "damaged")
+    adapter_files(ours).take(2, tmp_path / "damaged")
     ours.set_active_adapters({request(1), request(2), request(3)}, mapping(1, 2, 3, 0))
-    assert kept_files(ours).failed == {2, 3}
+    assert adapter_files(ours).failed == {2, 3}
     assert ours._adapter_manager.mapping.index_mapping == (1, 0, 0, 0)
     ours.set_active_adapters({request(1)}, mapping(1))
-    assert not kept_files(ours).failed
+    assert not adapter_files(ours).failed
 
 
 def test_failed_rows_are_named_by_their_adapters_alone(ours: Any) -> None:
     import numpy as np
     import torch
 
-    from lorarack.server.vllm_plugin.adapter_loader import kept_files
-    from lorarack.server.vllm_plugin.finite import _failed_requests
+    from lorarack.server.vllm.adapter_loader import adapter_files
+    from lorarack.server.vllm.nonfinite import _failed_requests
 
-    kept_files(ours).failed = frozenset({2})
+    adapter_files(ours).failed = frozenset({2})
     names = ["first", "second", "base", "infinite"]
     batch = SimpleNamespace(req_ids=names, num_reqs=4, request_lora_mapping=np.array([1, 2, 0, 1]))
     logits = torch.zeros(4, 8)
@@ -97,10 +97,10 @@ def test_failed_rows_are_named_by_their_adapters_alone(ours: Any) -> None:
 
 
 def test_what_was_dropped_is_not_read_again(ours: Any, tmp_path: Path) -> None:
-    from lorarack.server.vllm_plugin.adapter_loader import kept_files
+    from lorarack.server.vllm.adapter_loader import adapter_files
 
     (tmp_path / "file").write_bytes(b"bytes")
-    kept = kept_files(ours)
+    kept = adapter_files(ours)
     kept.take(4, tmp_path / "file")
     handle = Path(kept.path(4))
     assert handle.read_bytes() == b"bytes"

@@ -5,7 +5,7 @@ from typing import Any
 from tests.server.values import BASE_PRINT, version
 
 from lorarack.registry import State
-from lorarack.server.defaults import engine_defaults, process_defaults
+from lorarack.server.defaults import engine_defaults, environment_defaults
 from lorarack.server.settings import CpuLora
 
 
@@ -45,12 +45,12 @@ def test_every_default_has_its_reason() -> None:
 
 def test_small_machines_compute_on_all_cores_unless_told_otherwise() -> None:
     name = "VLLM_CPU_NUM_OF_RESERVED_CPU"
-    assert process_defaults(2, CpuLora.OFF, {}) == {name: "0"}
-    assert process_defaults(64, CpuLora.OFF, {}) == {}
-    assert process_defaults(2, CpuLora.OFF, {name: "1"}) == {}
+    assert environment_defaults(2, CpuLora.OFF, {}) == {name: "0"}
+    assert environment_defaults(64, CpuLora.OFF, {}) == {}
+    assert environment_defaults(2, CpuLora.OFF, {name: "1"}) == {}
 
 
 def test_an_engine_keeps_the_memory_of_its_steps_unless_told_otherwise() -> None:
     """A user who tunes the allocator is left alone."""
-    assert "malloc" in process_defaults(64, CpuLora.KERNEL, {})["GLIBC_TUNABLES"]
-    assert process_defaults(64, CpuLora.KERNEL, {"GLIBC_TUNABLES": "glibc.malloc.check=0"}) == {}
+    assert "malloc" in environment_defaults(64, CpuLora.KERNEL, {})["GLIBC_TUNABLES"]
+    assert environment_defaults(64, CpuLora.KERNEL, {"GLIBC_TUNABLES": "glibc.malloc.check=0"}) == {}

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lorarack.server.in_flight import InFlight
-from lorarack.server.vllm_plugin.drain import drain_before_shutdown
+from lorarack.server.vllm.drain import drain_before_shutdown
 
 
 class Client:

@@ -9,10 +9,10 @@ from tests.tiny import BASE_CONFIG, write_json
 
 from lorarack.registry import Base
 from lorarack.registry.errors import EngineError
-from lorarack.server.launch import settle_flags
+from lorarack.server.launch import engine_arguments
 from lorarack.server.memory import Memory
-from lorarack.server.vllm_plugin.engine_size import engine_size
-from lorarack.server.vllm_plugin.flags import parse_flags
+from lorarack.server.vllm.engine_size import engine_size
+from lorarack.server.vllm.flags import parse_flags
 
 pytestmark = [
     pytest.mark.torch,
@@ -69,7 +69,7 @@ def test_what_vllm_cannot_serve_is_one_sentence(base: Base) -> None:
 
 def settled(base: Base, *flags: str, memory: Memory | None = MACHINE, environ: dict[str, str] | None = None) -> Any:
     on = machine(memory=memory, environ=environ or {})
-    return settle_flags(plan(base, *flags, on=on, port=0), on, [])
+    return engine_arguments(plan(base, *flags, on=on, port=0), on, [])
 
 
 def test_without_a_word_from_the_user_it_is_ours_and_said(base: Base, capsys: pytest.CaptureFixture[str]) -> None:

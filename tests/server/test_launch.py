@@ -64,7 +64,7 @@ def test_a_start_that_is_stopped_has_stopped(home: Path, number: signal.Signals)
         env={**os.environ, "LORARACK_HOME": str(home)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     end = time.monotonic() + 60
-    while not children(process.pid):  # the keeper: it has begun, and vLLM is about to be imported
+    while not children(process.pid):  # the reaper: it has begun, and vLLM is about to be imported
         assert time.monotonic() < end
         assert process.poll() is None, process.stderr and process.stderr.read()
         time.sleep(0.01)

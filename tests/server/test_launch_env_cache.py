@@ -82,7 +82,7 @@ def test_what_is_preloaded_is_looked_up_and_never_read(memory: Path, monkeypatch
     assert recall(memory) == {**NEW, "LD_PRELOAD": expected}
     remember(memory, {**NEW, "LD_PRELOAD": "/elsewhere/evil.so"})
     assert recall(memory) is None
-    monkeypatch.setattr(launch_env_cache, "distrust", lambda _: "others may write there")
+    monkeypatch.setattr(launch_env_cache, "untrusted_reason", lambda _: "others may write there")
     assert look_up(os.environ) == {}
 
 

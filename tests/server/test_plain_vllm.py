@@ -16,13 +16,13 @@ from fastapi import FastAPI
 from vllm.plugins import load_endpoint_plugins, load_general_plugins
 load_general_plugins()
 from vllm.platforms import current_platform
-from lorarack.server.faults import FaultNotes
+from lorarack.server.engine_errors import FirstErrorHandler
 app = FastAPI()
 app.state.args = type("Args", (), {"api_key": None})
 before = len(app.routes)
 for plugin in load_endpoint_plugins(("generate",)):
     plugin.attach_router(app)
-notes = any(isinstance(handler, FaultNotes) for handler in logging.getLogger("vllm").handlers)
+notes = any(isinstance(handler, FirstErrorHandler) for handler in logging.getLogger("vllm").handlers)
 print("ANSWER", current_platform.get_punica_wrapper(), len(app.routes) - before, len(app.user_middleware), notes)
 """
 
@@ -44,13 +44,13 @@ def test_plain_vllm_keeps_its_own_arithmetic_routes_and_logs(variables: dict[str
 
 @pytest.mark.parametrize(
     ("choice", "expected"),
-    [(CpuLora.KERNEL, "adoption.AdoptingPunicaWrapper"), (CpuLora.OFF, "punica.GroupedPunicaWrapper")],
+    [(CpuLora.KERNEL, "layer_patch.KernelPunicaWrapper"), (CpuLora.OFF, "punica.GroupedPunicaWrapper")],
 )
 def test_under_lorarack_serve_all_of_it_is_in_place(choice: CpuLora, expected: str) -> None:
     """Else the test above could not fail."""
     settings = ServingSettings(registry="/r", base="b", fingerprint="f", cache="/c", faults="/f", cpu_lora=choice)
     environ = {VARIABLE: settings.model_dump_json()}
     wrapper, routes, middlewares, notes = answer(VLLM_PLUGINS="lorarack,lorarack_http", **environ)
-    assert wrapper == f"lorarack.server.vllm_plugin.{expected}"
+    assert wrapper == f"lorarack.server.cpu.{expected}"
     assert int(routes) >= 1
     assert (middlewares, notes) == ("1", "True")

@@ -7,7 +7,7 @@ import pytest
 
 from lorarack.registry.errors import EngineError
 from lorarack.server import user_cache
-from lorarack.server.user_cache import cache_folder, distrust, private_folder
+from lorarack.server.user_cache import cache_folder, private_folder, untrusted_reason
 
 
 @pytest.fixture(autouse=True)
@@ -81,4 +81,4 @@ def test_a_group_of_the_users_own_may_write(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_what_is_not_there_is_not_trusted(tmp_path: Path) -> None:
-    assert "cannot be looked at" in (distrust(tmp_path / "none") or "")
+    assert "cannot be looked at" in (untrusted_reason(tmp_path / "none") or "")

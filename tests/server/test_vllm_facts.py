@@ -10,10 +10,10 @@ from tests.server.plans import machine, plan, tiny
 
 from lorarack.registry.errors import UsageError
 from lorarack.server.defaults import Default, engine_defaults
-from lorarack.server.launch import settle_flags
+from lorarack.server.launch import engine_arguments
+from lorarack.server.limits import PACKED, RANK_BUCKETS
 from lorarack.server.process.prespawn import FACTS, MODULES
-from lorarack.server.serveable import PACKED, RANK_BUCKETS
-from lorarack.server.vllm_plugin.flags import parse_flags
+from lorarack.server.vllm.flags import parse_flags
 
 pytestmark = [
     pytest.mark.torch,
@@ -46,7 +46,7 @@ def test_our_arithmetic_takes_what_vllm_passes(name: str) -> None:
     """Every parameter of vLLM's own CPU class is one of ours, in the same order."""
     from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
-    from lorarack.server.vllm_plugin.punica import GroupedPunicaWrapper
+    from lorarack.server.cpu.punica import GroupedPunicaWrapper
 
     def named(owner: Any) -> list[str]:
         parameters = inspect.signature(getattr(owner, name)).parameters.values()
@@ -60,7 +60,7 @@ def test_vllm_has_no_arithmetic_that_ours_lacks() -> None:
     from vllm.lora.punica_wrapper.punica_base import PunicaWrapperBase
     from vllm.lora.punica_wrapper.punica_cpu import PunicaWrapperCPU
 
-    from lorarack.server.vllm_plugin.punica import GroupedPunicaWrapper
+    from lorarack.server.cpu.punica import GroupedPunicaWrapper
 
     def public(owner: type) -> set[str]:
         return {name for name, member in vars(owner).items() if callable(member) and not name.startswith("_")}
@@ -94,7 +94,7 @@ def test_llamas_packed_layers_are_as_we_think() -> None:
 def test_the_endpoint_plugin_has_what_vllm_calls() -> None:
     from vllm.plugins.endpoint_plugins.interface import EndpointPlugin
 
-    from lorarack.server.vllm_plugin.endpoint import LorarackEndpoints
+    from lorarack.server.vllm.endpoint import LorarackEndpoints
 
     wanted = {name for name in vars(EndpointPlugin) if not name.startswith("_")}
     wanted |= set(EndpointPlugin.__annotations__)
@@ -122,7 +122,7 @@ def test_the_engine_can_be_told_about_adapters(name: str) -> None:
 
 def parse(tmp_path: Path, *flags: str) -> Any:
     """As a start settles them, but for the port, which may be taken here."""
-    return settle_flags(plan(tiny(tmp_path), *flags, port=0), machine(), [])
+    return engine_arguments(plan(tiny(tmp_path), *flags, port=0), machine(), [])
 
 
 def test_our_defaults_hold_until_the_user_says_otherwise(tmp_path: Path) -> None:

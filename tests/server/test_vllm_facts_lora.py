@@ -29,7 +29,7 @@ def test_only_experts_have_a_set_mapping_of_their_own() -> None:
 
 def test_every_kind_is_taken_over_or_known_to_be_left() -> None:
     """A new kind would be right, and slow: decide."""
-    from lorarack.server.vllm_plugin.adoption import LINEAR
+    from lorarack.server.cpu.layer_patch import LINEAR
 
     left = {kind.__name__ for kind in wrapped_kinds() - LINEAR if "Sharded" not in kind.__name__}
     assert left == {
@@ -42,7 +42,7 @@ def test_loading_an_adapter_begins_by_emptying_the_slot() -> None:
     """`set_lora` calls `self.reset_lora(index)` first, which we follow to drop what the slot held."""
     from vllm.lora.layers import LogitsProcessorWithLoRA, VocabParallelEmbeddingWithLoRA
 
-    from lorarack.server.vllm_plugin.adoption import LINEAR
+    from lorarack.server.cpu.layer_patch import LINEAR
 
     for kind in [*LINEAR, LogitsProcessorWithLoRA, VocabParallelEmbeddingWithLoRA]:
         (function,) = ast.parse(textwrap.dedent(inspect.getsource(kind.set_lora))).body

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from starlette.routing import Mount, WebSocketRoute
 
-from lorarack.server.http.gate import OPEN_PATHS, ApiKeyGate
+from lorarack.server.http.api_key import OPEN_PATHS, ApiKeyMiddleware
 from lorarack.server.http.route_table import GET_ROUTES, NEEDED_STATE, POST_ROUTES, REFUSALS, Kind, route_of
 
 pytestmark = [
@@ -87,7 +87,7 @@ def spellings(path: str) -> set[str]:
 
 async def test_no_route_opens_without_a_key_whatever_the_method_and_the_spelling(app: Any) -> None:
     """The app's own routes, over all methods and spellings; the body is not read."""
-    gate = ApiKeyGate(app, ["secret"])
+    gate = ApiKeyMiddleware(app, ["secret"])
     paths = {route.path for route in app.routes if hasattr(route, "path")} | {"/", "/nosuch", *OPEN_PATHS}
     asked = itertools.product(
         ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "LINK"), paths, ("", "/llm")
@@ -102,7 +102,9 @@ async def test_no_route_opens_without_a_key_whatever_the_method_and_the_spelling
 @pytest.mark.parametrize("key", ["authorization", "x-api-key"])
 async def test_with_a_key_the_app_is_reached(app: Any, key: str) -> None:
     headers = {key: "Bearer secret" if key == "authorization" else "secret"}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(ApiKeyGate(app, ["secret"])), base_url="http://x") as c:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(ApiKeyMiddleware(app, ["secret"])), base_url="http://x"
+    ) as c:
         assert (await c.get("/version", headers=headers)).status_code == 200
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import IO, Any
 
 from lorarack.registry import State, Version
-from lorarack.server.serveable import Limits
+from lorarack.server.limits import Limits
 
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
 BASE_PRINT = "sha256:" + "b" * 64

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from lorarack.registry import State, Version
-from lorarack.server.serveable import bucket
+from lorarack.server.limits import bucket
 from lorarack.server.settings import CpuLora
 
 LOOPBACK = "127.0.0.1"
@@ -68,7 +68,7 @@ def _modules(ready: Iterable[Version]) -> frozenset[str]:
     return names | _USUAL if names & _USUAL else names
 
 
-def process_defaults(cores: int, choice: CpuLora, environ: Mapping[str, str]) -> dict[str, str]:
+def environment_defaults(cores: int, choice: CpuLora, environ: Mapping[str, str]) -> dict[str, str]:
     """Environment variables for vLLM's processes on a CPU, without those that the user has set."""
     chosen = {}
     if cores <= _FEW_CORES:

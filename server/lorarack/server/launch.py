@@ -17,17 +17,17 @@ from lorarack.registry.cli.output import note
 from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.server import preflight
 from lorarack.server.api_keys import check_keys
-from lorarack.server.cpu_lora.choice import compile_kernel, must_compile
+from lorarack.server.cpu.backend import compile_kernel, must_compile
 from lorarack.server.defaults import LOOPBACK, PORT
-from lorarack.server.faults import first_fault, sentence
+from lorarack.server.engine_errors import first_error, sentence
 from lorarack.server.kv_cache import AskedMemory, size_cache
+from lorarack.server.launch_plan import LaunchPlan, ServeRequest, ServerPaths, plan_launch
 from lorarack.server.machine import Machine, inspect_machine
-from lorarack.server.plan import LaunchPlan, Places, ServeRequest, plan_launch
-from lorarack.server.process.collector import collector_paused
-from lorarack.server.process.lifeline import keeper
-from lorarack.server.process.prespawn import PrespawnedEngine, openmp_threads, start_engines_through
+from lorarack.server.process.gc_pause import gc_paused
+from lorarack.server.process.parent_death import reaper
+from lorarack.server.process.prespawn import PrespawnedEngine, openmp_environment, use_prespawned
 from lorarack.server.process.shutdown_log_filter import ENGINE
-from lorarack.server.route_switches import check_flags, check_variables
+from lorarack.server.refused_flags import check_flags, check_variables
 from lorarack.server.settings import CpuLora
 
 
@@ -60,7 +60,7 @@ def serve(
     check_keys(None, os.environ)
     checked = preflight.check_base(registry, base.name)
     pinned = (f"--revision={checked.revision}",) if checked.revision else ()
-    preflight.check_takes_lora(checked.base)
+    preflight.check_lora_support(checked.base)
     copied_from = registry.originals(checked.base)[1:]
     originals = tuple(print_ for base in copied_from for print_ in (base.fingerprint, *base.fingerprints))
     request = ServeRequest(checked.base, (checked.source, *pinned), tuple(flags), host, port, cpu_lora, originals)
@@ -68,7 +68,7 @@ def serve(
         machine = inspect_machine(vllm)
         check_variables(machine.environ, machine.endpoint_plugins)
         preflight.check_compile_caches(machine.environ)
-        places = Places(registry.home, home_folder() / "cache" / "adapters", Path(scratch), os.getpid())
+        places = ServerPaths(registry.home, home_folder() / "cache" / "adapters", Path(scratch), os.getpid())
         plan = plan_launch(request, places, machine, registry.snapshot().versions)
         execute(plan, machine, [adapter.name for adapter in registry.adapters()])
 
@@ -84,20 +84,20 @@ def execute(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> None
     for line in plan.notes:
         note(line)
     _write_environment(plan)
-    early = PrespawnedEngine(plan.prespawn, threads=openmp_threads)
-    with keeper(plan.settings.faults), closing(early):
+    early = PrespawnedEngine(plan.prespawn, threads=openmp_environment)
+    with reaper(plan.settings.faults), closing(early):
         early.begin()
-        with collector_paused():
-            import lorarack.server.vllm_plugin.endpoint  # noqa: F401 - vLLM would only log that it cannot be imported
-        args = settle_flags(plan, machine, adapters)
-        if plan.arithmetic and must_compile(plan.arithmetic):
+        with gc_paused():
+            import lorarack.server.vllm.endpoint  # noqa: F401 - vLLM would only log that it cannot be imported
+        args = engine_arguments(plan, machine, adapters)
+        if plan.backend and must_compile(plan.backend):
             note("Compiling the LoRA kernel for this processor, once; it takes about ten seconds.")
-            made = compile_kernel(plan.arithmetic)
+            made = compile_kernel(plan.backend)
             if made.note:
                 note(made.note)
-            _write_environment(plan.with_arithmetic(made))
+            _write_environment(plan.with_backend(made))
         if plan.prespawn:
-            start_engines_through(early)
+            use_prespawned(early)
         _run(args, Path(plan.settings.faults))
 
 
@@ -109,7 +109,7 @@ def _write_environment(plan: LaunchPlan) -> None:
             os.environ[name] = value
 
 
-def settle_flags(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> Any:
+def engine_arguments(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> Any:
     """vLLM's own arguments for ``plan``, with all that is ours, checked. This imports vLLM.
 
     Raises:
@@ -117,8 +117,8 @@ def settle_flags(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) ->
         Conflict: the port is taken.
         EngineError: too little memory.
     """
-    from lorarack.server.vllm_plugin.engine_size import engine_size
-    from lorarack.server.vllm_plugin.flags import parse_flags
+    from lorarack.server.vllm.engine_size import engine_size
+    from lorarack.server.vllm.flags import parse_flags
 
     parsed = parse_flags(plan.engine_args, plan.defaults)
     args, source = parsed.args, plan.engine_args[0]
@@ -132,7 +132,7 @@ def settle_flags(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) ->
         preflight.check_port(args.host, args.port)
     for line in parsed.notes:
         note(line)
-    if plan.arithmetic and machine.memory:
+    if plan.backend and machine.memory:
         asked = AskedMemory(args.kv_cache_memory_bytes, parsed.memory_share, machine.environ)
         cache = size_cache(engine_size(args, plan.base.parameters), machine.memory, asked)
         args.kv_cache_memory_bytes = cache.worker_bytes
@@ -149,12 +149,12 @@ def _run(args: Any, faults: Path) -> None:
     except LorarackError:
         raise
     except Exception as error:
-        raise EngineError(f"vLLM stopped: {first_fault(faults) or sentence(error)}") from error
+        raise EngineError(f"vLLM stopped: {first_error(faults) or sentence(error)}") from error
     except SystemExit as stop:
         if stop.code not in (None, 0):
-            raise EngineError(f"vLLM stopped: {first_fault(faults) or f'exit code {stop.code}'}") from stop
+            raise EngineError(f"vLLM stopped: {first_error(faults) or f'exit code {stop.code}'}") from stop
     if failure := ENGINE.failure():
-        raise EngineError(f"vLLM stopped: {first_fault(faults) or failure}.", code="engine_died")
+        raise EngineError(f"vLLM stopped: {first_error(faults) or failure}.", code="engine_died")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ LEASE_SECONDS = 60.0
 LOOK_SECONDS = 0.5
 
 
-class Registrar(Protocol):
+class LeaseStore(Protocol):
     """What leases need of a registry."""
 
     def lease(self, versions: Sequence[Version], holder: str, seconds: float) -> None:
@@ -37,7 +37,7 @@ class Registrar(Protocol):
 class Leases:
     """The leases of one API process, written in a thread of their own."""
 
-    def __init__(self, registry: Registrar, holder: str, loaded: Callable[[], Sequence[Version]]) -> None:
+    def __init__(self, registry: LeaseStore, holder: str, loaded: Callable[[], Sequence[Version]]) -> None:
         self._registry = registry
         self._holder = holder
         self._loaded = loaded

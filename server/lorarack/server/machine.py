@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from lorarack.registry.errors import EngineError
-from lorarack.server.cpu_lora.choice import find_kernel
+from lorarack.server.cpu.backend import find_kernel
 from lorarack.server.memory import Memory, read_memory
 from lorarack.server.user_cache import cache_folder, private_folder
 from lorarack.server.vllm_version import InstalledVllm

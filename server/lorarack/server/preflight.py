@@ -11,8 +11,8 @@ from lorarack.registry.cli.output import note
 from lorarack.registry.cli.progress import reading_weights
 from lorarack.registry.errors import Conflict, EngineError, UsageError
 from lorarack.registry.values import CheckedBase
-from lorarack.server.plan import COMPILED
-from lorarack.server.user_cache import distrust
+from lorarack.server.launch_plan import COMPILED
+from lorarack.server.user_cache import untrusted_reason
 from lorarack.server.vllm_version import KNOWN, InstalledVllm, installed_vllm
 
 
@@ -49,7 +49,7 @@ def check_compile_caches(environ: Mapping[str, str]) -> None:
     """
     for name in COMPILED:
         place = environ.get(name)
-        if place and Path(place).exists() and (reason := distrust(Path(place))):
+        if place and Path(place).exists() and (reason := untrusted_reason(Path(place))):
             raise EngineError(f"{name}: {reason} Make it yours alone, or unset the variable.", code="shared_cache")
 
 
@@ -93,7 +93,7 @@ def check_names(served: Iterable[str], adapters: Iterable[str]) -> None:
             )
 
 
-def check_takes_lora(base: Base) -> None:
+def check_lora_support(base: Base) -> None:
     """Whether vLLM serves adapters on a base of this architecture.
 
     Raises:

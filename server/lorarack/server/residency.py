@@ -15,7 +15,7 @@ from typing import IO, Protocol, TypeAlias
 from lorarack.registry import Snapshot, State, Version
 from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
 from lorarack.server.in_flight import InFlight
-from lorarack.server.serveable import Limits, not_ready, why_not
+from lorarack.server.limits import Limits, not_ready, why_not
 
 log = logging.getLogger(__name__)
 

@@ -33,7 +33,7 @@ def private_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         real = folder.resolve(strict=True)
-        if reason := distrust(real):
+        if reason := untrusted_reason(real):
             raise EngineError(reason, code="shared_cache")
         real.chmod(0o700)
     except OSError as error:
@@ -41,7 +41,7 @@ def private_folder(folder: Path) -> Path:
     return real
 
 
-def distrust(path: Path) -> str | None:
+def untrusted_reason(path: Path) -> str | None:
     """Why what lies at ``path`` could be somebody else's work, in one sentence; None: it could not."""
     real = path.resolve()
     for place in (real, *real.parents):

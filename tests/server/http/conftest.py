@@ -12,11 +12,11 @@ from tests.server.values import RecordingEngine
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Version, open_registry
-from lorarack.server.directory import Directory
-from lorarack.server.http.gateway import ModelGateway
+from lorarack.server.http.model_resolver import ModelResolverMiddleware
+from lorarack.server.limits import Limits
+from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
-from lorarack.server.serveable import Limits
-from lorarack.server.serving import Serving
+from lorarack.server.router import Serving
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def serving(tmp_path: Path) -> Serving:
     registry.publish(tiny_adapter(tmp_path / "three", rank=8), "support", base="tiny")
     registry.archive("support@3", "worse")
     registry.set_alias("support", "prod", 1)
-    directory = Directory(registry, base_names=("tiny",))
+    directory = ReferenceResolver(registry, base_names=("tiny",))
     await directory.refresh()
     limits = Limits("tiny", base.fingerprint, 16)
 
@@ -40,5 +40,5 @@ async def serving(tmp_path: Path) -> Serving:
 
 @pytest.fixture
 async def client(serving: Serving) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(ModelGateway(echo, lambda: serving)) as made:
+    async with client_of(ModelResolverMiddleware(echo, lambda: serving)) as made:
         yield made

@@ -2,7 +2,7 @@
 
 import httpx
 
-from lorarack.server.http.wire import App, Receive, Scope, Send
+from lorarack.server.http.asgi import App, Receive, Scope, Send
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:

@@ -12,11 +12,11 @@ from tests.server.values import RecordingEngine
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import open_registry
-from lorarack.server.directory import Directory
 from lorarack.server.http.routes import make_router
+from lorarack.server.limits import Limits
+from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
-from lorarack.server.serveable import Limits
-from lorarack.server.serving import Serving
+from lorarack.server.router import Serving
 
 
 async def base_cards() -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ async def serving(tmp_path: Path) -> Serving:
     registry.archive("zeta@2")
     registry.set_alias("acme/support", "prod", 1)
     registry.set_alias("acme/support", "big", 2)
-    directory = Directory(registry, base_names=("tiny",))
+    directory = ReferenceResolver(registry, base_names=("tiny",))
     await directory.refresh()
     residency = Residency(RecordingEngine(), lambda v: BytesIO(v.digest.encode()), Limits("tiny", base.fingerprint, 16))
     await residency.ensure(registry.resolve("zeta"))
@@ -98,7 +98,7 @@ async def test_not_ready_says_why(serving: Serving, monkeypatch: pytest.MonkeyPa
     elif why == "dead":
         serving = replace(serving, engine_is_dead=lambda: True)
     else:
-        monkeypatch.setattr("lorarack.server.serving.STALE_SECONDS", -1)
+        monkeypatch.setattr("lorarack.server.router.STALE_SECONDS", -1)
     async with client(serving) as asking:
         response = await asking.get("/ready")
         assert (await asking.get("/v1/models")).status_code == 200

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lorarack.registry.errors import BadReference, EngineError, LorarackError, RateLimited, StoreError
-from lorarack.server.http.wire import Headers
+from lorarack.server.http.asgi import Headers
 
 _ANTHROPIC_ROUTES = "/v1/messages"
 _ANTHROPIC_TYPES = {

@@ -6,9 +6,9 @@ from typing import Any
 from lorarack.registry.errors import UsageError
 
 #: The most bytes of a body that are read. The longest prompts take some MiB, pictures in a request some tens.
-MOST_BYTES = 64 << 20
+MAX_BODY_BYTES = 64 << 20
 #: How deep lists and objects may lie in each other. What vLLM does with a body calls itself that often, in Python.
-MOST_LEVELS = 200
+MAX_NESTING = 200
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
@@ -24,14 +24,14 @@ def json_object(body: bytes) -> dict[str, Any] | None:
     except RecursionError:
         raise _too_deep() from None
     # Counting bytes is quick, walking is not; text has few brackets.
-    if body.count(b"[") + body.count(b"{") > MOST_LEVELS and _levels(document) > MOST_LEVELS:
+    if body.count(b"[") + body.count(b"{") > MAX_NESTING and _levels(document) > MAX_NESTING:
         raise _too_deep()
     return document if isinstance(document, dict) else None
 
 
 def _levels(document: Any) -> int:
     level, here = 0, [document]
-    while here and level <= MOST_LEVELS:
+    while here and level <= MAX_NESTING:
         containers = [node for node in here if isinstance(node, list | dict)]
         here = [inner for node in containers for inner in (node.values() if isinstance(node, dict) else node)]
         level += bool(containers)
@@ -39,4 +39,4 @@ def _levels(document: Any) -> int:
 
 
 def _too_deep() -> UsageError:
-    return UsageError(f"The body is nested more than {MOST_LEVELS} levels deep; send it flatter.", code="bad_request")
+    return UsageError(f"The body is nested more than {MAX_NESTING} levels deep; send it flatter.", code="bad_request")

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 from starlette.routing import Match
 
-from lorarack.server.http.wire import Scope, path_of
+from lorarack.server.http.asgi import Scope, path_of
 
 
 class Kind(Enum):

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from lorarack.registry import Version
 from lorarack.registry.errors import LorarackError
 from lorarack.server.http.errors import error_body, headers_of, status_of
-from lorarack.server.serving import Serving
+from lorarack.server.router import Serving
 
 #: vLLM's own entries for the base model, one for each name it is served under.
 BaseCards = Callable[[], Awaitable[Sequence[dict[str, Any]]]]

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from lorarack.registry.values import Value
 from lorarack.server.settings import VARIABLE
-from lorarack.server.user_cache import distrust
+from lorarack.server.user_cache import untrusted_reason
 
 #: What vLLM 0.32 and torch set on a CPU: how threads and numbers are handled, nothing that is loaded or run.
 ALLOWED = frozenset(
@@ -136,7 +136,7 @@ def _is_trusted(value: str, given: str) -> bool:
         place = Path(os.path.realpath(name))
         while not place.exists():  # whoever may write above it could make it
             place = place.parent
-        if distrust(place):
+        if untrusted_reason(place):
             return False
     return True
 

@@ -26,9 +26,9 @@ from multiprocessing.spawn import get_executable
 from pathlib import Path
 from typing import Any
 
-from lorarack.server.process.collector import collector_paused
+from lorarack.server.process.gc_pause import gc_paused
 from lorarack.server.process.launch_env_cache import changes, recall, remember
-from lorarack.server.process.lifeline import end_with_parent
+from lorarack.server.process.parent_death import die_with_parent
 
 #: What an engine on a CPU has imported by the time it answers. One that fails is left to the engine itself to report.
 MODULES = ("vllm.v1.engine.core", "vllm.v1.worker.cpu_worker")
@@ -179,7 +179,7 @@ class _EngineProcess:
         return getattr(self._process, name)
 
 
-def start_engines_through(early: PrespawnedEngine) -> None:
+def use_prespawned(early: PrespawnedEngine) -> None:
     """Have vLLM start its engine through ``early``. This imports vLLM."""
     from vllm.v1.engine import utils
 
@@ -192,7 +192,7 @@ def start_engines_through(early: PrespawnedEngine) -> None:
     utils.get_mp_context = get_mp_context
 
 
-def openmp_threads(arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
+def openmp_environment(arguments: Mapping[str, Any]) -> AbstractContextManager[None]:
     """What vLLM would set for a worker's process; OpenMP reads it as a process begins, and here the engine's computes."""
     from vllm.utils.ompmultiprocessing import OMPProcessManager
 
@@ -204,16 +204,16 @@ def openmp_threads(arguments: Mapping[str, Any]) -> AbstractContextManager[None]
 
 def run_bound(parent: int, target: Callable[..., object], **kwargs: Any) -> None:
     """What a spawned engine's process runs: it will not outlive its parent."""
-    end_with_parent(parent)
+    die_with_parent(parent)
     target(**kwargs)
 
 
 def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str], parent: int) -> None:
     """What the process runs: it imports, and then does what it is told; nothing, if the server ends before that."""
-    end_with_parent(parent)
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches this process too: end without a word
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    with collector_paused():
+    with gc_paused():
         _import(modules)
     try:
         if not line.poll(_PATIENCE_SECONDS):

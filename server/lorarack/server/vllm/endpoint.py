@@ -1,0 +1,104 @@
+"""vLLM's endpoint plugin: puts gate, gateway and our routes on its app, and starts what they need."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from lorarack.registry import open_registry
+from lorarack.server.http.api_key import ApiKeyMiddleware
+from lorarack.server.http.model_resolver import ModelResolverMiddleware
+from lorarack.server.http.routes import make_router
+from lorarack.server.leases import Leases, holder_name
+from lorarack.server.local_cache import LocalCache
+from lorarack.server.process.shutdown_log_filter import ENGINE
+from lorarack.server.reference_resolver import ReferenceResolver
+from lorarack.server.residency import Residency
+from lorarack.server.router import Serving
+from lorarack.server.settings import ServingSettings
+from lorarack.server.vllm.drain import drain_before_shutdown
+
+
+def create() -> "LorarackEndpoints":
+    """What vLLM calls when `VLLM_PLUGINS` names us. Does nothing unless `lorarack serve` started the process."""
+    return LorarackEndpoints(ServingSettings.from_environment())
+
+
+class LorarackEndpoints:
+    """One API process.
+
+    vLLM calls ``attach_router`` before it adds its own middlewares, so the gateway lies inside them, and ``init_state`` after
+    that, when the gate is put around everything.
+    """
+
+    name = "lorarack_http"
+    required_tasks = None
+
+    def __init__(self, settings: ServingSettings | None) -> None:
+        self._settings = settings
+        self._app: Any = None
+        self._serving: Serving | None = None
+        self._models: Any = None
+        self._follower: asyncio.Task[None] | None = None
+        self._holder: asyncio.Task[None] | None = None
+
+    def attach_router(self, app: Any) -> None:
+        """Add routes and middlewares to vLLM's FastAPI app."""
+        if self._settings is None:
+            return
+        _log_like_vllm()
+        self._app = app
+        app.include_router(make_router(lambda: self._serving, self._base_cards))
+        app.add_middleware(ModelResolverMiddleware, serving=self._running)
+
+    async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
+        """Open the registry and begin to follow it. Requests come after this has returned.
+
+        Raises:
+            StoreError: the registry cannot be read.
+            EngineError: the engine cannot serve adapters.
+        """
+        if self._settings is None or engine_client is None:
+            return
+        from lorarack.server.vllm.engine import VllmEngine, limits_of
+        from lorarack.server.vllm.generation_errors import watch_generate
+
+        ENGINE.watch(engine_client)
+        self._models = state.openai_serving_models
+        registry = open_registry(self._settings.registry)
+        base_names = frozenset(path.name for path in self._models.base_model_paths)
+        directory = ReferenceResolver(registry, base_names=tuple(base_names))
+        await directory.refresh()
+        residency = Residency(
+            VllmEngine(engine_client, self._models),
+            LocalCache(Path(self._settings.cache), registry).copy_of,
+            limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint, self._settings.originals),
+        )
+        # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.
+        for left_over in await engine_client.list_loras():
+            await engine_client.remove_lora(left_over)
+        self._follower = asyncio.create_task(directory.follow(residency.follow))
+        self._holder = asyncio.create_task(Leases(registry, holder_name(args.port), lambda: residency.loaded).keep())
+        if keys := [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
+            # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
+            inner = self._app.middleware_stack or self._app.build_middleware_stack()
+            self._app.middleware_stack = ApiKeyMiddleware(inner, keys)
+        drain_before_shutdown(engine_client, residency.in_flight)
+        watch_generate(engine_client, residency.fault)
+        self._serving = Serving(base_names, directory, residency, lambda: bool(engine_client.errored))
+
+    def _running(self) -> Serving:
+        if self._serving is None:
+            raise RuntimeError("a request came before the server was ready")
+        return self._serving
+
+    async def _base_cards(self) -> list[dict[str, Any]]:
+        return [card.model_dump() for card in (await self._models.registry.show_available_models()).data]
+
+
+def _log_like_vllm() -> None:
+    """Give our loggers vLLM's handlers and level: the processes here are vLLM's."""
+    theirs, ours = logging.getLogger("vllm"), logging.getLogger("lorarack")
+    ours.handlers, ours.propagate = list(theirs.handlers), False
+    ours.setLevel(theirs.level)

@@ -1,0 +1,83 @@
+"""vLLM's engine as :class:`lorarack.server.residency.Engine`."""
+
+from collections.abc import Iterable
+from typing import IO, Any
+
+from vllm.lora.request import LoRARequest
+
+from lorarack.registry.errors import EngineError
+from lorarack.server.engine_errors import sentence
+from lorarack.server.limits import EMBEDDINGS, Limits
+from lorarack.server.vllm.lora_path import load_path, request_path
+
+
+class VllmEngine:
+    """The engine client of one API process, and the names that its routes accept."""
+
+    def __init__(self, engine_client: Any, models: Any) -> None:
+        self._client = engine_client
+        self._models = models
+
+    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
+        """Load the adapter and let requests name it. The engine opens ``copy`` for itself; the caller may close it.
+
+        Raises:
+            EngineError: vLLM would not take it.
+        """
+        # Never `load_inplace`: it stays on the request and has the files read at every step.
+        request = LoRARequest(lora_name=name, lora_int_id=engine_id, lora_path=load_path(copy.fileno()))
+        try:
+            await self._client.add_lora(request)
+        except Exception as error:
+            raise EngineError(f"vLLM could not load {name}: {sentence(error)}") from error
+        self._models.lora_requests[name] = LoRARequest(
+            lora_name=name, lora_int_id=engine_id, lora_path=request_path(digest)
+        )
+
+    async def forget(self, name: str, engine_id: int) -> None:
+        """Let no request name the adapter any more and free its memory.
+
+        Raises:
+            EngineError: vLLM failed at it.
+        """
+        self._models.lora_requests.pop(name, None)
+        try:
+            await self._client.remove_lora(engine_id)
+        except Exception as error:
+            raise EngineError(f"vLLM could not remove {name}: {sentence(error)}") from error
+
+    async def resident(self) -> frozenset[int]:
+        """Engine ids of the adapters in host memory.
+
+        Raises:
+            EngineError: vLLM would not say.
+        """
+        try:
+            return frozenset(await self._client.list_loras())
+        except Exception as error:
+            raise EngineError(f"vLLM does not answer: {sentence(error)}") from error
+
+
+def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable[str] = ()) -> Limits:
+    """What an engine of this configuration can serve. Read from the configuration that holds, not from flags.
+
+    Raises:
+        EngineError: it was started without LoRA.
+    """
+    lora = vllm_config.lora_config
+    if lora is None:
+        raise EngineError("vLLM was started without LoRA; leave --enable-lora on.")
+    return Limits(
+        base=base,
+        fingerprint=fingerprint,
+        max_rank=lora.max_lora_rank,
+        target_modules=frozenset(lora.target_modules) if lora.target_modules is not None else None,
+        embeddings=_adaptable_embeddings(vllm_config.model_config),
+        originals=frozenset(originals),
+    )
+
+
+def _adaptable_embeddings(model_config: Any) -> frozenset[str]:
+    """The embedding modules on which vLLM's class for this model takes adapters."""
+    model_class, _ = model_config.registry.resolve_model_cls(model_config.architectures, model_config)
+    return EMBEDDINGS & set(getattr(model_class, "embedding_modules", None) or ())

@@ -1,0 +1,34 @@
+"""The kernel, compiled once per machine, and the one backend of the process that runs these tests."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from lorarack.server.cpu.kernel_build import build_kernel, is_whole, kernel_path
+
+
+def kept_kernel() -> Path:
+    """The kernel for the sources and flags as they are now, in the tests' own cache folder; compiled when it is not there."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lorarack-tests"
+    path = kernel_path(cache / "kernels")
+    if not is_whole(path):
+        build_kernel(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def kernel_file() -> Path:
+    """The kernel for this processor."""
+    if shutil.which("g++") is None:
+        pytest.skip("needs g++")
+    return kept_kernel()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def started() -> None:
+    """The first to ask decides for the whole process: with the kernel, where there is a compiler."""
+    from lorarack.server.cpu.custom_ops import start
+
+    start(kept_kernel() if shutil.which("g++") else None)
