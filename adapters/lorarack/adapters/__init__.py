@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
     from lorarack.adapters.comparison.report import Comparison
     from lorarack.adapters.data.load import load_rows
+    from lorarack.adapters.data.options import ReadOptions
     from lorarack.adapters.data.rows import Row, Rows
     from lorarack.adapters.evaluation.answers import Evaluation, Subject
     from lorarack.adapters.evaluation.client import ServerClient
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
     from lorarack.adapters.ranks.resize import resize
     from lorarack.adapters.ranks.scale import scale
     from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+    from lorarack.adapters.training.publish_callback import LorarackCallback
     from lorarack.adapters.training.run import train
 
 __all__ = [
     "Comparison",
     "ComparisonPlan",
     "Evaluation",
+    "LorarackCallback",
+    "ReadOptions",
     "Recipe",
     "Row",
     "Rows",
@@ -49,6 +53,7 @@ _MODULES = {
     "comparison.plan": "ComparisonPlan plan_comparison",
     "comparison.report": "Comparison",
     "data.load": "load_rows",
+    "data.options": "ReadOptions",
     "data.rows": "Row Rows",
     "evaluation.answers": "Evaluation Subject",
     "evaluation.client": "ServerClient",
@@ -58,6 +63,7 @@ _MODULES = {
     "ranks.resize": "resize",
     "ranks.scale": "scale",
     "recipe": "Recipe load_recipe make_recipe",
+    "training.publish_callback": "LorarackCallback",
     "training.run": "train",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}

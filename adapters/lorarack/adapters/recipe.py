@@ -116,7 +116,8 @@ class Recipe(Value):
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="decides the adapter's start, the order of rows, dropout")
     dtype: Literal["bfloat16", "float16", "float32"] = Field(
-        default="bfloat16", description="of the base while training; the adapter's weights are float32; float16 needs a GPU"
+        default="bfloat16",
+        description="of the base while training; the adapter's weights are float32; float16 needs a GPU",
     )
     gradient_checkpointing: bool = Field(
         default=False, description="compute activations again in the backward pass: less memory, a third more time"
@@ -131,7 +132,8 @@ class Recipe(Value):
         default=None, description="hold the base in bitsandbytes' NF4 or LLM.int8 while training; needs a GPU"
     )
     peft: Mapping[str, Any] = Field(
-        default={}, description="further settings of PEFT's LoraConfig; those that vLLM does not serve as trained are refused"
+        default={},
+        description="further settings of PEFT's LoraConfig; those that vLLM does not serve as trained are refused",
     )
     report_to: tuple[Literal["mlflow", "tensorboard", "wandb"], ...] = Field(
         default=(), description="where transformers' Trainer reports the run as well"

@@ -39,9 +39,13 @@ class BatchOrder(Sampler[list[int]]):
         full = len(rows) // self._step * self._step
         steps = []
         for start in range(0, full, _POOL * self._step):
-            pool = sorted(rows[start : min(start + _POOL * self._step, full)], key=self._lengths.__getitem__, reverse=True)
+            pool = sorted(
+                rows[start : min(start + _POOL * self._step, full)], key=self._lengths.__getitem__, reverse=True
+            )
             steps += [pool[place : place + self._step] for place in range(0, len(pool), self._step)]
         draw.shuffle(steps)
-        steps.sort(key=lambda step: max(map(self._lengths.__getitem__, step)) < max(self._lengths[row] for row in rows[:full]))
+        steps.sort(
+            key=lambda step: max(map(self._lengths.__getitem__, step)) < max(self._lengths[row] for row in rows[:full])
+        )
         for step in [*steps, rows[full:]]:
             yield from (step[place : place + self.batch_size] for place in range(0, len(step), self.batch_size))

@@ -84,7 +84,11 @@ class Checkpoint:
         np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
 
     def _under(self, part: str) -> dict[str, Any]:
-        return {name.removeprefix(f"{part}/"): tensor for name, tensor in self._tensors.items() if name.startswith(f"{part}/")}
+        return {
+            name.removeprefix(f"{part}/"): tensor
+            for name, tensor in self._tensors.items()
+            if name.startswith(f"{part}/")
+        }
 
 
 def _named(part: str, tensors: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,4 +112,4 @@ def _generators() -> tuple[dict[str, Any], dict[str, Any]]:
     if torch.cuda.is_available():
         drawn |= {f"cuda{number:02}": state for number, state in enumerate(torch.cuda.get_rng_state_all())}
     kind, keys, *rest = np.random.get_state(legacy=True)
-    return drawn, {"python": random.getstate(), "numpy": [kind, keys.tolist(), *rest]}
+    return drawn, {"python": random.getstate(), "numpy": [kind, np.asarray(keys).tolist(), *rest]}

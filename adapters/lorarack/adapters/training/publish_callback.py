@@ -27,8 +27,8 @@ _SETTINGS = (
 class LorarackCallback(TrainerCallback):
     """``Trainer(…, callbacks=[LorarackCallback("support", base="llama")])``; then ``callback.published`` is the version.
 
-    What PEFT would train but vLLM does not serve is refused before the first step. The version gets the run's losses and curves, its
-    settings, the software and the machine. With ``load_best_model_at_end`` it is the best checkpoint, else the last weights.
+    What PEFT would train but vLLM does not serve is refused before the first step. The version gets the run's losses and curves,
+    its settings, the software and the machine. With ``load_best_model_at_end`` it is the best checkpoint, else the last weights.
 
     Args:
         adapter: the adapter that the version belongs to.

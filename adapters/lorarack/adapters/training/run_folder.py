@@ -1,20 +1,29 @@
 """The folder of a run: what was asked for, how far each rank has come, and where it can go on.
 
-``recipe.yaml`` and ``run.json`` say what the run is; ``curves.jsonl`` is its log; ``rank-16/step-40`` is a checkpoint, which has its
-name only once it is whole and on the disk.
+``recipe.yaml`` and ``run.json`` say what the run is; ``curves.jsonl`` is its log; ``rank-16/step-40`` is a checkpoint, which has
+its name only once it is whole and on the disk.
 """
 
 import fcntl
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from lorarack.adapters.recipe import Recipe, parse_recipe
+from lorarack.adapters.training.inputs import Inputs
+from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.provenance import software
 from lorarack.registry.errors import Conflict, NotFound, UsageError
+from lorarack.registry.settings import home_folder
+
+#: The tag under which a version says which run made it.
+RUN_TAG = "run"
 
 _FORMAT = 1
 _RECIPE, _RUN, _CURVES, _LOCK = "recipe.yaml", "run.json", "curves.jsonl", "lock"
@@ -45,7 +54,7 @@ class RunFolder:
             (path / _RECIPE).write_text(recipe.to_yaml(), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"No run can be kept in {str(path)!r}: {error.strerror}.", code="bad_run") from error
-        run = cls(path, {"format": _FORMAT, "ranks": {}})
+        run = cls(path, {"format": _FORMAT, "id": secrets.token_hex(6), "ranks": {}})
         run._write()
         return run
 
@@ -66,6 +75,11 @@ class RunFolder:
         if not isinstance(found, dict) or found.get("format") != _FORMAT or not isinstance(found.get("ranks"), dict):
             raise UsageError(f"The run in {str(path)!r} is of another release; begin a new one.", code="bad_run")
         return cls(path, found)
+
+    @property
+    def id(self) -> str:
+        """What its versions are tagged with."""
+        return str(self._run.get("id"))
 
     @property
     def recipe(self) -> Recipe:
@@ -101,11 +115,6 @@ class RunFolder:
                     f"Another process works on the run in {str(self.path)!r}; wait for it, or stop it.", code="run_busy"
                 ) from error
             yield
-
-    def published(self, rank: int) -> str | None:
-        """The version that was published at ``rank``, as a reference."""
-        found = self._run["ranks"].get(str(rank))
-        return found if isinstance(found, str) else None
 
     def mark_published(self, rank: int, reference: str) -> None:
         """Write down that the version of ``rank`` is published; its checkpoints are needed no more."""
@@ -157,6 +166,30 @@ class RunFolder:
 
     def _write(self) -> None:
         _replace(self.path / _RUN, json.dumps(self._run, indent=2) + "\n")
+
+
+def new_run_folder(name: str) -> Path:
+    """A place for a run of the adapter ``name`` in the home folder."""
+    return home_folder() / "runs" / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+
+
+def check_same_run(run: RunFolder, inputs: Inputs, progress: TrainingProgress) -> None:
+    """Hold what a run is taken up with against what it began with; other software is said.
+
+    Raises:
+        UsageError: settings, base or rows are others.
+    """
+    before = run.facts
+    if before.get("family") != inputs.family:
+        raise UsageError(
+            f"The rows, the base or the settings are not those that the run in {str(run.path)!r} began with; begin a new run.",
+            code="other_run",
+        )
+    changed = {name: now for name, now in software().items() if before.get("software", {}).get(name) != now}
+    if changed:
+        progress.note(
+            f"The run began with other versions of {', '.join(sorted(changed))}: its weights may not be what they would have been."
+        )
 
 
 def _step(path: Path) -> int:

@@ -43,7 +43,9 @@ def check_served(recipe: Recipe) -> tuple[Recipe, tuple[str, ...]]:
     recipe, notes = _without_whole_modules(recipe)
     problems = feature_problems(recipe.peft)
     if recipe.peft.get("init_lora_weights") in _NEED_DATA:
-        problems.append("init_lora_weights='eva' needs a pass over the data first; train it with PEFT and publish the folder")
+        problems.append(
+            "init_lora_weights='eva' needs a pass over the data first; train it with PEFT and publish the folder"
+        )
     if problems:
         raise _refused(problems[0])
     return recipe, (*notes, *_slots(recipe.ranks))
@@ -59,7 +61,9 @@ def check_packages(recipe: Recipe) -> None:
     if recipe.quantise:
         wanted["bitsandbytes"] = f"'quantise: {recipe.quantise}'"
     if recipe.attention in ("flash_attention_2", "flash_attention_3"):
-        wanted["flash_attn" if recipe.attention.endswith("2") else "flash_attn_interface"] = f"'attention: {recipe.attention}'"
+        wanted["flash_attn" if recipe.attention.endswith("2") else "flash_attn_interface"] = (
+            f"'attention: {recipe.attention}'"
+        )
     for package, key in wanted.items():
         if find_spec(package) is None:
             raise UsageError(
@@ -80,7 +84,9 @@ def _without_whole_modules(recipe: Recipe) -> tuple[Recipe, list[str]]:
         )
     targets = tuple(dict.fromkeys((*recipe.target_modules, *map(str, whole))))
     rest = {key: value for key, value in recipe.peft.items() if key != "modules_to_save"}
-    note = f"modules_to_save became LoRA on {', '.join(map(str, whole))}: vLLM serves no modules that are trained whole."
+    note = (
+        f"modules_to_save became LoRA on {', '.join(map(str, whole))}: vLLM serves no modules that are trained whole."
+    )
     return recipe.model_copy(update={"target_modules": targets, "peft": rest}), [note]
 
 
