@@ -21,7 +21,7 @@ def mount(app: typer.Typer) -> None:
 def compare(
     references: Annotated[list[str], typer.Argument(metavar="REF REF…", help="Two versions or more of one base.")],
     data: Annotated[Path, typer.Option(help="Held-out rows, JSON Lines as for training.")],
-    base_too: Annotated[bool, typer.Option("--base-too", help="Ask the bare base the same rows.")] = False,
+    include_base: Annotated[bool, typer.Option("--include-base", help="Ask the bare base the same rows.")] = False,
     score: Annotated[
         str | None,
         typer.Option(
@@ -31,10 +31,10 @@ def compare(
     url: Annotated[
         str | None, typer.Option(envvar="LORARACK_URL", help="A running server. Default: one is started, then stopped.")
     ] = None,
-    serve_flags: Annotated[
-        str, typer.Option("--serve", metavar="FLAGS", help="Flags for the server that is started, in quotes.")
+    serve_args: Annotated[
+        str, typer.Option("--serve-args", metavar="FLAGS", help="Flags for the server that is started, in quotes.")
     ] = "",
-    at_once: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at a time.")] = 64,
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at a time.")] = 64,
     max_tokens: Annotated[int, typer.Option(min=1, help="Where an answer is cut off.")] = 256,
     allow_seen: Annotated[
         bool,
@@ -59,13 +59,13 @@ def compare(
     from lorarack.adapters.progress import counting
     from lorarack.registry.registry import open_registry
 
-    if url is not None and serve_flags:
-        raise UsageError("--serve is for a server that is started here; with --url leave it out.")
+    if url is not None and serve_args:
+        raise UsageError("--serve-args is for a server that is started here; with --url leave it out.")
     rows = load_rows(data)
     with open_registry(registry, create=False) as opened, ExitStack() as stack:
-        plan = plan_comparison(opened, references, rows, score=score, include_base=base_too, allow_seen=allow_seen)
-        address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_flags)
-        client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
+        plan = plan_comparison(opened, references, rows, score=score, include_base=include_base, allow_seen=allow_seen)
+        address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_args)
+        client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), concurrency, max_tokens)
         with counting("asking", plan.requests) as done:
             found = conduct(opened, plan, client, done)
     if markdown and not json:
@@ -85,7 +85,7 @@ def _started(stack: ExitStack, base: str, registry: Path, flags: str) -> str:
     try:
         given = shlex.split(flags)
     except ValueError as error:
-        raise UsageError(f"--serve {flags!r} cannot be split into flags: {error}.", code="bad_flag") from error
+        raise UsageError(f"--serve-args {flags!r} cannot be split into flags: {error}.", code="bad_flag") from error
     log = home_folder() / "logs" / f"serve-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
     note(f"Starting a server of {base}; it logs to {log}")
     with waiting("starting the server") as tick:
