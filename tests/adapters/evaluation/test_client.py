@@ -130,11 +130,11 @@ def test_a_request_that_fails_for_a_moment_is_tried_again_and_the_others_are_kep
 
 def test_what_was_answered_before_a_failure_is_kept() -> None:
     kept: dict[int, str] = {}
+    questions = [Question("a@1", Row("x", prompt=str(n))) for n in range(8)]
     with (
         openai_server(lambda body: Said(body["prompt"], status=200 if int(body["prompt"]) < 5 else 404)) as server,
         pytest.raises(NotFound),
     ):
-        questions = [Question("a@1", Row("x", prompt=str(n))) for n in range(8)]
         ServerClient(server.url, concurrency=1).ask(
             questions, keep=lambda index, reply: kept.update({index: reply.text})
         )

@@ -8,7 +8,7 @@ from tests.adapters.openai_stand_in import Said, openai_server
 from lorarack.adapters.data import Message, Row, Rows, ToolCall
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate, how_many
+from lorarack.adapters.evaluation.run import evaluate, request_count
 from lorarack.adapters.evaluation.scores import find_score
 from lorarack.registry.errors import Conflict, UsageError
 
@@ -50,7 +50,7 @@ def test_a_yardstick_is_asked_fewer_rows_and_pairs_with_the_right_ones() -> None
         found = evaluate(subjects, ROWS, find_score("exact_match"), ServerClient(server.url, concurrency=1))
     assert [body["prompt"] for body in server.asked if body["model"] == "base"] == ["say 0", "say 2", "say 4"]
     assert [len(result.answers) for result in found.results] == [5, 5, 3]
-    assert how_many(subjects, ROWS) == len(server.asked) == 13
+    assert request_count(subjects, ROWS) == len(server.asked) == 13
 
 
 def test_a_version_can_be_asked_for_by_any_reference_to_it() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lorarack.adapters.data.rows import Row
 from lorarack.adapters.evaluation.answers import Reply
+from lorarack.adapters.evaluation.likelihood import reference_likelihood
 from lorarack.registry.errors import LorarackError, RateLimited, Unavailable
 from lorarack.registry.openai_client import ModelServer
 
@@ -21,10 +22,11 @@ _PAUSES = (0.5, 2.0, 8.0)
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row to ask of one model."""
+    """One row to ask of one model; with ``likelihood`` its expected text is scored and nothing is generated."""
 
     model: str
     row: Row
+    likelihood: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +101,17 @@ class ServerClient:
 
     async def _try(self, server: ModelServer, client: "openai.AsyncOpenAI", question: Question) -> Reply:
         row = question.row
-        with server.errors(f"Asked for {question.model}, the server said: "):
+        with server.errors(f"{question.model}: "):
+            if question.likelihood:
+                return await reference_likelihood(server, client, question.model, row)
+            response: Any
             if row.prompt is not None:
                 response = await client.completions.with_raw_response.create(
                     model=question.model, prompt=row.prompt, max_tokens=self.max_tokens, temperature=0.0
                 )
             else:
                 extra = row.options.to_json()
-                if (
-                    row.options.tools
-                ):  # they are in the prompt all the same, and the answer stays the text that is scored
+                if row.options.tools:  # the prompt still lists them; the answer stays text, which is what is scored
                     extra["tool_choice"] = "none"
                 messages: Any = row.prompt_messages
                 response = await client.chat.completions.with_raw_response.create(
