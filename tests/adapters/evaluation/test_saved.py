@@ -42,7 +42,11 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(tmp_path: Path) ->
     def failing(body: dict[str, Any]) -> Said:
         return Said(status=404) if (body["model"], body["prompt"]) == ("a@2", "3") else answer(body)
 
-    with openai_server(failing) as server, SavedEvaluation(tmp_path / "e", manifest()) as saved, pytest.raises(NotFound):
+    with (
+        openai_server(failing) as server,
+        SavedEvaluation(tmp_path / "e", manifest()) as saved,
+        pytest.raises(NotFound),
+    ):
         evaluate(SUBJECTS, ROWS, EXACT, ServerClient(server.url, concurrency=1), saved=saved)
     before = len(server.asked) - 1
     assert before == 9

@@ -70,11 +70,18 @@ class ServerClient:
         """
         server = ModelServer(self.url, self.api_key, _LONGEST)
         replies: dict[int, Reply] = {}
+        failures: list[LorarackError] = []
 
         async def worker(client: "openai.AsyncOpenAI", mine: Iterator[tuple[int, Question]]) -> None:
             for index, question in mine:
-                replies[index] = reply = await self._reply(server, client, question)
-                keep(index, reply)
+                try:
+                    reply = await self._reply(server, client, question, failures)
+                    keep(index, reply)
+                except LorarackError as error:
+                    failures.append(error)
+                if failures:  # what is under way is kept, nothing more begins
+                    return
+                replies[index] = reply
                 done(len(replies))
 
         async def ask_all() -> None:
@@ -83,18 +90,19 @@ class ServerClient:
                 for _ in range(min(self.concurrency, len(questions))):
                     workers.create_task(worker(client, waiting))
 
-        try:
-            asyncio.run(ask_all())
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
+        asyncio.run(ask_all())
+        if failures:
+            raise failures[0]
         return tuple(replies[index] for index in range(len(questions)))
 
-    async def _reply(self, server: ModelServer, client: "openai.AsyncOpenAI", question: Question) -> Reply:
+    async def _reply(
+        self, server: ModelServer, client: "openai.AsyncOpenAI", question: Question, failures: Sequence[LorarackError]
+    ) -> Reply:
         for pause in self.pauses:
             try:
                 return await self._try(server, client, question)
             except (Unavailable, RateLimited) as error:
-                if error.code == "not_openai":
+                if error.code == "not_openai" or failures:
                     raise
                 await asyncio.sleep(pause)
         return await self._try(server, client, question)
@@ -146,13 +154,3 @@ def _read(answer: Any, headers: Mapping[str, str], server: ModelServer) -> Reply
         raise Unavailable(
             f"What answers at {server.address} does not speak OpenAI's API; is it the right port?", code="not_openai"
         ) from error
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Ours if there is one: what else was raised came of it."""
-    errors: list[BaseException] = []
-    groups: list[BaseExceptionGroup[BaseException]] = [group]
-    while groups:
-        for error in groups.pop().exceptions:
-            (groups if isinstance(error, BaseExceptionGroup) else errors).append(error)  # type: ignore[arg-type]
-    return next((error for error in errors if isinstance(error, LorarackError)), errors[0])
