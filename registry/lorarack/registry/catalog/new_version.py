@@ -1,12 +1,12 @@
 """The steps of bringing a version in, which publishing and importing share; statements that each needs are built once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
 
+from lorarack.registry.catalog.dialect import inserted_id
 from lorarack.registry.catalog.events import now
 from lorarack.registry.catalog.metrics import update_latest
 from lorarack.registry.catalog.row_values import metric_row, metric_value
@@ -14,31 +14,8 @@ from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, Version
 from lorarack.registry.catalog.schema import ADAPTERS, BASES, METRICS, TAGS, VERSIONS
 from lorarack.registry.catalog.text_index import add_text
 from lorarack.registry.errors import Conflict, NotFound
-from lorarack.registry.values import Metric, Parent, Provenance, State, StoredFile
-
-
-@dataclass(frozen=True, slots=True)
-class NewVersion:
-    """Everything that publishing knows about a version before it has a number."""
-
-    adapter: str
-    base: str
-    digest: str
-    rank: int
-    alpha: float
-    rslora: bool
-    target_modules: tuple[str, ...]
-    dtype: str
-    parameters: int
-    bytes: int
-    files: tuple[StoredFile, ...]
-    metrics: tuple[Metric, ...]
-    tags: Mapping[str, str]
-    description: str | None
-    provenance: Provenance | None
-    parents: tuple[Parent, ...] = ()
-    #: What the run itself measured; it counts for a new version, and does not come over what was said later of an old one.
-    measured: Metric | None = None
+from lorarack.registry.records import NewVersion
+from lorarack.registry.values import Metric, State
 
 
 def refuse_taken_name(connection: Connection, name: str) -> None:
@@ -112,7 +89,7 @@ def insert_version(
         "created_at": now(),
         "created_by": actor,
     } | said
-    row["id"] = int(connection.execute(_new_version(), row).lastrowid)
+    row["id"] = inserted_id(connection.execute(_new_version(), row))
     texts = [adapter.name, new.description or "", *(new.tags[key] for key in sorted(new.tags))]
     add_text(connection, row["id"], texts)
     return adapter, VersionRow(**{name: row[name] for name in VersionRow._fields})
@@ -156,7 +133,7 @@ def _with_next_number(connection: Connection, adapter: AdapterRow, number: int) 
         connection.execute(_next_number(), {"its_id": adapter.id, "next": number})
         return adapter._replace(next_number=number)
     row = {"name": adapter.name, "base_id": adapter.base_id, "next_number": number, "created_at": now()}
-    return adapter._replace(id=int(connection.execute(insert(ADAPTERS), row).lastrowid), next_number=number)
+    return adapter._replace(id=inserted_id(connection.execute(insert(ADAPTERS), row)), next_number=number)
 
 
 @cache

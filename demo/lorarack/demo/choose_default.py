@@ -5,8 +5,8 @@ from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.report import as_table
 from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.comparison.words import sentence
-from lorarack.adapters.demo.console import StepConsole
 from lorarack.adapters.evaluation.answers import Evaluation
+from lorarack.demo.console import StepConsole
 from lorarack.registry.registry import Registry
 
 

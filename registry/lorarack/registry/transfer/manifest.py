@@ -130,26 +130,3 @@ def link_problem(root: Path, version: PortableVersion) -> str | None:
         if not stat.S_ISDIR(mode):
             return f"{str(place.relative_to(root))!r} is a link or no folder"
     return None
-
-
-class Exported(Value):
-    """What an export wrote: references of versions, and those it left out because they are quarantined or damaged."""
-
-    folder: str
-    versions: tuple[str, ...]
-    left_out: tuple[str, ...] = ()
-
-
-class ImportedVersion(Value):
-    """One version of an export: what it was called there, what it is called here, and whether it is new here."""
-
-    was: str
-    version: str
-    created: bool
-
-
-class Imported(Value):
-    """What an import did; ``notes`` say what is not as it was."""
-
-    versions: tuple[ImportedVersion, ...]
-    notes: tuple[str, ...] = ()
