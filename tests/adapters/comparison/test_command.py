@@ -9,7 +9,7 @@ from tests.adapters.openai_stand_in import Said, openai_server
 from tests.command_line import lorarack
 from tests.json_schemas import hold
 
-from lorarack.adapters.data.rows import load_rows
+from lorarack.adapters.data.load import load_rows
 from lorarack.registry import open_registry
 
 ROWS = 40
