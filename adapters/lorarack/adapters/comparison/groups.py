@@ -20,7 +20,9 @@ def row_groups(path: Path | str, rows: Rows, key: str) -> tuple[object, ...]:
     for place, row in enumerate(rows):
         value = None if row.line is None else values.get(row.line)
         if isinstance(value, list | dict):
-            raise UsageError(f"{rows.where(row)}: its {key!r} must be a text or a number to group by.", code="bad_group")
+            raise UsageError(
+                f"{rows.where(row)}: its {key!r} must be a text or a number to group by.", code="bad_group"
+            )
         groups.append(("row", place) if value is None else value)
     if all(isinstance(group, tuple) for group in groups):
         raise UsageError(f"No row of {rows.name} has {key!r} to group by; leave out --group-by.", code="bad_group")
