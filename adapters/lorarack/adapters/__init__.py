@@ -22,14 +22,12 @@ if TYPE_CHECKING:
     from lorarack.adapters.ranks.resize import resize
     from lorarack.adapters.ranks.scale import scale
     from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
-    from lorarack.adapters.training.publish_callback import LorarackCallback
     from lorarack.adapters.training.run import train
 
 __all__ = [
     "Comparison",
     "ComparisonPlan",
     "Evaluation",
-    "LorarackCallback",
     "ReadOptions",
     "Recipe",
     "Row",
@@ -66,7 +64,6 @@ _MODULES = {
     "ranks.resize": "resize",
     "ranks.scale": "scale",
     "recipe": "Recipe load_recipe make_recipe",
-    "training.publish_callback": "LorarackCallback",
     "training.run": "train",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}

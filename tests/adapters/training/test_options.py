@@ -1,5 +1,7 @@
 """Packing, checkpointing, reporting: the same loss, and what is in the way is one sentence."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -93,4 +95,31 @@ def test_one_gpu_of_several_without_data_parallel(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     assert "accelerate launch --num_processes 4" in (say_about_gpus() or "")
-    assert sys.modules
+
+
+def test_two_processes_train_one_version(tmp_path: Path, registry: Registry, recipe: Make) -> None:
+    """As accelerate and torchrun start them: each has its part of the rows, the first one publishes and says so."""
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe(max_steps=3, eval_every=3, ranks=[2]).to_yaml())
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    command = [
+        *launch,
+        "-m",
+        "lorarack.registry.cli.main",
+        "train",
+        str(path),
+        "--registry",
+        str(registry.home),
+        "--json",
+    ]
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count('"reference": "letters@1"') == 1
+    (version,) = registry.versions("letters")
+    alone = train(recipe(max_steps=3, eval_every=3, ranks=[2], batch_size=8), registry)[0].version
+    together = registry.resolve("letters@1").metric("loss", "validation")
+    by_itself = alone.metric("loss", "validation")
+    assert together is not None
+    assert by_itself is not None
+    assert together.value == pytest.approx(by_itself.value, rel=0.02)
+    assert version.provenance is not None

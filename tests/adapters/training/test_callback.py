@@ -28,13 +28,13 @@ def _trainer(folder: Path, output: Path, callback: Any, lora: dict[str, Any] | N
 
 def test_a_trainer_script_ends_as_a_version(tmp_path: Path, tiny_folder: Path, registry: Registry) -> None:
     """With losses, curves, settings and software; the weights are those that were best."""
-    from lorarack.adapters import LorarackCallback
+    from lorarack.adapters.callback import LorarackCallback
 
     callback = LorarackCallback("mine", base="tiny", registry=str(registry.home), tags={"by": "script"})
     _trainer(tiny_folder, tmp_path / "out", callback, {"r": 4}, load_best_model_at_end=True, learning_rate=0.01).train()
-    version = registry.resolve("mine@1")
     assert callback.published is not None
-    assert callback.published.version.digest == version.digest
+    version = callback.published.version
+    assert registry.resolve("mine@1").digest == version.digest
     assert [point.step for point in version.curve("loss", "train")] == [1, 2, 3, 4]
     final = version.metric("loss", "validation")
     assert final is not None
@@ -65,7 +65,7 @@ def test_what_could_not_be_published_is_refused_before_the_first_step(
     error: type[Exception],
     said: str,
 ) -> None:
-    from lorarack.adapters import LorarackCallback
+    from lorarack.adapters.callback import LorarackCallback
 
     trainer = _trainer(
         tiny_folder, tmp_path / "out", LorarackCallback("mine", base=base, registry=str(registry.home)), lora
@@ -80,7 +80,7 @@ def test_an_adapter_that_cannot_be_published_is_kept(
     tmp_path: Path, tiny_folder: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Hours of training are not lost to a full disk: the error names the folder."""
-    from lorarack.adapters import LorarackCallback
+    from lorarack.adapters.callback import LorarackCallback
     from lorarack.registry.errors import StoreError
 
     callback = LorarackCallback("mine", base="tiny", registry=str(registry.home))
