@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorarack.registry.base_model.files import BaseFiles, FolderFiles, HubFiles
+from lorarack.registry.base_model.files import FolderFiles
 from lorarack.registry.base_model.fingerprint import Look, Reading, complete, look_at_base
 from lorarack.registry.errors import LorarackError
-from lorarack.registry.hub_access.names import RepositoryName
+from lorarack.registry.hub.base_files import files_at
 from lorarack.registry.values import Base, BaseId
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _first(base: Base, reading: Reading, place: BaseId) -> Reading | None:
         if (known.kind, known.value, known.revision) == (place.kind, place.value, place.revision):
             return reading
         try:
-            files = _files(known)
+            files = files_at(known)
             look = look_at_base(files)
             if look.sampled == base.sampled:
                 return complete(look, files)
@@ -66,9 +66,3 @@ def _differs(known: BaseId, own: Look) -> bool:
     except (LorarackError, OSError):
         return False
     return (look.sampled, look.config) != (own.sampled, own.config)
-
-
-def _files(known: BaseId) -> BaseFiles:
-    if known.kind == "path":
-        return FolderFiles(Path(known.value))
-    return HubFiles(RepositoryName(known.value, known.revision))

@@ -18,6 +18,7 @@ from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, InvalidArtifact, LorarackError
+from lorarack.registry.hub.base_files import files_of
 from lorarack.registry.records import NewVersion
 from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
 
@@ -74,7 +75,7 @@ def store(
     with disk_errors(), open_folder(folder) as opened:
         check_base(opened.read(CONFIG) or b"")
         before = _stamp(opened.weights)
-        artifact = inspect_artifact(opened, base, KnownBase(base))
+        artifact = inspect_artifact(opened, base, KnownBase(base, files_of))
         with blobs.staged(opened.weights) as copy:
             if _stamp(opened.weights) != before or _tensors(copy.path) != artifact.tensors:
                 raise Conflict(

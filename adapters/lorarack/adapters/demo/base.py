@@ -81,8 +81,8 @@ def _from_hub(made: Path, say: Callable[[str], None]) -> str | None:
         return None
     from huggingface_hub import snapshot_download
 
-    from lorarack.registry.hub_access.client import hub_api
-    from lorarack.registry.hub_access.translate import hub_errors
+    from lorarack.registry.hub.client import hub_api
+    from lorarack.registry.hub.errors import hub_errors
 
     api = hub_api()
     try:

@@ -104,7 +104,7 @@ def _write(
     json: bool,
 ) -> None:
     from lorarack.registry.hub.folder import write_folder
-    from lorarack.registry.hub_access.names import parse_repository
+    from lorarack.registry.hub.names import parse_repository
 
     repo_id = parse_repository(repository).repo_id
     version = opened.resolve(reference)

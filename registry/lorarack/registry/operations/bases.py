@@ -54,10 +54,10 @@ class BaseOperations(Parts):
             Conflict: the name is taken, or the model is known by another; or its files changed meanwhile.
             Unavailable: the Hub cannot be reached.
         """
-        from lorarack.registry.base_model.files import find_files
         from lorarack.registry.base_model.fingerprint import complete, look_at_base
         from lorarack.registry.base_model.vllm_lora import why_no_lora
         from lorarack.registry.base_upgrade import renew_like
+        from lorarack.registry.hub.base_files import find_files
 
         before = {base.name: base.source for base in self.bases()}
         files = find_files(source)

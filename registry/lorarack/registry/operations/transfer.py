@@ -16,6 +16,7 @@ from lorarack.registry.blobs.staging import staging_folder
 from lorarack.registry.catalog.imports import CatalogImporter
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import BlobGone, InvalidArtifact, NotFound
+from lorarack.registry.hub.base_files import files_of
 from lorarack.registry.operations.versions import VersionOperations
 from lorarack.registry.queries import Exported, Imported, ImportedVersion
 from lorarack.registry.records import ArtifactKey, ImportResult, ImportRow
@@ -210,7 +211,7 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
     try:
         with open_folder(folder) as opened:
             artifact = inspect_artifact(
-                opened, base, KnownBase(base)
+                opened, base, KnownBase(base, files_of)
             )  # the numbers are looked at in the copy that is stored
             opened.weights.seek(0)
             weights = f"sha256:{hashlib.file_digest(opened.weights, 'sha256').hexdigest()}"
