@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from lorarack.adapters.data import check_leaks, load_rows
-from lorarack.adapters.demo.orders import TASK, heldout_path, recipe_path, train_path, validation_path
-from lorarack.adapters.demo.orders.generate import SPLITS, make_rows, write_rows
 from lorarack.adapters.recipe import load_recipe
+from lorarack.demo.orders import TASK, heldout_path, recipe_path, train_path, validation_path
+from lorarack.demo.orders.generate import SPLITS, make_rows, write_rows
 
 PATHS = {"train": train_path(), "validation": validation_path(), "heldout": heldout_path()}
 
@@ -44,5 +44,5 @@ def test_every_answer_is_a_call_that_a_till_understands() -> None:
 
 def test_the_example_is_the_shipped_recipe() -> None:
     """``examples/orders.yaml`` says the same as the recipe that the demo trains by, and finds the same rows."""
-    example = Path(__file__).parents[3] / "examples" / "orders.yaml"
+    example = Path(__file__).parents[2] / "examples" / "orders.yaml"
     assert load_recipe(example) == load_recipe(recipe_path())

@@ -6,21 +6,21 @@ from typing import Any
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.comparison.report import Comparison
 from lorarack.adapters.data.rows import load_rows
-from lorarack.adapters.demo.answer_cache import load_answers, save_answers
-from lorarack.adapters.demo.choose_default import choose_default
-from lorarack.adapters.demo.console import StepConsole
-from lorarack.adapters.demo.memory import PeakMemory
-from lorarack.adapters.demo.next_steps import SERVE_FLAGS, left_behind, next_steps, push_command, times
-from lorarack.adapters.demo.orders import TASK, heldout_path, recipe_path
-from lorarack.adapters.demo.places import places
-from lorarack.adapters.demo.side_by_side import handful, side_by_side
-from lorarack.adapters.demo.worker_process import worker_process
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
 from lorarack.adapters.evaluation.run import evaluate
 from lorarack.adapters.progress import counting, waiting
 from lorarack.adapters.recipe import load_recipe
 from lorarack.adapters.serving_process import serving, stopped_by_sigterm
+from lorarack.demo.answer_cache import load_answers, save_answers
+from lorarack.demo.choose_default import choose_default
+from lorarack.demo.console import StepConsole
+from lorarack.demo.memory import PeakMemory
+from lorarack.demo.next_steps import SERVE_FLAGS, left_behind, next_steps, push_command, times
+from lorarack.demo.orders import TASK, heldout_path, recipe_path
+from lorarack.demo.places import places
+from lorarack.demo.side_by_side import handful, side_by_side
+from lorarack.demo.worker_process import worker_process
 from lorarack.registry.blobs.folder import remove_tree
 from lorarack.registry.cli.render import short_digest, size
 from lorarack.registry.hub.folder import write_folder

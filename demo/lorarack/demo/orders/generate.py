@@ -1,11 +1,11 @@
-"""Make the shipped rows again, byte for byte: ``python -m lorarack.adapters.demo.orders.generate [FOLDER]``."""
+"""Make the shipped rows again, byte for byte: ``python -m lorarack.demo.orders.generate [FOLDER]``."""
 
 import json
 import sys
 from pathlib import Path
 
-from lorarack.adapters.demo.orders.facts import TASK
-from lorarack.adapters.demo.orders.grammar import Speaker
+from lorarack.demo.orders.facts import TASK
+from lorarack.demo.orders.grammar import Speaker
 
 SEED = 20260
 SPLITS = {"train": 256, "validation": 48, "heldout": 96}

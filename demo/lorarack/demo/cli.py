@@ -22,8 +22,8 @@ def run(json: JsonOption = False) -> None:
 
     Example: lorarack demo run
     """
-    from lorarack.adapters.demo.console import StepConsole
-    from lorarack.adapters.demo.run import STEPS, run_demo
+    from lorarack.demo.console import StepConsole
+    from lorarack.demo.run import STEPS, run_demo
 
     told = run_demo(StepConsole(talk if json else out, STEPS))
     emit(told, json, lambda: None)
@@ -34,7 +34,7 @@ def base(registry: RegistryOption = None, json: JsonOption = False) -> None:
 
     Example: lorarack demo base
     """
-    from lorarack.adapters.demo.base import ensure_base
+    from lorarack.demo.base import ensure_base
     from lorarack.registry.registry import open_registry
 
     with open_registry(registry) as opened:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
-from lorarack.adapters.demo.orders import menu
+from lorarack.demo.orders import menu
 
 T = TypeVar("T")
 

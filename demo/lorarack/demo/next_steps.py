@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from lorarack.adapters.demo.places import Places
+from lorarack.demo.places import Places
 from lorarack.registry.cli.render import size, table
 
 SERVE_FLAGS = (

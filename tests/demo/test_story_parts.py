@@ -13,12 +13,12 @@ import pytest
 from rich.console import Console, Group
 
 from lorarack.adapters.data import Message, Row, Rows
-from lorarack.adapters.demo.answer_cache import load_answers, save_answers
-from lorarack.adapters.demo.console import StepConsole
-from lorarack.adapters.demo.memory import PeakMemory, resident_bytes
-from lorarack.adapters.demo.next_steps import SERVE_FLAGS, next_steps, times
-from lorarack.adapters.demo.side_by_side import handful, side_by_side
 from lorarack.adapters.evaluation.answers import Answer, Answers, Evaluation, Subject
+from lorarack.demo.answer_cache import load_answers, save_answers
+from lorarack.demo.console import StepConsole
+from lorarack.demo.memory import PeakMemory, resident_bytes
+from lorarack.demo.next_steps import SERVE_FLAGS, next_steps, times
+from lorarack.demo.side_by_side import handful, side_by_side
 from lorarack.registry.values import Dataset
 
 DIGEST = "sha256:" + "d" * 64

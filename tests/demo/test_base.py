@@ -13,8 +13,8 @@ from tests.hub_stand_in.hub import Hub
 from tests.hub_stand_in.server import running
 from tests.tiny import tiny_base
 
-from lorarack.adapters.demo.base import HUB_ID, NAME, ensure_base
-from lorarack.adapters.demo.gguf import FILE, PACKAGE, PINNED, find_gguf
+from lorarack.demo.base import HUB_ID, NAME, ensure_base
+from lorarack.demo.gguf import FILE, PACKAGE, PINNED, find_gguf
 from lorarack.registry import open_registry
 from lorarack.registry.errors import Damaged, Unavailable
 
@@ -50,7 +50,7 @@ def test_what_is_there_is_used_at_once_and_without_torch(home: Path) -> None:
     """A base in the cache is fingerprinted once per registry; neither the Hub, pip nor torch is needed."""
     folder = tiny_base(home / "bases" / NAME)
     program = (
-        "import sys; from lorarack.adapters.demo.base import ensure_base; from lorarack.registry import open_registry\n"
+        "import sys; from lorarack.demo.base import ensure_base; from lorarack.registry import open_registry\n"
         "first = ensure_base(open_registry()); again = ensure_base(open_registry())\n"
         "assert first == again and first.name == 'smollm2-135m-instruct', first\n"
         "assert not {'torch', 'transformers', 'huggingface_hub'} & sys.modules.keys(); print(first.path)"

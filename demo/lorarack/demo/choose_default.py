@@ -3,8 +3,8 @@
 from lorarack.adapters.comparison.compare import conclude
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.report import Comparison, as_table
-from lorarack.adapters.demo.console import StepConsole
 from lorarack.adapters.evaluation.answers import Evaluation
+from lorarack.demo.console import StepConsole
 from lorarack.registry.registry import Registry
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lorarack.adapters.demo.worker_process import worker_process
 from lorarack.adapters.recipe import make_recipe
+from lorarack.demo.worker_process import worker_process
 from lorarack.registry.errors import EngineError, InvalidArtifact, NotFound
 
 

@@ -82,7 +82,7 @@ def _work(line: Connection) -> None:
 
 
 def _base(home: Path) -> Base:
-    from lorarack.adapters.demo.base import ensure_base
+    from lorarack.demo.base import ensure_base
 
     with open_registry(home) as registry:
         return ensure_base(registry, note)

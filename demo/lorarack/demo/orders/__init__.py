@@ -1,12 +1,12 @@
 """The demo's task: what a café's guest says, as the JSON call that a till understands.
 
-The rows are made by ``python -m lorarack.adapters.demo.orders.generate`` and shipped; no two splits share a sentence or an
+The rows are made by ``python -m lorarack.demo.orders.generate`` and shipped; no two splits share a sentence or an
 order.
 """
 
 from pathlib import Path
 
-from lorarack.adapters.demo.orders.facts import TASK, TaskFacts
+from lorarack.demo.orders.facts import TASK, TaskFacts
 
 _FOLDER = Path(__file__).parent
 
