@@ -21,8 +21,8 @@ from lorarack.demo.orders import TASK, heldout_path, recipe_path
 from lorarack.demo.places import places
 from lorarack.demo.side_by_side import handful, side_by_side
 from lorarack.demo.worker_process import worker_process
-from lorarack.registry.blobs.folder import remove_tree
 from lorarack.registry.cli.render import short_digest, size
+from lorarack.registry.disk import remove_tree
 from lorarack.registry.hub.folder import write_folder
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.values import Base, Version

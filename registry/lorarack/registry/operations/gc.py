@@ -63,9 +63,9 @@ class CollectingOperations(Parts):
 
     def _unreferenced(self, digests: frozenset[str], grace: float) -> list[GcItem]:
         return [
-            _file("blob", digest, self._blobs.age(digest), self._blobs.size(digest), grace)
-            for digest in sorted(self._blobs)
-            if digest not in digests
+            _file("blob", blob.digest, blob.age, blob.bytes, grace)
+            for blob in self._blobs.list()
+            if blob.digest not in digests
         ]
 
     def _half_written(self, grace: float) -> list[GcItem]:
@@ -79,11 +79,8 @@ class CollectingOperations(Parts):
             for item in some:
                 if item.kind == "leftover":
                     went = self._blobs.remove_leftover(item.name)
-                elif item.name in wanted or self._blobs.age(item.name) < grace:  # put again meanwhile
-                    went = False
-                else:
-                    self._blobs.remove(item.name)
-                    went = True
+                else:  # it may have been put again meanwhile
+                    went = item.name not in wanted and self._blobs.delete(item.name, min_age=grace)
                 if went:
                     gone.add(item.name)
 
