@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lorarack.registry.errors import LorarackError, NotFound, StoreError, Unavailable
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.settings import home_folder
 from lorarack.registry.values import Base
 

@@ -8,7 +8,7 @@ from lorarack.adapters.data import Rows, check_leaks, load_rows, split_rows
 from lorarack.adapters.data.row_digests import row_digests
 from lorarack.adapters.recipe import Recipe
 from lorarack.registry.errors import UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Base, Dataset
 
 

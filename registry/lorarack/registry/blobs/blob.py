@@ -3,7 +3,6 @@
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from io import FileIO
 from typing import BinaryIO, TypeAlias
 
@@ -16,15 +15,6 @@ _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 Source: TypeAlias = bytes | BinaryIO
 #: Called with a private copy of what is put, a file of this machine; what it raises comes out, and nothing is stored.
 Check: TypeAlias = Callable[[FileIO], None]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBlob:
-    """A stored blob: its size, and the seconds since it was last written."""
-
-    digest: str
-    bytes: int
-    age: float
 
 
 def hex_digits(digest: str) -> str:

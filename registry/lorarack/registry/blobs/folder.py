@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lorarack.registry.blobs import part_file
-from lorarack.registry.blobs.blob import Check, Source, StoredBlob, digest_of_key, hex_digits, missing, write_hashed
+from lorarack.registry.blobs.blob import Check, Source, digest_of_key, hex_digits, missing, write_hashed
 from lorarack.registry.disk import disk_errors, open_plain, sync_folder
 from lorarack.registry.errors import StoreError
+from lorarack.registry.queries import GcItem
+from lorarack.registry.records import StoredBlob
 
 #: Fewer bytes are checked in less time than a thread takes to begin on a busy machine.
 _WORTH_A_THREAD = 2 * 2**20
@@ -93,13 +95,17 @@ class FolderBlobs:
                         found = entry.stat(follow_symlinks=False)
                         yield StoredBlob(digest, found.st_size, time.time() - found.st_mtime)
 
-    def leftovers(self) -> Iterator[tuple[str, float, int]]:
-        """Name, age in seconds and size of each file that a killed writer left half-written."""
-        return part_file.leftovers(self._root)
-
-    def remove_leftover(self, name: str) -> bool:
-        """Remove a leftover unless somebody writes it now; whether it went."""
-        return part_file.remove_leftover(self._root, name)
+    def sweep(self, min_age: float, *, dry_run: bool = False) -> Sequence[GcItem]:
+        """Remove what killed writers left half-written, unless it is younger."""
+        items = []
+        for name, age, size in [*part_file.leftovers(self._root)]:
+            removed, reason = age >= min_age, "its writer is gone"
+            if not removed:
+                reason += f", but it is younger than {min_age:g} s"
+            elif not dry_run and not part_file.remove_leftover(self._root, name):
+                removed, reason = False, "it came into use, or went, meanwhile"
+            items.append(GcItem(kind="leftover", name=name, removed=removed, reason=reason, bytes=size))
+        return items
 
     def _path(self, digest: str) -> Path:
         name = hex_digits(digest)

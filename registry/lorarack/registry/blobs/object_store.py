@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO
 import obstore
 from obstore.exceptions import BaseError
 
-from lorarack.registry.blobs.blob import Check, Source, StoredBlob, digest_of_key, hex_digits, missing, write_hashed
+from lorarack.registry.blobs.blob import Check, Source, digest_of_key, hex_digits, missing, write_hashed
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
+from lorarack.registry.queries import GcItem
+from lorarack.registry.records import StoredBlob
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -98,6 +100,10 @@ class ObjectBlobs:
         for entry in sorted(found, key=lambda entry: entry["path"]):
             if digest := digest_of_key(entry["path"].removeprefix(f"{_PREFIX}/")):
                 yield StoredBlob(digest, entry["size"], _age(entry["last_modified"]))
+
+    def sweep(self, min_age: float, *, dry_run: bool = False) -> Sequence[GcItem]:
+        """Nothing: an object appears whole; parts of broken uploads are removed by a rule of the bucket."""
+        return ()
 
     def read_at(self, digest: str, start: int, length: int) -> memoryview:
         """``length`` bytes of a blob, from ``start``.
