@@ -6,7 +6,7 @@ from typing import Any
 
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.comparison.report import Comparison
-from lorarack.adapters.data.rows import load_rows
+from lorarack.adapters.data.load import load_rows
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
 from lorarack.adapters.evaluation.run import evaluate

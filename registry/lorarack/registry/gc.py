@@ -7,8 +7,7 @@ from typing import TypeVar
 
 from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import BlobStore, Catalog
-from lorarack.registry.queries import GcItem, GcReport
-from lorarack.registry.records import StoredBlob
+from lorarack.registry.queries import GcItem, GcReport, file_item
 
 #: An hour: publishers put their files first and their version last, and are between the two for less than that.
 GRACE_SECONDS = 3600.0
@@ -33,7 +32,11 @@ def gc(catalog: Catalog, blobs: BlobStore, actor: str, *, dry_run: bool, grace: 
     if not dry_run:
         versions = _prune(catalog, actor, versions)
     known = catalog.references(without={_key(item) for item in versions if item.removed})
-    files = [_file(blob, grace) for blob in blobs.list() if blob.digest not in known.digests]
+    files = [
+        file_item("blob", blob.digest, blob.age, blob.bytes, grace)
+        for blob in blobs.list()
+        if blob.digest not in known.digests
+    ]
     if not dry_run:
         files = _remove(catalog, blobs, files, known.newest, grace)
     leftovers = blobs.sweep(grace, dry_run=dry_run)
@@ -62,12 +65,6 @@ def _remove(catalog: Catalog, blobs: BlobStore, items: Sequence[GcItem], newest:
     for some in _batches(item for item in items if item.removed):
         catalog.exclusively(partial(remove, some))
     return [item if not item.removed or item.name in gone else _kept(item) for item in items]
-
-
-def _file(blob: StoredBlob, grace: float) -> GcItem:
-    removed = blob.age >= grace
-    young = "" if removed else f", but it is younger than {grace:g} s: a publisher may be at work with it"
-    return GcItem(kind="blob", name=blob.digest, removed=removed, reason=f"no version has it{young}", bytes=blob.bytes)
 
 
 def _kept(item: GcItem) -> GcItem:

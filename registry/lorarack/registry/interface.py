@@ -286,7 +286,7 @@ class BlobStore(Protocol):
         """Store all bytes of ``source``, from its start, whole or not at all; their digest. A file is read once.
 
         Bytes that are there already become as young as new ones, and whole again if they were damaged. ``check`` gets a private
-        copy, an open file of this machine, before it is a blob, maybe in another thread; what it raises is raised here.
+        copy, an open file of this machine, before it is a blob; what it raises is raised here, and nothing is stored.
         """
     def open(self, digest: str) -> AbstractContextManager[BinaryIO]:
         """The bytes, seekable and unchecked. ``StoreError`` with code ``missing``: they are not there."""

@@ -194,6 +194,14 @@ class GcItem(Value):
     bytes: int = Field(default=0, description="what its removal frees; a version's files are items of their own")
 
 
+def file_item(kind: Literal["blob", "leftover"], name: str, age: float, size: int, grace: float) -> GcItem:
+    """What becomes of a file that no version has: it goes once it is ``grace`` seconds old."""
+    removed = age >= grace
+    what = "no version has it" if kind == "blob" else "its writer is gone"
+    reason = what if removed else f"{what}, but it is younger than {grace:g} s: a publisher may be at work with it"
+    return GcItem(kind=kind, name=name, removed=removed, reason=reason, bytes=size)
+
+
 class GcReport(Value):
     """What one run of ``gc`` did, or with ``dry_run`` would have done, with every version and every file that no version has."""
 

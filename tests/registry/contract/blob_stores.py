@@ -7,13 +7,12 @@ from io import FileIO
 from pathlib import Path
 
 import obstore
-import pytest
 from obstore.store import LocalStore, MemoryStore, ObjectStore
 
 from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.blobs.object_store import ObjectBlobs
+from lorarack.registry.interface import BlobStore
 
-BlobStore = FolderBlobs | ObjectBlobs
 #: Puts other bytes under a digest, as a failing disk or somebody with access would.
 Damage = Callable[[str, bytes], object]
 
@@ -48,26 +47,6 @@ def key_of(digest: str) -> str:
 def overwrite(path: Path, data: bytes) -> None:
     path.chmod(0o644)
     path.write_bytes(data)
-
-
-@pytest.fixture(params=STORES)
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[BlobStore, Damage]:
-    return STORES[request.param](tmp_path / "store")
-
-
-@pytest.fixture
-def store(made: tuple[BlobStore, Damage]) -> BlobStore:
-    return made[0]
-
-
-@pytest.fixture
-def damage(made: tuple[BlobStore, Damage]) -> Damage:
-    return made[1]
-
-
-@pytest.fixture(params=["in one piece", "in parts"])
-def data(request: pytest.FixtureRequest) -> bytes:
-    return DATA if request.param == "in one piece" else LARGE
 
 
 def opened(path: Path, data: bytes) -> FileIO:

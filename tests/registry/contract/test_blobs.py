@@ -9,31 +9,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.registry.contract.blob_stores import (
-    DATA,
-    LARGE,
-    MISSING,
-    BlobStore,
-    Damage,
-    digest_of,
-    digests,
-    opened,
-)  # fmt: skip
-from tests.registry.contract.blob_stores import (
-    damage as damage,
-)
-from tests.registry.contract.blob_stores import (
-    data as data,
-)
-from tests.registry.contract.blob_stores import (
-    made as made,
-)
-from tests.registry.contract.blob_stores import (
-    store as store,
-)
+from tests.registry.contract.blob_stores import DATA, LARGE, MISSING, Damage, digest_of, digests, opened
 
 from lorarack.registry.blobs.verified import check_blob, copy_blob, read_blob
 from lorarack.registry.errors import Damaged, LorarackError, StoreError, UsageError
+from lorarack.registry.interface import BlobStore
 
 
 def test_what_was_put_can_be_read(store: BlobStore, data: bytes, tmp_path: Path) -> None:

@@ -6,29 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.registry.contract.blob_stores import (
-    DATA,
-    LARGE,
-    BlobStore,
-    digest_of,
-    digests,
-    opened,
-)  # fmt: skip
-from tests.registry.contract.blob_stores import (
-    damage as damage,
-)
-from tests.registry.contract.blob_stores import (
-    data as data,
-)
-from tests.registry.contract.blob_stores import (
-    made as made,
-)
-from tests.registry.contract.blob_stores import (
-    store as store,
-)
+from tests.registry.contract.blob_stores import DATA, LARGE, digest_of, digests, opened
 
 from lorarack.registry.blobs.verified import check_blob, read_blob
 from lorarack.registry.errors import Damaged, StoreError
+from lorarack.registry.interface import BlobStore
 
 
 def test_many_writers_of_one_content_agree(store: BlobStore, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What every store of blobs shares: digests, what is said of a blob, and its errors."""
+"""What every store of blobs shares: digests, keys, hashing and errors."""
 
 import hashlib
 import re

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -95,17 +95,13 @@ class FolderBlobs:
                         found = entry.stat(follow_symlinks=False)
                         yield StoredBlob(digest, found.st_size, time.time() - found.st_mtime)
 
-    def sweep(self, min_age: float, *, dry_run: bool = False) -> Sequence[GcItem]:
-        """Remove what killed writers left half-written, unless it is younger."""
-        items = []
-        for name, age, size in [*part_file.leftovers(self._root)]:
-            removed, reason = age >= min_age, "its writer is gone"
-            if not removed:
-                reason += f", but it is younger than {min_age:g} s"
-            elif not dry_run and not part_file.remove_leftover(self._root, name):
-                removed, reason = False, "it came into use, or went, meanwhile"
-            items.append(GcItem(kind="leftover", name=name, removed=removed, reason=reason, bytes=size))
-        return items
+    def sweep(self, min_age: float, *, dry_run: bool = False) -> tuple[GcItem, ...]:
+        """Remove what killed writers left half-written, unless it is younger.
+
+        Raises:
+            StoreError: the disk.
+        """
+        return tuple(part_file.sweep(self._root, min_age, dry_run))
 
     def _path(self, digest: str) -> Path:
         name = hex_digits(digest)

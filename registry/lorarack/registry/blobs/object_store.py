@@ -2,7 +2,7 @@
 
 import io
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
@@ -101,8 +101,8 @@ class ObjectBlobs:
             if digest := digest_of_key(entry["path"].removeprefix(f"{_PREFIX}/")):
                 yield StoredBlob(digest, entry["size"], _age(entry["last_modified"]))
 
-    def sweep(self, min_age: float, *, dry_run: bool = False) -> Sequence[GcItem]:
-        """Nothing: an object appears whole; parts of broken uploads are removed by a rule of the bucket."""
+    def sweep(self, min_age: float, *, dry_run: bool = False) -> tuple[GcItem, ...]:
+        """Nothing: parts of an upload that was cut off are the bucket's lifecycle rule's."""
         return ()
 
     def read_at(self, digest: str, start: int, length: int) -> memoryview:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lorarack.registry.disk import disk_errors, open_plain
 from lorarack.registry.errors import StoreError
+from lorarack.registry.queries import GcItem, file_item
 
 _PREFIX = ".new-"
 
@@ -29,23 +30,16 @@ def part_file(folder: Path) -> Iterator[tuple[FileIO, Path]]:
         path.unlink(missing_ok=True)
 
 
-def leftovers(folder: Path) -> Iterator[tuple[str, float, int]]:
-    """Name, age in seconds and size of each part file in ``folder`` that nobody writes any more."""
+def sweep(folder: Path, min_age: float, dry_run: bool) -> Iterator[GcItem]:
+    """Remove each part file in ``folder`` that nobody writes any more, unless it is younger than ``min_age`` seconds."""
     for path in sorted(folder.glob(f"{_PREFIX}*")):
-        with suppress(FileNotFoundError), _unused(path) as unused:
+        with disk_errors(), suppress(FileNotFoundError), _unused(path) as unused:
             if unused:
                 found = path.stat()
-                yield path.name, time.time() - found.st_mtime, found.st_size
-
-
-def remove_leftover(folder: Path, name: str) -> bool:
-    """Remove a leftover unless somebody writes it now; whether it went."""
-    path = folder / Path(name).name
-    with disk_errors(), suppress(FileNotFoundError), _unused(path) as unused:
-        if unused and path.name.startswith(_PREFIX):
-            path.unlink()
-            return True
-    return False
+                item = file_item("leftover", path.name, time.time() - found.st_mtime, found.st_size, min_age)
+                if item.removed and not dry_run:
+                    path.unlink()
+                yield item
 
 
 def _begin(folder: Path) -> tuple[int, Path]:
