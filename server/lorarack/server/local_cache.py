@@ -35,7 +35,7 @@ class LocalCache:
         #: One a digest: a slow one delays no other.
         self._locks: dict[str, threading.Lock] = {}
 
-    def copy_of(self, version: Version) -> IO[bytes]:
+    def open_copy(self, version: Version) -> IO[bytes]:
         """An open file without a name that holds the version for an engine (``adapter_copy``).
 
         What is missing or damaged in the cache is fetched again from the registry.

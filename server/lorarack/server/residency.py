@@ -10,30 +10,21 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, Protocol, TypeAlias
+from typing import IO, TypeAlias
 
 from lorarack.registry import Snapshot, State, Version
 from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
+from lorarack.server.engine_port import EnginePort
 from lorarack.server.in_flight import InFlight
-from lorarack.server.limits import Limits, not_ready, why_not
+from lorarack.server.limits import Limits, check_serveable
 
 log = logging.getLogger(__name__)
 
 #: How many versions are fetched and checked at the same time; each has a thread, so that none waits for a slow one.
 FETCHES = 32
 #: For how long a version that failed to load is refused without another try: what may pass soon, and what hardly will.
-SOON_SECONDS = 2.0
-LATER_SECONDS = 30.0
-
-
-class Engine(Protocol):
-    """What residency needs of an inference engine."""
-
-    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
-        """Load the adapter from ``copy``, an open file (``adapter_copy``), and let requests name it. Raises ``EngineError``."""
-
-    async def forget(self, name: str, engine_id: int) -> None:
-        """Let no request name the adapter any more, and free its memory. Raises ``EngineError``."""
+STORE_RETRY_SECONDS = 2.0
+ENGINE_RETRY_SECONDS = 30.0
 
 
 Key: TypeAlias = tuple[str, str, int]
@@ -48,31 +39,19 @@ class _Failure:
 class Residency:
     """Loads versions on demand: each once, files off the event loop and side by side, the engine one at a time."""
 
-    def __init__(self, engine: Engine, copy_of: Callable[[Version], IO[bytes]], limits: Limits) -> None:
+    def __init__(self, engine: EnginePort, open_copy: Callable[[Version], IO[bytes]], limits: Limits) -> None:
         self.limits = limits
         self.in_flight = InFlight()
         self._engine = engine
-        self._copy_of = copy_of
+        self._open_copy = open_copy
         self._files = ThreadPoolExecutor(max_workers=FETCHES, thread_name_prefix="lorarack-files")
         self._loaded: dict[Key, Version] = {}
         self._loading: dict[Key, tuple[Version, asyncio.Task[None]]] = {}
         self._withdrawn: set[Key] = set()
         self._failures: dict[Key, _Failure] = {}
-        self._forgetting: dict[Key, asyncio.Task[None]] = {}
+        self._unload_tasks: dict[Key, asyncio.Task[None]] = {}
         self._unloading: set[Key] = set()
         self._engine_lock = asyncio.Lock()
-
-    def check(self, version: Version) -> None:
-        """Whether this server may serve ``version``, loaded or not.
-
-        Raises:
-            Conflict: it is archived or quarantined.
-            NotServeable: this server cannot serve it whole.
-        """
-        if version.state is not State.READY:
-            raise not_ready(version)
-        if reason := why_not(version, self.limits):
-            raise NotServeable(reason)
 
     async def ensure(self, version: Version) -> str:
         """Have the engine know ``version``; the name under which it does.
@@ -85,10 +64,10 @@ class Residency:
             NotFound: it was deleted.
             StoreError: its files cannot be had now.
         """
-        self.check(version)
+        check_serveable(version, self.limits)
         key = key_of(version)
         if key not in self._loaded:
-            self._raise_if_barred(key)
+            self._raise_if_refused(key)
             if key not in self._loading:
                 task = asyncio.create_task(self._load(version, key))
                 self._loading[key] = version, task
@@ -97,18 +76,18 @@ class Residency:
             await asyncio.shield(self._loading[key][1])
         return version.reference
 
-    def bar(self, version: Version, error: LorarackError, seconds: float) -> None:
+    def refuse(self, version: Version, error: LorarackError, seconds: float) -> None:
         """Refuse ``version`` on this server with ``error`` for so long, and unload it."""
         key = key_of(version)
         self._failures[key] = _Failure(error, time.monotonic() + seconds)
         self._withdraw(key)
 
-    def fault(self, name: str, sentence: str, for_good: bool) -> None:
-        """The engine failed a request to a loaded version: unload it, and ``for_good`` refuse it until this server ends."""
+    def request_failed(self, name: str, reason: str, permanent: bool) -> None:
+        """The engine failed a request to a loaded version: unload it, and if ``permanent`` refuse it until this server ends."""
         for version in [version for version in self._loaded.values() if version.reference == name]:
-            if for_good:
-                log.error("%s It is refused until this server ends.", sentence)
-                self.bar(version, NotServeable(f"{sentence} This server refuses it.", code="not_finite"), math.inf)
+            if permanent:
+                log.error("%s It is refused until this server ends.", reason)
+                self.refuse(version, NotServeable(f"{reason} This server refuses it.", code="not_finite"), math.inf)
             else:
                 self._withdraw(key_of(version))
 
@@ -135,7 +114,7 @@ class Residency:
         elif key in self._loading:
             self._withdrawn.add(key)
 
-    def _raise_if_barred(self, key: Key) -> None:
+    def _raise_if_refused(self, key: Key) -> None:
         failure = self._failures.get(key)
         if failure is None:
             return
@@ -149,14 +128,14 @@ class Residency:
         self._withdrawn.discard(key)
         error = None if task.cancelled() else task.exception()  # everybody who waited may have hung up
         if isinstance(error, EngineError | Damaged):
-            self._failures[key] = _Failure(error, time.monotonic() + LATER_SECONDS)
+            self._failures[key] = _Failure(error, time.monotonic() + ENGINE_RETRY_SECONDS)
         elif isinstance(error, StoreError):
-            self._failures[key] = _Failure(error, time.monotonic() + SOON_SECONDS)
+            self._failures[key] = _Failure(error, time.monotonic() + STORE_RETRY_SECONDS)
 
     async def _load(self, version: Version, key: Key) -> None:
         started = time.perf_counter()
         try:
-            with await asyncio.get_running_loop().run_in_executor(self._files, self._copy_of, version) as copy:
+            with await asyncio.get_running_loop().run_in_executor(self._files, self._open_copy, version) as copy:
                 fetched = time.perf_counter()
                 await self._make_way(key)
                 async with self._engine_lock:
@@ -180,35 +159,35 @@ class Residency:
         """Have everything unloaded that goes by the same name or engine id: a catalog brought back from a copy gives them anew."""
         for other in [other for other in self._loaded if _collide(key, other)]:
             self._drop(other)
-        if key in self._forgetting and key not in self._unloading:
-            self._forgetting[key].cancel()  # it is wanted again before it was gone
-        while pending := [task for other, task in self._forgetting.items() if _collide(key, other)]:
+        if key in self._unload_tasks and key not in self._unloading:
+            self._unload_tasks[key].cancel()  # it is wanted again before it was gone
+        while pending := [task for other, task in self._unload_tasks.items() if _collide(key, other)]:
             await asyncio.wait(pending)
 
     def _raise_if_withdrawn(self, version: Version, key: Key) -> None:
         if key in self._withdrawn:
-            self._raise_if_barred(key)
+            self._raise_if_refused(key)
             raise Conflict(
                 f"{version.reference} was archived, quarantined or deleted while it was loaded; ask for another version.",
                 code="not_ready",
             )
 
     def _drop(self, key: Key) -> None:
-        task = asyncio.create_task(self._forget(self._loaded.pop(key), key))
-        self._forgetting[key] = task
-        task.add_done_callback(lambda done: self._forgotten(key, done))
+        task = asyncio.create_task(self._unload(self._loaded.pop(key), key))
+        self._unload_tasks[key] = task
+        task.add_done_callback(lambda done: self._unloaded(key, done))
 
-    def _forgotten(self, key: Key, task: asyncio.Task[None]) -> None:
-        if self._forgetting.get(key) is task:
-            del self._forgetting[key]
+    def _unloaded(self, key: Key, task: asyncio.Task[None]) -> None:
+        if self._unload_tasks.get(key) is task:
+            del self._unload_tasks[key]
 
-    async def _forget(self, version: Version, key: Key) -> None:
+    async def _unload(self, version: Version, key: Key) -> None:
         """Unload, after the last request that it answers: the engine would read it again for the rest of that one."""
         await self.in_flight.idle(key)
         self._unloading.add(key)
         try:
             async with self._engine_lock:
-                await self._engine.forget(version.reference, version.engine_id)
+                await self._engine.unload(version.engine_id)
             log.info("Dropped %s, which is not to be served any more.", version.reference)
         except EngineError as error:
             log.warning("%s is no longer routed but could not be unloaded: %s", version.reference, error.message)

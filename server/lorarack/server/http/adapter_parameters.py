@@ -12,7 +12,7 @@ _WORDS = frozenset({"lora", "loras", "adapter", "adapters"})
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
-def check_foreign_parameters(document: Mapping[str, Any]) -> None:
+def check_adapter_parameters(document: Mapping[str, Any]) -> None:
     """Whether the request asks for its adapter by ``model`` alone.
 
     Raises:

@@ -1,10 +1,11 @@
-"""Small pieces of ASGI that the gate and the gateway share."""
+"""Small pieces of ASGI that the middlewares share."""
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from lorarack.registry.errors import UsageError
+from lorarack.server.caller import ANONYMOUS, Caller
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -13,12 +14,26 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
+_CALLER = "lorarack.caller"
+
 
 def path_of(scope: Scope) -> str:
     """The path of the route, without the prefix under which the server is mounted: as the router sees it."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     rest = path[len(root) :]
     return rest if root and path.startswith(root) and (not rest or rest.startswith("/")) else path
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Who sends the request, as the key check found."""
+    caller = scope.get(_CALLER, ANONYMOUS)
+    assert isinstance(caller, Caller)  # noqa: S101 - `with_caller` put it there
+    return caller
+
+
+def with_caller(scope: Scope, caller: Caller) -> Scope:
+    """``scope`` of a request by ``caller``."""
+    return {**scope, _CALLER: caller}
 
 
 def header(scope: Scope, name: bytes) -> bytes:
@@ -73,7 +88,7 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def adding(headers: Headers, send: Send) -> Send:
+def with_response_headers(headers: Headers, send: Send) -> Send:
     """A ``send`` that adds ``headers`` to a response that is no error, and touches nothing else, so streams flow as they are."""
 
     async def added(message: Message) -> None:

@@ -8,21 +8,21 @@ import asyncio
 import time
 from typing import Any
 
-from lorarack.server.in_flight import InFlight
+from lorarack.server.open_requests import OpenRequests
 
 #: What is left to the engine when requests took all the time there was.
 _LEAST_SECONDS = 1.0
 
 
-def drain_before_shutdown(engine_client: Any, in_flight: InFlight) -> None:
+def drain_before_shutdown(engine_client: Any, open_requests: OpenRequests) -> None:
     """Have ``engine_client.shutdown(timeout)`` wait for requests under way, within that time."""
     original = engine_client.shutdown
 
     def shutdown(timeout: float | None = None) -> None:
-        in_flight.begin_drain()
+        open_requests.begin_drain()
         began = time.monotonic()
         if timeout and not _on_event_loop():
-            in_flight.drain(timeout)
+            open_requests.wait(timeout)
             timeout = max(timeout - (time.monotonic() - began), _LEAST_SECONDS)
         original(timeout=timeout)
 

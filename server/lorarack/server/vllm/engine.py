@@ -1,4 +1,4 @@
-"""vLLM's engine as :class:`lorarack.server.residency.Engine`."""
+"""vLLM's engine as an :class:`~lorarack.server.engine_port.EnginePort`."""
 
 from collections.abc import Iterable
 from typing import IO, Any
@@ -34,19 +34,21 @@ class VllmEngine:
             lora_name=name, lora_int_id=engine_id, lora_path=request_path(digest)
         )
 
-    async def forget(self, name: str, engine_id: int) -> None:
+    async def unload(self, engine_id: int) -> None:
         """Let no request name the adapter any more and free its memory.
 
         Raises:
             EngineError: vLLM failed at it.
         """
-        self._models.lora_requests.pop(name, None)
+        requests = self._models.lora_requests
+        for name in [name for name, request in requests.items() if request.lora_int_id == engine_id]:
+            del requests[name]
         try:
             await self._client.remove_lora(engine_id)
         except Exception as error:
-            raise EngineError(f"vLLM could not remove {name}: {sentence(error)}") from error
+            raise EngineError(f"vLLM could not remove the adapter {engine_id}: {sentence(error)}") from error
 
-    async def resident(self) -> frozenset[int]:
+    async def list(self) -> frozenset[int]:
         """Engine ids of the adapters in host memory.
 
         Raises:
