@@ -39,7 +39,7 @@ class Engine:
         from lorarack.server.settings import VARIABLE, CpuLora, ServingSettings
 
         os.environ[VARIABLE] = ServingSettings(
-            registry=str(folder), base="base", fingerprint="-", cache=str(folder), faults=str(folder),
+            registry=str(folder), base="base", fingerprint="-", cache=str(folder), errors=str(folder),
             cpu_lora=CpuLora.KERNEL, kernel=str(kept_kernel()),
         ).model_dump_json()  # fmt: skip
         os.environ |= {"VLLM_PLUGINS": "lorarack", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}

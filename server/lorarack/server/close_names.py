@@ -47,8 +47,8 @@ class CloseNames:
             return BadReference(error.message + self._offer(meant or self._similar(text)))
         if name in self._snapshot.adapters:
             if meant:
-                sentence = f"Adapter {name!r} has nothing at '@{text.partition('@')[2]}'."
-                return NotFound(sentence + self._offer(meant), near=meant, code="unknown_reference")
+                message = f"Adapter {name!r} has nothing at '@{text.partition('@')[2]}'."
+                return NotFound(message + self._offer(meant), near=meant, code="unknown_reference")
             try:
                 self._snapshot.resolve(text)
             except NotFound as error:

@@ -22,7 +22,7 @@ class FirstErrorHandler(logging.Handler):
             return
         self._noted = True
         try:
-            (self._folder / f"{record.created:017.6f}-{record.process}.txt").write_text(sentence(record.exc_info[1]))
+            (self._folder / f"{record.created:017.6f}-{record.process}.txt").write_text(error_line(record.exc_info[1]))
         except OSError:
             self.handleError(record)
 
@@ -33,7 +33,7 @@ def first_error(folder: Path) -> str | None:
     return notes[0].read_text() if notes else None
 
 
-def sentence(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """An exception in one line: its first line of text, and its type where that says more."""
     if isinstance(error, ValidationError):  # pydantic's first line only counts the errors
         return str(error.errors()[0]["msg"]).partition("\n")[0]

@@ -29,6 +29,6 @@ def kernel_file() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def started() -> None:
     """The first to ask decides for the whole process: with the kernel, where there is a compiler."""
-    from lorarack.server.cpu.custom_ops import start
+    from lorarack.server.cpu.custom_ops import layer_factory
 
-    start(kept_kernel() if shutil.which("g++") else None)
+    layer_factory(kept_kernel() if shutil.which("g++") else None)

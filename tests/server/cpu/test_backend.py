@@ -12,7 +12,7 @@ from tests.tiny import tiny_base
 from lorarack.registry.errors import EngineError
 from lorarack.server import launch, user_cache
 from lorarack.server.cpu import kernel_build
-from lorarack.server.cpu.backend import Backend, choose_backend, compile_kernel, find_kernel, must_compile
+from lorarack.server.cpu.backend import Backend, choose_backend, compile_kernel, find_kernel, needs_compile
 from lorarack.server.cpu.kernel_build import is_whole
 from lorarack.server.settings import CpuLora
 
@@ -26,12 +26,12 @@ def test_a_kernel_is_compiled_at_the_first_start_only(tmp_path: Path, monkeypatc
     folder = compiler(tmp_path / "bin", WORKS)
     monkeypatch.setenv("PATH", str(folder))
     planned = choose_backend(CpuLora.KERNEL, CPU, find_kernel(tmp_path))
-    assert must_compile(planned)
+    assert needs_compile(planned)
     made = compile_kernel(planned)
     assert made.kernel is not None
     assert is_whole(made.kernel)
     assert made.kernel.parent == tmp_path / "kernels"
-    assert not must_compile(planned)
+    assert not needs_compile(planned)
     assert prepare(tmp_path) == made == Backend(CpuLora.KERNEL, made.kernel)
     assert calls(folder) == 1
 

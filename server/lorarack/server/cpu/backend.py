@@ -70,6 +70,6 @@ def compile_kernel(chosen: Backend) -> Backend:
     return chosen
 
 
-def must_compile(chosen: Backend) -> bool:
+def needs_compile(chosen: Backend) -> bool:
     """Whether `compile_kernel` will take its ten seconds."""
     return chosen.kernel is not None and not is_whole(chosen.kernel)

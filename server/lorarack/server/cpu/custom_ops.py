@@ -88,19 +88,11 @@ def _loaded(path: Path) -> Kernel | None:
         return None
 
 
-_running: list[LayerFactory] = []
+_factories: list[LayerFactory] = []
 
 
-def start(kernel: Path | None) -> LayerFactory:
-    """Begin to compute in this process: with the kernel at that path if it can be loaded, else with torch alone.
-
-    The first call decides.
-    """
-    if not _running:
-        _running.append(LayerFactory(kernel))
-    return _running[0]
-
-
-def running() -> LayerFactory:
-    """The backend of this process; torch alone when nothing was started."""
-    return start(None)
+def layer_factory(kernel: Path | None = None) -> LayerFactory:
+    """The factory of this process. The first call decides: with that kernel if it can be loaded, else with torch alone."""
+    if not _factories:
+        _factories.append(LayerFactory(kernel))
+    return _factories[0]

@@ -15,7 +15,7 @@ from lorarack.server.settings import CpuLora, ServingSettings
 
 #: The classes that take the place of vLLM's, as vLLM names classes: the slow one, and the one that takes layers over.
 GROUPED = "lorarack.server.cpu.punica.GroupedPunicaWrapper"
-ADOPTING = "lorarack.server.cpu.layer_patch.KernelPunicaWrapper"
+KERNEL = "lorarack.server.cpu.layer_patch.KernelPunicaWrapper"
 
 _COMPILERS = ("g++", "clang++")
 _logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
@@ -30,7 +30,7 @@ class LorarackCpuPlatform(_CpuPlatform):
     @classmethod
     def get_punica_wrapper(cls) -> str:
         """The class that computes LoRA. vLLM's gives rows of the base model the adapter in the last slot."""
-        return GROUPED if _choice() is CpuLora.OFF else ADOPTING
+        return GROUPED if _choice() is CpuLora.OFF else KERNEL
 
     @classmethod
     def check_and_update_config(cls, vllm_config: Any) -> None:

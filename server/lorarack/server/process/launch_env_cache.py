@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from lorarack.registry.values import Value
 from lorarack.server.settings import VARIABLE
@@ -28,7 +28,6 @@ ALLOWED = frozenset(
         "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME", "KMP_TPAUSE",
         "NUMEXPR_MAX_THREADS", "LOCAL_WORLD_SIZE", "TORCHINDUCTOR_COMPILE_THREADS", "TORCHINDUCTOR_CPP_DYNAMIC_THREADS",
         "VLLM_WORKER_MULTIPROC_METHOD", "VLLM_DISABLE_SHARED_EXPERTS_STREAM", "VLLM_SSM_CONV_STATE_LAYOUT",
-        "VLLM_COMPUTE_NANS_IN_LOGITS",
         "PYTORCH_NVML_BASED_CUDA_CHECK", "TRITON_CACHE_AUTOTUNING", "TILELANG_CLEANUP_TEMP_FILES", "AITER_SITUV2_A4W4",
     }
 )  # fmt: skip
@@ -42,7 +41,7 @@ class LaunchEnvironment(Value):
     """What had changed in the environment from the beginning of a start until its engine began, and for which Python."""
 
     python: str
-    changed: dict[str, str]
+    changed: dict[str, Annotated[str, Field(pattern=r"^[^\x00]*$")]]
     looked_up: frozenset[Literal["LD_PRELOAD", "LD_LIBRARY_PATH"]] = frozenset()
 
 

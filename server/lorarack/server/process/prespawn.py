@@ -29,6 +29,7 @@ from typing import Any
 from lorarack.server.process.gc_pause import gc_paused
 from lorarack.server.process.launch_env_cache import changes, recall, remember
 from lorarack.server.process.parent_death import die_with_parent
+from lorarack.server.settings import VARIABLE
 
 #: What an engine on a CPU has imported by the time it answers. One that fails is left to the engine itself to report.
 MODULES = ("vllm.v1.engine.core", "vllm.v1.worker.cpu_worker")
@@ -68,14 +69,19 @@ class PrespawnedEngine:
         self._context = multiprocessing.get_context("spawn")
         self._waiting: tuple[SpawnProcess, Connection[Any, Any]] | None = None
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables with which the process must begin."""
+        return self._changed or {}
+
     def begin(self) -> None:
-        """Start the process, if a start is remembered. Where that fails the engine's process will be spawned, or say why not."""
+        """Start the process, if a start is remembered; `environment` must hold. If that fails, the engine is spawned as usual."""
         if self._changed is None:
             return
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=wait_for_work, args=(theirs, self._modules, os.getpid()))
         try:
-            with theirs, _environment(self._changed), _uninterrupted():
+            with theirs, _uninterrupted():
                 process.start()
         except (OSError, ValueError) as error:
             ours.close()
@@ -91,7 +97,7 @@ class PrespawnedEngine:
         """For vLLM: makes a process that is the waiting one, if that fits when it is started, and spawned ones otherwise."""
         return _Context(self)
 
-    def hand_over(self, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> SpawnProcess | None:
+    def assign_work(self, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> SpawnProcess | None:
         """The waiting process, now at work; None if it is not what would be spawned now, and then it is gone.
 
         Remembers the environment that it should have had, for the next start.
@@ -104,7 +110,8 @@ class PrespawnedEngine:
             return None
         if changed != self._changed and self._memory:
             remember(self._memory, changed, self._before)
-        if self._waiting is None or changed != self._changed or not self._waiting[0].is_alive():
+        told = os.environ.get(VARIABLE) == self._before.get(VARIABLE)  # another kernel than planned, if not
+        if self._waiting is None or changed != self._changed or not told or not self._waiting[0].is_alive():
             self.close()
             return None
         try:
@@ -116,7 +123,6 @@ class PrespawnedEngine:
         try:
             # vLLM has raised its limit on open files by now, and a spawned process would inherit that.
             resource.prlimit(process.pid or 0, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
-            line.send(dict(os.environ))
             line.send_bytes(work)
         except OSError:  # it has just ended
             self.close()
@@ -168,7 +174,7 @@ class _EngineProcess:
     def start(self) -> None:
         """Give the waiting process its work, or spawn one."""
         with self._early.threads(self._given[2]):
-            process = self._early.hand_over(*self._given)
+            process = self._early.assign_work(*self._given)
             if process is None:
                 self._process.start()
                 return
@@ -218,13 +224,10 @@ def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str], parent: 
     try:
         if not line.poll(_PATIENCE_SECONDS):
             return  # this server needs no engine here
-        environ = line.recv()
         work = line.recv_bytes()
     except EOFError:
         return
     line.close()
-    os.environ.clear()
-    os.environ.update(environ)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Pickled by the process that began this one, as multiprocessing itself does.
     name, target, kwargs = ForkingPickler.loads(work)
@@ -240,20 +243,6 @@ def _import(modules: Sequence[str]) -> None:
         if name in sys.modules:
             with suppress(Exception):
                 getattr(sys.modules[name], fact)()
-
-
-@contextmanager
-def _environment(more: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in more}
-    try:
-        os.environ.update(more)
-        yield
-    finally:
-        for name, value in before.items():
-            if value is not None:
-                os.environ[name] = value
-            elif name in os.environ:
-                del os.environ[name]
 
 
 @contextmanager

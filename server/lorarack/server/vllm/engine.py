@@ -6,7 +6,7 @@ from typing import IO, Any
 from vllm.lora.request import LoRARequest
 
 from lorarack.registry.errors import EngineError
-from lorarack.server.engine_errors import sentence
+from lorarack.server.engine_errors import error_line
 from lorarack.server.limits import EMBEDDINGS, Limits
 from lorarack.server.vllm.lora_path import load_path, request_path
 
@@ -29,7 +29,7 @@ class VllmEngine:
         try:
             await self._client.add_lora(request)
         except Exception as error:
-            raise EngineError(f"vLLM could not load {name}: {sentence(error)}") from error
+            raise EngineError(f"vLLM could not load {name}: {error_line(error)}") from error
         self._models.lora_requests[name] = LoRARequest(
             lora_name=name, lora_int_id=engine_id, lora_path=request_path(digest)
         )
@@ -46,7 +46,7 @@ class VllmEngine:
         try:
             await self._client.remove_lora(engine_id)
         except Exception as error:
-            raise EngineError(f"vLLM could not remove the adapter {engine_id}: {sentence(error)}") from error
+            raise EngineError(f"vLLM could not remove the adapter {engine_id}: {error_line(error)}") from error
 
     async def list(self) -> frozenset[int]:
         """Engine ids of the adapters in host memory.
@@ -57,7 +57,7 @@ class VllmEngine:
         try:
             return frozenset(await self._client.list_loras())
         except Exception as error:
-            raise EngineError(f"vLLM does not answer: {sentence(error)}") from error
+            raise EngineError(f"vLLM does not answer: {error_line(error)}") from error
 
 
 def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable[str] = ()) -> Limits:

@@ -12,14 +12,11 @@ def guard_engines() -> None:
     from vllm.config import SchedulerConfig
     from vllm.v1.worker.worker_base import WorkerWrapperBase
 
-    from lorarack.server.vllm.nonfinite import count_in_logits
-
     config: Any = SchedulerConfig
     worker: Any = WorkerWrapperBase
     if getattr(config, "_lorarack", False):
         return
     config._lorarack = True
-    count_in_logits()
     scheduler_class, init_device = config.get_scheduler_cls, worker.init_device
 
     def get_scheduler_cls(self: Any) -> Any:

@@ -4,7 +4,6 @@ vLLM's attention on a CPU multiplies V of a block's unused slots by 0, and 0 tim
 cache makes every later request that gets the block answer with nothing.
 """
 
-import os
 from typing import Any
 
 import torch
@@ -14,11 +13,6 @@ from lorarack.server.vllm.adapter_loader import adapter_files
 #: What a failed request's answer carries as its reason to stop, so that the API process knows it from other errors.
 NOT_FINITE, NOT_LOADED = "lorarack: not finite", "lorarack: not loaded"
 _REASONS = {1: NOT_FINITE, 2: NOT_LOADED}
-
-
-def count_in_logits() -> None:
-    """Have vLLM ask for the count in every step; it is off by default."""
-    os.environ["VLLM_COMPUTE_NANS_IN_LOGITS"] = "1"
 
 
 def guard_cache() -> None:

@@ -27,7 +27,7 @@ def register() -> None:
     guard_engines()
     logger = logging.getLogger("vllm")
     if not any(isinstance(handler, FirstErrorHandler) for handler in logger.handlers):
-        logger.addHandler(FirstErrorHandler(settings.faults))
+        logger.addHandler(FirstErrorHandler(settings.errors))
     if current_platform.is_cpu():
         from lorarack.server.cpu.platform import LorarackCpuPlatform
 
