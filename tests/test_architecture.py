@@ -15,7 +15,7 @@ import lorarack.registry as face
 from lorarack.registry import errors
 
 ROOT = Path(__file__).parents[1]
-ROOTS = ("registry", "server", "adapters")
+ROOTS = ("registry", "server", "adapters", "demo")
 
 
 def files(suffix: str = "") -> list[Path]:
@@ -29,7 +29,7 @@ def files(suffix: str = "") -> list[Path]:
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_the_three_roots_share_one_name_space(root: str) -> None:
+def test_the_roots_share_one_name_space(root: str) -> None:
     """With an ``__init__.py`` there, one component would hide the other two, and type checkers would not notice."""
     assert not (ROOT / root / "lorarack" / "__init__.py").exists()
     assert (ROOT / root / "lorarack" / root / "py.typed").is_file()

@@ -40,6 +40,12 @@ CASES = [
     training("rows that are not there", "nosuch.jsonl", RECIPE.replace("rows.jsonl", "nosuch.jsonl"), code=1),
     training("one row, nothing to validate with", "rows.jsonl", rows=ROW),
     Case("training without rows", command("train", "fresh", "--base", "tiny"), "needs --data", code=2),
+    Case("resizing to no rank", command("resize", "support"), "either --rank or --energy", code=2),
+    Case("resizing upwards", command("resize", "support", "--rank", "64"), "makes lower ranks", code=2),
+    Case("merging one version", command("merge", "support"), "two versions or more", code=2),
+    Case("merging with odd weights", command("merge", "support", "support@1", "--weights", "a"), "0.7,0.3", code=2),
+    Case("scaling by nothing", command("scale", "support", "--by", "0"), "makes no other adapter", code=2),
+    Case("scaling what is not there", command("scale", "nobody", "--by", "2"), "nobody"),
     Case("comparing one version", command("compare", "support", "--data", "rows.jsonl"), "", code=2, prepare=written()),
     Case(
         "comparing what is not there",

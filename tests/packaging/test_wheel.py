@@ -15,7 +15,7 @@ from tests.tiny import tiny_adapter, tiny_base
 pytestmark = pytest.mark.system
 
 ROOT = Path(__file__).parents[2]
-COMPONENTS = ("registry", "server", "adapters")
+COMPONENTS = ("registry", "server", "adapters", "demo")
 
 
 def run(*command: object, **environment: str) -> str:
@@ -78,7 +78,7 @@ def bare(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin"
 
 
-def test_every_file_of_the_three_components_is_in_the_wheel(contents: Mapping[str, str]) -> None:
+def test_every_file_of_the_components_is_in_the_wheel(contents: Mapping[str, str]) -> None:
     """Code, migrations, shipped data and the marks of typed packages; nothing else."""
     listed = subprocess.run(
         ["git", "ls-files", *COMPONENTS], cwd=ROOT, capture_output=True, text=True, check=True
@@ -100,14 +100,14 @@ def test_the_metadata_says_what_is_needed(contents: Mapping[str, str]) -> None:
     always = [need for need in metadata.get_all("Requires-Dist", []) if "extra ==" not in need]
     assert always
     assert not [need for need in always if need.startswith(("torch", "vllm", "transformers", "peft"))]
-    assert set(metadata.get_all("Provides-Extra", [])) == {"train", "cpu", "gpu"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"compare", "cpu", "gpu", "object-store", "postgres", "train"}
 
 
 def test_the_entry_points_are_all_there(contents: Mapping[str, str]) -> None:
     points = ConfigParser()
     points.read_string(next(text for name, text in contents.items() if name.endswith("/entry_points.txt")))
     assert dict(points["console_scripts"]) == {"lorarack": "lorarack.registry.cli.main:main"}
-    assert set(points["lorarack.commands"]) == {"adapters", "server"}
+    assert set(points["lorarack.commands"]) == {"adapters", "demo", "server"}
     assert set(points["vllm.general_plugins"]) == {"lorarack"}
     assert set(points["vllm.endpoint_plugins"]) == {"lorarack_http"}
 

@@ -86,7 +86,7 @@ def test_a_clock_set_forward_ends_leases_until_they_are_said_again(
     version = filled.versions("support")[1]
     filled.lease(version, HOLDER, 60)
     set_clock(1)
-    assert filled.gc(dry_run=True).gone("version") == 0, "what is ready does not go, held or not"
+    assert filled.gc(dry_run=True).removed("version") == 0, "what is ready does not go, held or not"
     filled.lease(version, HOLDER, 60)
     with pytest.raises(Conflict, match="is in use by"):
         filled.delete("support@2")

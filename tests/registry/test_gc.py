@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.tiny import tiny_adapter
 
-from lorarack.registry import Collection, Parent, Registry, open_registry
+from lorarack.registry import GcReport, Parent, Registry, open_registry
 from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.errors import Conflict, Damaged, StoreError, UsageError
 
@@ -24,8 +24,8 @@ def filled(registry: Registry, tmp_path: Path) -> Registry:
     return registry
 
 
-def fates(done: Collection, kind: str = "version") -> dict[str, tuple[bool, str]]:
-    return {fate.name: (fate.goes, fate.why) for fate in done.fates if fate.kind == kind}
+def items(done: GcReport, kind: str = "version") -> dict[str, tuple[bool, str]]:
+    return {item.name: (item.removed, item.reason) for item in done.items if item.kind == kind}
 
 
 def files(registry: Registry) -> set[str]:
@@ -45,13 +45,13 @@ def test_only_what_is_archived_and_held_by_nothing_goes(filled: Registry, tmp_pa
     filled.lease(filled.versions("support")[2], "host:8000/1")
     digest = weights(filled, "support@2")
     done = filled.gc(grace_seconds=0)
-    assert fates(done)["support@1"] == (False, "it is ready; archive it to let it go")
-    assert fates(done)["support@2"] == (True, "it is archived and nothing holds it")
-    goes, why = fates(done)["support@3"]
+    assert items(done)["support@1"] == (False, "it is ready; archive it to let it go")
+    assert items(done)["support@2"] == (True, "it is archived and nothing holds it")
+    goes, why = items(done)["support@3"]
     assert not goes
     assert why.startswith("it is in use by host:8000/1 until")
-    assert "quarantined" in fates(done)["support@4"][1]
-    assert fates(done, "blob") == {digest: (True, "no version has it")}
+    assert "quarantined" in items(done)["support@4"][1]
+    assert items(done, "blob") == {digest: (True, "no version has it")}
     assert done.freed == (tmp_path / "2" / "adapter_model.safetensors").stat().st_size
     assert [version.number for version in filled.versions("support")] == [1, 3, 4]
     for number in (1, 3, 4):
@@ -62,7 +62,7 @@ def test_only_what_is_archived_and_held_by_nothing_goes(filled: Registry, tmp_pa
         {"versions": 1, "blobs": 1, "leftovers": 0, "freed": done.freed},
     )
     filled.release("host:8000/1")
-    assert fates(filled.gc(grace_seconds=0))["support@3"][0]
+    assert items(filled.gc(grace_seconds=0))["support@3"][0]
 
 
 def test_a_dry_run_says_the_same_and_changes_nothing(filled: Registry) -> None:
@@ -73,13 +73,13 @@ def test_a_dry_run_says_the_same_and_changes_nothing(filled: Registry) -> None:
     assert (filled.changes(), files(filled)) == (before, there)
     assert len(filled.versions("support")) == 4
     done = filled.gc(grace_seconds=0)
-    assert done.fates == planned.fates
-    assert (done.freed, done.gone("version"), done.gone("blob")) == (planned.freed, 2, 2)
+    assert done.items == planned.items
+    assert (done.freed, done.removed("version"), done.removed("blob")) == (planned.freed, 2, 2)
 
 
 def test_with_nothing_to_do_the_log_stays_as_it_is(filled: Registry) -> None:
     before = filled.changes()
-    assert not any(fate.goes for fate in filled.gc().fates)
+    assert not any(item.removed for item in filled.gc().items)
     assert filled.changes() == before
 
 
@@ -90,32 +90,32 @@ def test_a_child_holds_its_parent_until_it_goes_too(registry: Registry, tmp_path
         registry.publish(tiny_adapter(tmp_path / name, seed=ord(name)), "support", base="tiny", parents=parents)
     registry.archive("support@2")
     registry.archive("support@3")
-    assert fates(registry.gc())["support@3"] == (False, "it is the parent of support@4; delete that first")
-    assert fates(registry.gc())["support@2"] == (False, "it is the parent of support@3; delete that first")
+    assert items(registry.gc())["support@3"] == (False, "it is the parent of support@4; delete that first")
+    assert items(registry.gc())["support@2"] == (False, "it is the parent of support@3; delete that first")
     registry.archive("support@4")
     done = registry.gc()
-    assert [name for name, (goes, _) in fates(done).items() if goes] == ["support@4", "support@3", "support@2"]
+    assert [name for name, (goes, _) in items(done).items() if goes] == ["support@4", "support@3", "support@2"]
 
 
 def test_a_retention_rule_holds(filled: Registry) -> None:
     for number in (2, 3, 4):
         filled.archive(f"support@{number}")
     filled.set_retention("support", keep_last=2)
-    assert [name for name, (goes, _) in fates(filled.gc()).items() if goes] == ["support@2"]
+    assert [name for name, (goes, _) in items(filled.gc()).items() if goes] == ["support@2"]
     filled.set_retention("support", keep_days=30)
-    assert "younger than 30 days" in fates(filled.gc())["support@3"][1]
+    assert "younger than 30 days" in items(filled.gc())["support@3"][1]
     with pytest.raises(Conflict, match="younger than 30 days"):
         filled.delete("support@3")
     filled.set_retention("support")
     assert filled.retention("support").keep_days is None
-    assert fates(filled.gc())["support@4"][0]
+    assert items(filled.gc())["support@4"][0]
 
 
 def test_an_alias_holds_also_what_was_quarantined_and_archived_under_it(filled: Registry) -> None:
     filled.quarantine("support@1", "bad data")
     with pytest.raises(Conflict, match="named by alias default"):
         filled.archive("support@1")
-    assert not fates(filled.gc())["support@1"][0]
+    assert not items(filled.gc())["support@1"][0]
 
 
 def test_young_files_stay(filled: Registry) -> None:
@@ -123,13 +123,13 @@ def test_young_files_stay(filled: Registry) -> None:
     filled.archive("support@2")
     digest = weights(filled, "support@2")
     done = filled.gc(grace_seconds=600)
-    assert fates(done, "blob") == {
+    assert items(done, "blob") == {
         digest: (False, "no version has it, but it is younger than 600 s: a publisher may be at work with it")
     }
-    assert done.gone("version") == 1
+    assert done.removed("version") == 1
     old = time.time() - HOUR_AGO
     os.utime(filled.home / "blobs" / "sha256" / digest[7:9] / digest[7:], (old, old))
-    assert fates(filled.gc(grace_seconds=600), "blob")[digest][0]
+    assert items(filled.gc(grace_seconds=600), "blob")[digest][0]
 
 
 def test_what_a_killed_publisher_left_goes_and_what_a_living_one_writes_stays(filled: Registry) -> None:
@@ -141,9 +141,9 @@ def test_what_a_killed_publisher_left_goes_and_what_a_living_one_writes_stays(fi
         fcntl.flock(writer, fcntl.LOCK_EX)
         for name in (".new-dead", ".new-alive"):
             os.utime(folder / name, (old, old))
-        assert filled.gc(grace_seconds=2 * HOUR_AGO).gone("leftover") == 0
+        assert filled.gc(grace_seconds=2 * HOUR_AGO).removed("leftover") == 0
         done = filled.gc(grace_seconds=60)
-        assert fates(done, "leftover") == {".new-dead": (True, "its writer is gone")}
+        assert items(done, "leftover") == {".new-dead": (True, "its writer is gone")}
         assert done.freed == 4
     assert (folder / ".new-alive").exists()
 
@@ -158,7 +158,7 @@ def test_a_blob_taken_before_its_version_is_written_is_put_again(
     def collected_before(*arguments: object) -> object:
         if not taken:
             with open_registry(filled.home) as other:
-                taken.append(other.gc(grace_seconds=0).gone("blob"))
+                taken.append(other.gc(grace_seconds=0).removed("blob"))
         return add(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(filled._writer, "add_version", collected_before)
@@ -202,11 +202,11 @@ def test_files_are_removed_only_while_nobody_can_write(filled: Registry, monkeyp
 def test_a_version_restored_while_gc_plans_stays(filled: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     filled.archive("support@2")
     planned = filled.gc(dry_run=True, grace_seconds=0)
-    plan = tuple(fate for fate in planned.fates if fate.kind == "version")
+    plan = tuple(item for item in planned.items if item.kind == "version")
     filled.restore("support@2")
     monkeypatch.setattr(filled._collector, "plan", lambda: plan)
     done = filled.gc(grace_seconds=0)
-    assert fates(done)["support@2"] == (False, "it came into use, or went, meanwhile")
+    assert items(done)["support@2"] == (False, "it came into use, or went, meanwhile")
     assert done.freed == 0
     filled.verify("support@2")
 
@@ -234,10 +234,10 @@ def test_damage_shows_in_verify_and_stays(filled: Registry) -> None:
     path.write_bytes(b"damage")
     with pytest.raises(Damaged, match=r"support@3 is damaged and now out of use"):
         filled.verify("support@3")
-    assert not fates(filled.gc(grace_seconds=0))["support@3"][0]
+    assert not items(filled.gc(grace_seconds=0))["support@3"][0]
 
 
 def test_every_version_has_its_fate(filled: Registry) -> None:
     filled.archive("support@2")
-    named = [fate.name for fate in filled.gc(dry_run=True).fates if fate.kind == "version"]
+    named = [item.name for item in filled.gc(dry_run=True).items if item.kind == "version"]
     assert sorted(named) == [f"support@{number}" for number in range(1, 5)]

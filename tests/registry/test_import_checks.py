@@ -11,7 +11,7 @@ from tests.tiny import tiny_adapter
 
 from lorarack.registry import Metric, Parent, Provenance, Registry, open_registry
 from lorarack.registry.errors import InvalidArtifact, UsageError
-from lorarack.registry.portable import MANIFEST
+from lorarack.registry.transfer.manifest import MANIFEST
 
 
 @pytest.fixture

@@ -52,9 +52,10 @@ def replaced_functions() -> Iterator[tuple[str, str]]:
                 lefts = target.elts if isinstance(target, ast.Tuple) and several else [target]
                 rights = node.value.elts if isinstance(node.value, ast.Tuple) and several else [node.value]
                 for left, right in zip(lefts, rights, strict=True):
-                    if isinstance(right, ast.Name) and right.id in functions and isinstance(left, ast.Attribute):
-                        if ast.unparse(left.value) != "self":
-                            yield file, left.attr
+                    if not isinstance(left, ast.Attribute) or ast.unparse(left.value) == "self":
+                        continue
+                    if isinstance(right, ast.Name) and right.id in functions:
+                        yield file, left.attr
 
 
 def test_the_decision_lists_what_is_replaced_at_run_time() -> None:

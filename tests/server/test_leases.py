@@ -61,8 +61,8 @@ async def stop(task: asyncio.Task[None]) -> None:
 
 def why_held(registry: Registry, reference: str) -> str:
     """Why a version cannot go; empty when it can."""
-    fates = {fate.name: fate for fate in registry.gc(dry_run=True).fates}
-    return "" if fates[reference].goes else fates[reference].why
+    items = {item.name: item for item in registry.gc(dry_run=True).items}
+    return "" if items[reference].removed else items[reference].reason
 
 
 async def test_what_is_loaded_cannot_be_deleted_until_the_server_drops_it_or_ends(registry: Registry) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lorarack.adapters.evaluation.client import ServerClient
     from lorarack.adapters.evaluation.run import evaluate
     from lorarack.adapters.evaluation.scores import find_score
+    from lorarack.adapters.ranks.merge import merge
+    from lorarack.adapters.ranks.resize import resize
+    from lorarack.adapters.ranks.scale import scale
     from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
     from lorarack.adapters.training.run import train
 
@@ -33,7 +36,10 @@ __all__ = [
     "load_recipe",
     "load_rows",
     "make_recipe",
+    "merge",
     "plan_comparison",
+    "resize",
+    "scale",
     "train",
 ]
 
@@ -46,6 +52,9 @@ _MODULES = {
     "evaluation.client": "ServerClient",
     "evaluation.run": "evaluate",
     "evaluation.scores": "find_score",
+    "ranks.merge": "merge",
+    "ranks.resize": "resize",
+    "ranks.scale": "scale",
     "recipe": "Recipe load_recipe make_recipe",
     "training.run": "train",
 }

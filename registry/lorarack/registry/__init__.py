@@ -12,8 +12,8 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
-    from lorarack.registry.collection import Collection, Fate, Retention
     from lorarack.registry.errors import LorarackError
+    from lorarack.registry.gc import GcItem, GcReport
     from lorarack.registry.queries import (
         Best,
         Change,
@@ -31,6 +31,7 @@ if typing.TYPE_CHECKING:
     from lorarack.registry.reference import Reference, parse_reference
     from lorarack.registry.registry import Registry, open_registry
     from lorarack.registry.replay import replay_aliases
+    from lorarack.registry.retention import Retention
     from lorarack.registry.settings import home_folder
     from lorarack.registry.snapshot import Snapshot
     from lorarack.registry.values import (
@@ -58,12 +59,12 @@ __all__ = [
     "BaseId",
     "Best",
     "Change",
-    "Collection",
     "Condition",
     "Dataset",
     "Diff",
     "Event",
-    "Fate",
+    "GcItem",
+    "GcReport",
     "Lineage",
     "Link",
     "LorarackError",
@@ -91,12 +92,13 @@ __all__ = [
 ]
 
 _MODULES = {
-    "collection": "Collection Fate Retention",
     "errors": "LorarackError",
+    "gc": "GcItem GcReport",
     "queries": "Best Change Condition Diff Lineage Link MetricChange ModuleChange Page Query Rule parse_condition",
     "reference": "Reference parse_reference",
     "registry": "Registry open_registry",
     "replay": "replay_aliases",
+    "retention": "Retention",
     "settings": "home_folder",
     "snapshot": "Snapshot",
     "values": "Adapter Alias Base BaseId Dataset Event Metric Parent Provenance Published State StoredFile Version",

@@ -12,7 +12,8 @@ One class for each different thing a caller can do about it::
     ├── GateRefused                3  409  a rule that the user set said no
     ├── NotAllowed                 1  403  a credential is missing or not enough
     ├── StoreError                 1  503  disk, database or lock: repair the machine, try again
-    │   └── Damaged                1  500  stored bytes are not what was stored
+    │   ├── Damaged                1  500  stored bytes are not what was stored
+    │   └── BlobGone               1  503  a file was collected before its version was written: store it again
     ├── RateLimited                1  429  too much at once: come back later
     ├── Unavailable                1  503  another service cannot be reached
     └── EngineError                1  503  the engine or a training run failed
@@ -127,6 +128,15 @@ class Damaged(StoreError):
 
     http_status = 500
     default_code = "damaged"
+
+
+class BlobGone(StoreError):
+    """A stored file was removed, by ``gc``, before its version was written."""
+
+    default_code = "collected"
+
+    def __init__(self) -> None:
+        super().__init__("Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.")
 
 
 class RateLimited(LorarackError):

@@ -16,9 +16,9 @@ from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, 
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.blobs.folder import FolderBlobs
-from lorarack.registry.catalog.new_version import NewVersion
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, InvalidArtifact, LorarackError
+from lorarack.registry.records import NewVersion
 from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
 
 #: Fewer bytes are looked at in less time than a thread takes to begin on a busy machine.
@@ -26,7 +26,7 @@ _WORTH_A_THREAD = 2 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class VersionMetadata:
     """What a publisher says about a version beside its files."""
 
     metrics: Sequence[Metric] = ()
@@ -49,7 +49,7 @@ def store(
     folder: Path,
     adapter: str,
     base: Base,
-    about: About,
+    about: VersionMetadata,
     blobs: FolderBlobs,
     check_base: Callable[[bytes], None] = lambda config: None,
 ) -> tuple[NewVersion, Artifact]:
@@ -141,7 +141,7 @@ def under_known_digest(
     return new
 
 
-def _measured(artifact: Artifact, about: About) -> Metric | None:
+def _measured(artifact: Artifact, about: VersionMetadata) -> Metric | None:
     """The metric that the run measured for these weights, unless the publisher says one of that label."""
     final = artifact.final
     return None if final and any(said.step is None and said.label == final.label for said in about.metrics) else final

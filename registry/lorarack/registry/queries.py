@@ -161,6 +161,29 @@ class Diff(Value):
     modules: tuple[ModuleChange, ...]
 
 
+class Exported(Value):
+    """What an export wrote: references of versions, and those it left out because they are quarantined or damaged."""
+
+    folder: str
+    versions: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+class ImportedVersion(Value):
+    """One version of an export: what it was called there, what it is called here, and whether it is new here."""
+
+    was: str
+    version: str
+    created: bool
+
+
+class Imported(Value):
+    """What an import did; ``notes`` say what is not as it was."""
+
+    versions: tuple[ImportedVersion, ...]
+    notes: tuple[str, ...] = ()
+
+
 def parse_label(label: str) -> tuple[str, str]:
     """Name and split of a metric's label: ``eval_loss``, ``SPLIT/NAME``, or ``NAME`` alone for the validation split.
 

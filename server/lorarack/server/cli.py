@@ -1,10 +1,11 @@
-"""Commands of the server component: serve, ask."""
+"""Commands of the server component: serve, ask, doctor."""
 
 import os
 import sys
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
@@ -18,6 +19,7 @@ def mount(app: typer.Typer) -> None:
     """Add the commands to the root application."""
     app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
     app.command("ask")(ask)
+    app.command("doctor")(doctor)
 
 
 def serve(
@@ -50,6 +52,37 @@ def serve(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def doctor(
+    base: Annotated[
+        str | None, typer.Argument(help="The base model to be served; without it, all are looked at.")
+    ] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Look for what would keep a server from starting, or from being right or fast. Exits with 1 when there is a problem.
+
+    Example: lorarack doctor smollm2
+    """
+    from lorarack.server.doctor import Result, examine
+
+    findings = []
+    marks = {
+        Result.OK: "[green]ok[/green]",
+        Result.WARNING: "[yellow]warning[/yellow]",
+        Result.PROBLEM: "[red]problem[/red]",
+    }
+    with open_registry(registry, create=False) as opened:
+        for finding in examine(opened, opened.base(base) if base else None):
+            findings.append(finding)
+            if not json:
+                remedy = f" ({escape(finding.remedy)})" if finding.remedy else ""
+                out.print(f"{marks[finding.result]} {escape(finding.check)}: {escape(finding.found)}{remedy}")
+    if json:
+        emit(findings, True, lambda: None)
+    if any(finding.result is Result.PROBLEM for finding in findings):
+        raise typer.Exit(1)
 
 
 def ask(

@@ -132,6 +132,6 @@ def _use(registry: Registry, tmp_path: Path) -> None:
     assert after.resolve("support").number == 4
     assert after.versions == registry.snapshot().versions
     registry.set_retention("support", keep_last=3)
-    assert registry.gc(dry_run=True).gone("version") == 0
+    assert registry.gc(dry_run=True).removed("version") == 0
     registry.set_retention("support")
-    assert registry.gc().gone("version") == 1
+    assert registry.gc().removed("version") == 1

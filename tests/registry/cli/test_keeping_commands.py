@@ -81,23 +81,23 @@ def test_gc_says_what_stays_and_goes(home: Path) -> None:
     lorarack("retention", "support", "--keep-last", 1)
     planned = lorarack("gc", "--dry-run", "--grace", 0, "--json").json()
     assert (planned["dry_run"], planned["freed"] > 0) == (True, True)
-    fates = {fate["name"]: (fate["kind"], fate["goes"]) for fate in planned["fates"]}
-    assert [fates[f"support@{number}"] for number in (1, 2, 3)] == [
+    items = {item["name"]: (item["kind"], item["removed"]) for item in planned["items"]}
+    assert [items[f"support@{number}"] for number in (1, 2, 3)] == [
         ("version", False),
         ("version", True),
         ("version", False),
     ]
     shown = lorarack("gc", "--dry-run", "--grace", 0).out
-    for part in ("support@2", "goes", "nothing holds it", "among the newest 1", "blob", "Would free"):
+    for part in ("support@2", "removed", "nothing holds it", "among the newest 1", "blob", "Would free"):
         assert part in shown
     assert "support@1" not in shown, "what is simply ready is counted, not listed"
     done = lorarack("gc", "--grace", 0).out
     assert done.splitlines()[-1].startswith("Freed ")
-    assert done.splitlines()[-1].endswith("1 version, 1 blob, 0 leftovers. Ready and staying: 1 version.")
+    assert done.splitlines()[-1].endswith("1 version, 1 blob, 0 leftovers. Ready and kept: 1 version.")
     assert lorarack("gc", "--json").json()["freed"] == 0
     assert [version["version"] for version in lorarack("list", "support", "--json").json()] == [1, 3]
 
 
 def test_gc_with_nothing_to_do_is_one_line(home: Path) -> None:
     answer = lorarack("gc")
-    assert answer.out == "Freed 0 B: 0 versions, 0 blobs, 0 leftovers. Ready and staying: 3 versions.\n"
+    assert answer.out == "Freed 0 B: 0 versions, 0 blobs, 0 leftovers. Ready and kept: 3 versions.\n"

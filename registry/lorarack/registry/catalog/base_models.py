@@ -1,6 +1,5 @@
 """Writing base models: rows of ``bases`` and the names by which the world knows them. Called inside one write transaction."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,27 +11,16 @@ from lorarack.registry.catalog.new_version import refuse_taken_name
 from lorarack.registry.catalog.row_values import base_id_row, base_id_value
 from lorarack.registry.catalog.schema import BASE_IDS, BASES
 from lorarack.registry.errors import Conflict, UsageError
+from lorarack.registry.records import AddedBase
 from lorarack.registry.values import BaseId
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.fingerprint import Reading
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
-    """What adding a base did."""
-
-    name: str
-    created: bool
-    #: Whether the base is loaded from the given place from now on; else it is one more place where it is known to be.
-    used: bool
-    #: Names of other bases that this folder was known for, until other files came into it.
-    taken_from: tuple[str, ...] = ()
-
-
 def add_base(
     connection: Connection, reading: "Reading", name: str | None, default_name: str, known_as: BaseId, *, use: bool
-) -> Added:
+) -> AddedBase:
     """Add a base model, or one more place of a base model that shares a fingerprint with ``reading``.
 
     Raises:
@@ -55,7 +43,7 @@ def add_base(
     used, loaded = _place(connection, own_id, known_as, use=use)
     if loaded:
         connection.execute(update(BASES).where(BASES.c.id == own_id).values(template=reading.template))
-    return Added(called, row is None, used, taken_from)
+    return AddedBase(called, row is None, used, taken_from)
 
 
 def renew_base(connection: Connection, name: str, reading: "Reading", places: tuple[BaseId, ...]) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, select, type_coerce
@@ -13,7 +12,9 @@ from lorarack.registry.catalog.events import now
 from lorarack.registry.catalog.retention import holds
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
-from lorarack.registry.collection import Fate, Retention
+from lorarack.registry.gc import GcItem
+from lorarack.registry.records import References
+from lorarack.registry.retention import Retention
 from lorarack.registry.values import State
 
 #: Versions by adapter and number.
@@ -26,21 +27,13 @@ _STAYS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class References:
-    """The digests of all files that versions have, and the newest id among the versions that were looked at."""
-
-    digests: frozenset[str]
-    newest: int
-
-
 class CatalogCollector:
     """Reads for ``gc``; ``CatalogChanger`` removes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def plan(self) -> tuple[Fate, ...]:
+    def plan(self) -> tuple[GcItem, ...]:
         """What becomes of each version, newest first: where a child goes its parent may follow."""
         with self._database.reading() as connection:
             held = _maybe_held(connection)
@@ -48,21 +41,21 @@ class CatalogCollector:
             query = columns.join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id).order_by(
                 VERSIONS.c.id.desc()
             )
-            fates: list[Fate] = []
+            items: list[GcItem] = []
             gone: set[int] = set()
             for version_id, name, number, state in connection.execute(query).all():
                 why = _STAYS.get(State(state)) or (_held(connection, version_id, gone) if version_id in held else None)
                 if why is None:
                     gone.add(version_id)
-                fates.append(
-                    Fate(
+                items.append(
+                    GcItem(
                         kind="version",
                         name=f"{name}@{number}",
-                        goes=why is None,
-                        why=why or "it is archived and nothing holds it",
+                        removed=why is None,
+                        reason=why or "it is archived and nothing holds it",
                     )
                 )
-            return tuple(fates)
+            return tuple(items)
 
     def retention(self, adapter: str) -> Retention | None:
         """The adapter's retention rule; None: no such adapter."""

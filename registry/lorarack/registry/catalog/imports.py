@@ -1,8 +1,6 @@
 """Versions of another registry into this one, all of them in one transaction."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import Connection, select
 
@@ -10,38 +8,13 @@ from lorarack.registry.catalog.aliases import move_alias
 from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.events import record
 from lorarack.registry.catalog.free_numbers import UsedNumbers
-from lorarack.registry.catalog.new_version import NewVersion, adapter_for, add_metrics, insert_version, set_tags
+from lorarack.registry.catalog.new_version import adapter_for, add_metrics, insert_version, set_tags
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, PARENTS, VERSIONS
-from lorarack.registry.catalog.versions import BlobGone
+from lorarack.registry.errors import BlobGone
+from lorarack.registry.records import ArtifactKey, ImportResult, ImportRow
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import State
-
-#: An adapter's name and a digest, which name an artifact everywhere.
-Known = tuple[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A version that comes in: ``number`` is what it was called there, ``parents`` are (artifact, relation)."""
-
-    new: NewVersion
-    number: int
-    state: State
-    state_reason: str | None
-    created_at: datetime
-    created_by: str
-    parents: tuple[tuple[Known, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Landed:
-    """Where one arrived: its number and state here, and whether it is new here; parents that are not here are counted."""
-
-    number: int
-    created: bool
-    state: State
-    lost_parents: int = 0
 
 
 class CatalogImporter:
@@ -53,11 +26,11 @@ class CatalogImporter:
 
     def add(
         self,
-        arrivals: Sequence[Arrival],
-        aliases: Mapping[str, Mapping[str, Known]],
+        rows: Sequence[ImportRow],
+        aliases: Mapping[str, Mapping[str, ArtifactKey]],
         is_stored: Callable[[str], bool],
-    ) -> tuple[list[Landed], list[str]]:
-        """Add them all, or none; parents come before their children in ``arrivals``.
+    ) -> tuple[list[ImportResult], list[str]]:
+        """Add them all, or none; parents come before their children in ``rows``.
 
         A version keeps its number where that has never been used here, else it gets the next. An artifact that the adapter
         has already is that version, left as it is. Aliases are set where they are new here.
@@ -70,28 +43,30 @@ class CatalogImporter:
             BlobGone: a file of a version is not stored.
         """
 
-        def work(connection: Connection) -> tuple[list[Landed], list[str]]:
-            landed: list[Landed] = []
-            numbers = _numbers(connection, arrivals)
-            for arrival, number in zip(arrivals, numbers, strict=True):
-                landed.append(self._land(connection, arrival, number, is_stored))
+        def work(connection: Connection) -> tuple[list[ImportResult], list[str]]:
+            results: list[ImportResult] = []
+            numbers = _numbers(connection, rows)
+            for item, number in zip(rows, numbers, strict=True):
+                results.append(self._add(connection, item, number, is_stored))
             left = [
                 f"{adapter}@{alias}"
                 for adapter, names in aliases.items()
                 for alias, known in names.items()
                 if not self._point(connection, adapter, alias, known)
             ]
-            for adapter in dict.fromkeys(arrival.new.adapter for arrival in arrivals):
+            for adapter in dict.fromkeys(item.new.adapter for item in rows):
                 self._point_default(connection, adapter)
-            return landed, left
+            return results, left
 
         return self._database.write(work)
 
-    def _land(self, connection: Connection, arrival: Arrival, number: int, is_stored: Callable[[str], bool]) -> Landed:
-        new = arrival.new
+    def _add(
+        self, connection: Connection, item: ImportRow, number: int, is_stored: Callable[[str], bool]
+    ) -> ImportResult:
+        new = item.new
         row = _artifact(connection, (new.adapter, new.digest))
         if row is not None:
-            return Landed(row.number, created=False, state=State(row.state))
+            return ImportResult(row.number, created=False, state=State(row.state))
         if not all(is_stored(file.digest) for file in new.files):
             raise BlobGone
         adapter = adapter_for(connection, new.adapter, new.base)
@@ -101,25 +76,25 @@ class CatalogImporter:
             adapter,
             new,
             number=number,
-            state=arrival.state.value,
-            state_reason=arrival.state_reason,
-            created_at=arrival.created_at,
-            created_by=arrival.created_by,
+            state=item.state.value,
+            state_reason=item.state_reason,
+            created_at=item.created_at,
+            created_by=item.created_by,
         )
         add_metrics(connection, row.id, new.metrics, has_none=True)
         set_tags(connection, row.id, new.tags)
         lost = 0
-        for known, relation in arrival.parents:
+        for known, relation in item.parents:
             parent = _artifact(connection, known)
             if parent is None or parent.id >= row.id:
                 lost += 1
             else:
                 put(connection, PARENTS, {"child_id": row.id, "parent_id": parent.id, "relation": relation})
-        was = f"{new.adapter}@{arrival.number}"
+        was = f"{new.adapter}@{item.number}"
         record(connection, self._actor, "imported", new.adapter, row.number, digest=new.digest, rank=new.rank, was=was)
-        return Landed(row.number, created=True, state=arrival.state, lost_parents=lost)
+        return ImportResult(row.number, created=True, state=item.state, lost_parents=lost)
 
-    def _point(self, connection: Connection, adapter: str, alias: str, known: Known) -> bool:
+    def _point(self, connection: Connection, adapter: str, alias: str, known: ArtifactKey) -> bool:
         """Point a new alias at an artifact; whether it names that afterwards."""
         owner, row = _owner(connection, adapter), _artifact(connection, known)
         if owner is None or row is None:
@@ -144,30 +119,30 @@ class CatalogImporter:
             )
 
 
-def _numbers(connection: Connection, arrivals: Sequence[Arrival]) -> list[int]:
+def _numbers(connection: Connection, rows: Sequence[ImportRow]) -> list[int]:
     """The number of each here: its own where no version has ever had it, else the next behind all of them."""
     used: dict[str, UsedNumbers] = {}
     behind: dict[str, int] = {}
-    for arrival in arrivals:
-        name = arrival.new.adapter
+    for item in rows:
+        name = item.new.adapter
         if name not in used:
             owner = _owner(connection, name)
             used[name], behind[name] = UsedNumbers(connection, name), owner.next_number if owner else 1
-        if _keeps(connection, arrival, used[name]):
-            behind[name] = max(behind[name], arrival.number + 1)
+        if _keeps(connection, item, used[name]):
+            behind[name] = max(behind[name], item.number + 1)
     numbers = []
-    for arrival in arrivals:
-        name, number = arrival.new.adapter, arrival.number
-        is_new = _artifact(connection, (name, arrival.new.digest)) is None
+    for item in rows:
+        name, number = item.new.adapter, item.number
+        is_new = _artifact(connection, (name, item.new.digest)) is None
         if is_new and not used[name].is_free(number):
             number, behind[name] = behind[name], behind[name] + 1
         numbers.append(number)
     return numbers
 
 
-def _keeps(connection: Connection, arrival: Arrival, used: UsedNumbers) -> bool:
-    known = _artifact(connection, (arrival.new.adapter, arrival.new.digest))
-    return known is None and used.is_free(arrival.number)
+def _keeps(connection: Connection, item: ImportRow, used: UsedNumbers) -> bool:
+    known = _artifact(connection, (item.new.adapter, item.new.digest))
+    return known is None and used.is_free(item.number)
 
 
 def _owner(connection: Connection, name: str) -> AdapterRow | None:
@@ -175,7 +150,7 @@ def _owner(connection: Connection, name: str) -> AdapterRow | None:
     return AdapterRow(*found) if found else None
 
 
-def _artifact(connection: Connection, known: Known) -> VersionRow | None:
+def _artifact(connection: Connection, known: ArtifactKey) -> VersionRow | None:
     name, digest = known
     query = select(*VERSION).join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
     found = connection.execute(query.where(ADAPTERS.c.name == name, VERSIONS.c.digest == digest)).first()

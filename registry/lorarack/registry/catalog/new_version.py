@@ -1,7 +1,6 @@
 """The steps of bringing a version in, which publishing and importing share; statements that each needs are built once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -14,31 +13,8 @@ from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, Version
 from lorarack.registry.catalog.schema import ADAPTERS, BASES, METRICS, TAGS, VERSIONS
 from lorarack.registry.catalog.text_index import add_text
 from lorarack.registry.errors import Conflict, NotFound
-from lorarack.registry.values import Metric, Parent, Provenance, State, StoredFile
-
-
-@dataclass(frozen=True, slots=True)
-class NewVersion:
-    """Everything that publishing knows about a version before it has a number."""
-
-    adapter: str
-    base: str
-    digest: str
-    rank: int
-    alpha: float
-    rslora: bool
-    target_modules: tuple[str, ...]
-    dtype: str
-    parameters: int
-    bytes: int
-    files: tuple[StoredFile, ...]
-    metrics: tuple[Metric, ...]
-    tags: Mapping[str, str]
-    description: str | None
-    provenance: Provenance | None
-    parents: tuple[Parent, ...] = ()
-    #: What the run itself measured; it counts for a new version, and does not come over what was said later of an old one.
-    measured: Metric | None = None
+from lorarack.registry.records import NewVersion
+from lorarack.registry.values import Metric, State
 
 
 def refuse_taken_name(connection: Connection, name: str) -> None:

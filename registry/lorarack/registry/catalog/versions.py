@@ -10,7 +10,6 @@ from lorarack.registry.catalog.aliases import move_alias
 from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.events import find_version, record
 from lorarack.registry.catalog.new_version import (
-    NewVersion,
     adapter_for,
     add_metrics,
     base_id,
@@ -22,16 +21,13 @@ from lorarack.registry.catalog.new_version import (
 from lorarack.registry.catalog.rows import VersionRow, put
 from lorarack.registry.catalog.schema import BASES, PARENTS, TAGS
 from lorarack.registry.catalog.text_index import update_text
-from lorarack.registry.errors import Conflict, UsageError
+from lorarack.registry.errors import BlobGone, Conflict, UsageError
+from lorarack.registry.records import AddedBase, NewVersion
 from lorarack.registry.reference import DEFAULT_ALIAS
 from lorarack.registry.values import BaseId, Metric, Parent, State
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.fingerprint import Reading
-
-
-class BlobGone(Exception):
-    """A stored file went away before its version was written."""
 
 
 class CatalogWriter:
@@ -43,14 +39,14 @@ class CatalogWriter:
 
     def add_base(
         self, reading: "Reading", name: str | None, default_name: str, known_as: BaseId, *, use: bool
-    ) -> "base_models.Added":
+    ) -> AddedBase:
         """Add a base model, or one more place of a base model that is known.
 
         Raises:
             Conflict: the name belongs to another base or to an adapter, or the model is known by another name.
         """
 
-        def work(connection: Connection) -> base_models.Added:
+        def work(connection: Connection) -> AddedBase:
             added = base_models.add_base(connection, reading, name, default_name, known_as, use=use)
             about: dict[str, Any] = {"base": added.name, "fingerprint": reading.fingerprint, "id": known_as.value}
             record(connection, self._actor, "base_added", **about)

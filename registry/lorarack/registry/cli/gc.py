@@ -9,9 +9,10 @@ from rich.markup import escape
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit
 from lorarack.registry.cli.render import short_digest, size, table
-from lorarack.registry.collection import Collection, Fate, Retention
 from lorarack.registry.errors import UsageError
+from lorarack.registry.gc import GcItem, GcReport
 from lorarack.registry.registry import open_registry
+from lorarack.registry.retention import Retention
 
 
 def mount(app: typer.Typer) -> None:
@@ -28,7 +29,7 @@ def gc(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove archived versions that nothing holds, and stored files that no version has; say why each thing stays or goes.
+    """Remove archived versions that nothing holds, and stored files that no version has; say why each thing is kept or removed.
 
     Example: lorarack gc --dry-run
     """
@@ -69,17 +70,17 @@ def _sentence(rule: Retention) -> str:
     return f"keeps of its versions {' and '.join(parts)}" if parts else "has no retention rule"
 
 
-def _shown(done: Collection) -> RenderableType:
-    """All that goes, and all that stays although it is not simply in use."""
-    rows = table("what", "name", "fate", "why", ">bytes")
-    usual = [fate for fate in done.fates if _is_usual(fate)]
-    for fate in done.fates:
-        if not _is_usual(fate):
-            word = "[bold]goes[/bold]" if fate.goes else "stays"
-            rows.add_row(fate.kind, _name(fate), word, escape(fate.why), size(fate.bytes) if fate.bytes else "")
+def _shown(done: GcReport) -> RenderableType:
+    """What is removed, and what is kept although it is not simply in use."""
+    rows = table("what", "name", "outcome", "why", ">bytes")
+    usual = [item for item in done.items if _is_usual(item)]
+    for item in done.items:
+        if not _is_usual(item):
+            word = "[bold]removed[/bold]" if item.removed else "kept"
+            rows.add_row(item.kind, _name(item), word, escape(item.reason), size(item.bytes) if item.bytes else "")
     would = "Would free" if done.dry_run else "Freed"
-    counts = ", ".join(_count(done.gone(kind), kind) for kind in ("version", "blob", "leftover"))
-    end = f"{would} {size(done.freed)}: {counts}. Ready and staying: {_count(len(usual), 'version')}."
+    counts = ", ".join(_count(done.removed(kind), kind) for kind in ("version", "blob", "leftover"))
+    end = f"{would} {size(done.freed)}: {counts}. Ready and kept: {_count(len(usual), 'version')}."
     return Group(rows, end) if rows.row_count else end
 
 
@@ -87,9 +88,9 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _is_usual(fate: Fate) -> bool:
-    return fate.kind == "version" and fate.why.startswith("it is ready")
+def _is_usual(item: GcItem) -> bool:
+    return item.kind == "version" and item.reason.startswith("it is ready")
 
 
-def _name(fate: Fate) -> str:
-    return short_digest(fate.name) if fate.kind == "blob" else escape(fate.name)
+def _name(item: GcItem) -> str:
+    return short_digest(item.name) if item.kind == "blob" else escape(item.name)

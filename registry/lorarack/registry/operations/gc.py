@@ -11,7 +11,7 @@ from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
 
 if TYPE_CHECKING:
-    from lorarack.registry.collection import Collection, Fate
+    from lorarack.registry.gc import GcItem, GcReport
 
 #: An hour: publishers put their files first and their version last, and are between the two for less than that.
 GRACE_SECONDS = 3600.0
@@ -24,7 +24,7 @@ T = TypeVar("T")
 class CollectingOperations(Parts):
     """Removes what nothing needs."""
 
-    def gc(self, *, dry_run: bool = False, grace_seconds: float = GRACE_SECONDS) -> Collection:
+    def gc(self, *, dry_run: bool = False, grace_seconds: float = GRACE_SECONDS) -> GcReport:
         """Remove archived versions that nothing holds, stored files that no version has, and half-written files.
 
         Safe beside publishers: files younger than ``grace_seconds`` stay, and an older one is removed only under the lock
@@ -37,74 +37,76 @@ class CollectingOperations(Parts):
         Raises:
             UsageError: a negative or endless grace. StoreError: disk or database; what is gone by then is gone.
         """
-        from lorarack.registry.collection import Collection
+        from lorarack.registry.gc import GcReport
 
         if not 0 <= grace_seconds < 1e9:
             raise UsageError(f"A grace of {grace_seconds} seconds makes no sense; give 0 or more.", code="bad_grace")
         versions = self._collector.plan()
         if not dry_run:
             versions = self._prune(versions)
-        known = self._collector.references(without={_split(fate) for fate in versions if fate.goes})
+        known = self._collector.references(without={_split(item) for item in versions if item.removed})
         files = [*self._unreferenced(known.digests, grace_seconds), *self._half_written(grace_seconds)]
         if not dry_run:
             files = self._remove(files, known.newest, grace_seconds)
-        done = Collection(dry_run=dry_run, grace_seconds=grace_seconds, fates=(*versions, *files))
-        if not dry_run and any(fate.goes for fate in done.fates):
-            self._changer.record_collection(done.gone("version"), done.gone("blob"), done.gone("leftover"), done.freed)
+        done = GcReport(dry_run=dry_run, grace_seconds=grace_seconds, items=(*versions, *files))
+        if not dry_run and any(item.removed for item in done.items):
+            self._changer.record_collection(
+                done.removed("version"), done.removed("blob"), done.removed("leftover"), done.freed
+            )
         return done
 
-    def _prune(self, fates: Sequence[Fate]) -> tuple[Fate, ...]:
+    def _prune(self, items: Sequence[GcItem]) -> tuple[GcItem, ...]:
         gone: set[tuple[str, int]] = set()
-        for some in _batches(_split(fate) for fate in fates if fate.goes):
+        for some in _batches(_split(item) for item in items if item.removed):
             gone.update(self._changer.prune(some))
-        return tuple(fate if not fate.goes or _split(fate) in gone else _kept(fate) for fate in fates)
+        return tuple(item if not item.removed or _split(item) in gone else _kept(item) for item in items)
 
-    def _unreferenced(self, digests: frozenset[str], grace: float) -> list[Fate]:
+    def _unreferenced(self, digests: frozenset[str], grace: float) -> list[GcItem]:
         return [
             _file("blob", digest, self._blobs.age(digest), self._blobs.size(digest), grace)
             for digest in sorted(self._blobs)
             if digest not in digests
         ]
 
-    def _half_written(self, grace: float) -> list[Fate]:
+    def _half_written(self, grace: float) -> list[GcItem]:
         return [_file("leftover", name, age, size, grace) for name, age, size in self._blobs.leftovers()]
 
-    def _remove(self, fates: Sequence[Fate], newest: int, grace: float) -> list[Fate]:
+    def _remove(self, items: Sequence[GcItem], newest: int, grace: float) -> list[GcItem]:
         gone: set[str] = set()
 
-        def remove(some: Sequence[Fate]) -> None:
+        def remove(some: Sequence[GcItem]) -> None:
             wanted = self._collector.referenced_since(newest)
-            for fate in some:
-                if fate.kind == "leftover":
-                    went = self._blobs.remove_leftover(fate.name)
-                elif fate.name in wanted or self._blobs.age(fate.name) < grace:  # put again meanwhile
+            for item in some:
+                if item.kind == "leftover":
+                    went = self._blobs.remove_leftover(item.name)
+                elif item.name in wanted or self._blobs.age(item.name) < grace:  # put again meanwhile
                     went = False
                 else:
-                    self._blobs.remove(fate.name)
+                    self._blobs.remove(item.name)
                     went = True
                 if went:
-                    gone.add(fate.name)
+                    gone.add(item.name)
 
-        for some in _batches(fate for fate in fates if fate.goes):
+        for some in _batches(item for item in items if item.removed):
             self._changer.while_locked(partial(remove, some))
-        return [fate if not fate.goes or fate.name in gone else _kept(fate) for fate in fates]
+        return [item if not item.removed or item.name in gone else _kept(item) for item in items]
 
 
-def _file(kind: Literal["blob", "leftover"], name: str, age: float, size: int, grace: float) -> Fate:
-    from lorarack.registry.collection import Fate
+def _file(kind: Literal["blob", "leftover"], name: str, age: float, size: int, grace: float) -> GcItem:
+    from lorarack.registry.gc import GcItem
 
     goes = age >= grace
     what = "no version has it" if kind == "blob" else "its writer is gone"
     why = what if goes else f"{what}, but it is younger than {grace:g} s: a publisher may be at work with it"
-    return Fate(kind=kind, name=name, goes=goes, why=why, bytes=size)
+    return GcItem(kind=kind, name=name, removed=goes, reason=why, bytes=size)
 
 
-def _kept(fate: Fate) -> Fate:
-    return fate.model_copy(update={"goes": False, "why": "it came into use, or went, meanwhile"})
+def _kept(item: GcItem) -> GcItem:
+    return item.model_copy(update={"removed": False, "reason": "it came into use, or went, meanwhile"})
 
 
-def _split(fate: Fate) -> tuple[str, int]:
-    adapter, _, number = fate.name.partition("@")
+def _split(item: GcItem) -> tuple[str, int]:
+    adapter, _, number = item.name.partition("@")
     return adapter, int(number)
 
 

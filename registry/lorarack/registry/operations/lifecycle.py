@@ -10,7 +10,7 @@ from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import State, Version
 
 if TYPE_CHECKING:
-    from lorarack.registry.collection import Retention
+    from lorarack.registry.retention import Retention
 
 
 class KeepingOperations(Parts):

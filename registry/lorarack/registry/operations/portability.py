@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lorarack.registry.operations.versions import VersionOperations
 
 if TYPE_CHECKING:
-    from lorarack.registry.portable import Exported, Imported
+    from lorarack.registry.queries import Exported, Imported
 
 
 class PortabilityOperations(VersionOperations):

@@ -13,16 +13,13 @@ from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, 
 from lorarack.registry.artifact.validate import inspect_artifact
 from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.blobs.staging import staging_folder
-from lorarack.registry.catalog.imports import Arrival, CatalogImporter, Known, Landed
-from lorarack.registry.catalog.versions import BlobGone
+from lorarack.registry.catalog.imports import CatalogImporter
 from lorarack.registry.disk import disk_errors
-from lorarack.registry.errors import InvalidArtifact, NotFound, StoreError
-from lorarack.registry.export_manifest import read_manifest
+from lorarack.registry.errors import BlobGone, InvalidArtifact, NotFound
 from lorarack.registry.operations.versions import VersionOperations
-from lorarack.registry.portable import (
-    Exported,
-    Imported,
-    ImportedVersion,
+from lorarack.registry.queries import Exported, Imported, ImportedVersion
+from lorarack.registry.records import ArtifactKey, ImportResult, ImportRow
+from lorarack.registry.transfer.manifest import (
     Manifest,
     PortableAdapter,
     PortableBase,
@@ -33,6 +30,7 @@ from lorarack.registry.portable import (
     version_folder,
     write_export,
 )
+from lorarack.registry.transfer.read_manifest import read_manifest
 from lorarack.registry.values import Base, State, Version
 
 _STORINGS = 10
@@ -80,10 +78,7 @@ def import_from(registry: VersionOperations, folder: Path) -> Imported:
         with suppress(BlobGone):  # `gc` may take a file that no version has yet
             landed, left = importer.add(arrivals, aliases, registry._blobs.has)
             return _report(manifest.versions, landed, left)
-    raise StoreError(
-        "Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.",
-        code="collected",
-    )
+    raise BlobGone
 
 
 def _chosen(registry: VersionOperations, what: Sequence[str]) -> tuple[list[Version], list[Version]]:
@@ -155,8 +150,8 @@ def _known_here(bases: Iterable[Base], exported: Iterable[PortableBase]) -> dict
     return found
 
 
-def _store(registry: VersionOperations, folder: Path, version: PortableVersion, base: Base) -> Arrival:
-    about = publish.About(version.metrics, version.tags, version.description, version.provenance)
+def _store(registry: VersionOperations, folder: Path, version: PortableVersion, base: Base) -> ImportRow:
+    about = publish.VersionMetadata(version.metrics, version.tags, version.description, version.provenance)
     try:
         new, _ = publish.store(version_folder(folder, version), version.adapter, base, about, registry._blobs)
     except InvalidArtifact as error:
@@ -168,7 +163,7 @@ def _store(registry: VersionOperations, folder: Path, version: PortableVersion, 
         new = publish.under_known_digest(new, known, registry._blobs)
     if version.digest in dict(known) or new.digest not in dict(known):
         new = replace(new, digest=version.digest)  # a version keeps the digest that it was published with
-    return Arrival(
+    return ImportRow(
         new=new,
         number=version.number,
         state=version.state,
@@ -197,9 +192,9 @@ def _portable_base(base: Base) -> PortableBase:
     )  # fmt: skip
 
 
-def _aliases(manifest: Manifest) -> dict[str, dict[str, Known]]:
+def _aliases(manifest: Manifest) -> dict[str, dict[str, ArtifactKey]]:
     digests = {(version.adapter, version.number): version.digest for version in manifest.versions}
-    found: dict[str, dict[str, Known]] = defaultdict(dict)
+    found: dict[str, dict[str, ArtifactKey]] = defaultdict(dict)
     for adapter in manifest.adapters:
         for alias, number in adapter.aliases.items():
             found[adapter.name][alias] = (adapter.name, digests[adapter.name, number])
@@ -231,7 +226,7 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
     return []
 
 
-def _report(versions: tuple[PortableVersion, ...], landed: list[Landed], left: list[str]) -> Imported:
+def _report(versions: tuple[PortableVersion, ...], landed: list[ImportResult], left: list[str]) -> Imported:
     done, notes = [], []
     for version, at in zip(versions, landed, strict=True):
         here = f"{version.adapter}@{at.number}"

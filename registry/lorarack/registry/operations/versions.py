@@ -5,7 +5,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from lorarack.registry.errors import Conflict, Damaged, StoreError
+from lorarack.registry.errors import BlobGone, Conflict, Damaged
 from lorarack.registry.operations.bases import BaseOperations, is_called
 from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.texts import check_metrics, check_provenance, check_tags, check_text, check_unicode
@@ -41,14 +41,13 @@ class VersionOperations(BaseOperations):
             StoreError: disk or database.
         """
         from lorarack.registry import publish
-        from lorarack.registry.catalog.versions import BlobGone
 
         found = self.check_adapter(adapter, base)
         check_text(description, "description")
         check_tags(tags)
         check_metrics(metrics)
         check_provenance(provenance)
-        about = publish.About(metrics, tags, description, provenance, tuple(parents))
+        about = publish.VersionMetadata(metrics, tags, description, provenance, tuple(parents))
         for parent in parents:
             self._exact(parent.version)
         for _ in range(_STORINGS):
@@ -60,10 +59,7 @@ class VersionOperations(BaseOperations):
                 number, created = self._writer.add_version(new, self._blobs.has)
                 break
         else:
-            raise StoreError(
-                "Stored files are removed faster than they are put; run 'lorarack gc' with a longer grace.",
-                code="collected",
-            )
+            raise BlobGone
         version, notes = self._exact(f"{adapter}@{number}", with_curves=True), artifact.notes
         if version.state is State.DAMAGED:
             version = self._repaired(version, new.files)

@@ -1,0 +1,96 @@
+"""Base and adapters, made in a process of their own: torch's memory goes back before the server starts."""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TypeVar
+
+from lorarack.adapters.recipe import Recipe
+from lorarack.registry.cli.output import note, talk
+from lorarack.registry.errors import EngineError, LorarackError
+from lorarack.registry.registry import open_registry
+from lorarack.registry.values import Base, Published
+
+T = TypeVar("T")
+
+
+class WorkerProcess:
+    """A process that makes one thing after the other."""
+
+    def __init__(self, process: BaseProcess, line: Connection, home: Path) -> None:
+        self._process = process
+        self._line = line
+        self._home = home
+
+    def base(self) -> Base:
+        """The demo's base, made ready when it is not yet. Raises like ``ensure_base``."""
+        return self._made(_base, self._home)
+
+    def adapters(self, recipe: Recipe) -> tuple[Published, ...]:
+        """A version for each rank, trained where the registry has none of this recipe. Raises like ``train``."""
+        return self._made(_adapters, self._home, recipe)
+
+    def _made(self, make: Callable[..., T], *arguments: object) -> T:
+        try:
+            self._line.send((make, arguments))
+            error, result = self._line.recv()
+        except (EOFError, OSError) as broken:
+            raise EngineError(self._end()) from broken
+        if error is not None:
+            raise error
+        made: T = result
+        return made
+
+    def _end(self) -> str:
+        self._process.join(5.0)
+        if self._process.exitcode == -signal.SIGKILL:
+            return "The training process was killed, most likely for want of memory; close other programs and run this again."
+        return f"The training process stopped (exit code {self._process.exitcode}); its own words stand above."
+
+
+@contextmanager
+def worker_process(home: Path) -> Iterator[WorkerProcess]:
+    """Open it for the registry in ``home``; at the end, whatever happens, its process is gone."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs,), daemon=True, name="worker_process")
+    process.start()
+    theirs.close()
+    try:
+        yield WorkerProcess(process, ours, home)
+    finally:
+        ours.close()  # it ends when it has nothing more to wait for
+        process.join(5.0)
+        process.kill()
+        process.join()
+
+
+def _work(line: Connection) -> None:
+    try:
+        while True:
+            make, arguments = line.recv()
+            try:
+                line.send((None, make(*arguments)))
+            except LorarackError as error:
+                line.send((error, None))
+    except (EOFError, OSError, KeyboardInterrupt):
+        return
+
+
+def _base(home: Path) -> Base:
+    from lorarack.demo.base import ensure_base
+
+    with open_registry(home) as registry:
+        return ensure_base(registry, note)
+
+
+def _adapters(home: Path, recipe: Recipe) -> tuple[Published, ...]:
+    from lorarack.adapters.training.progress import ConsoleProgress
+    from lorarack.adapters.training.run import train
+
+    with open_registry(home) as registry, ConsoleProgress(talk) as progress:
+        return train(recipe, registry, progress, reuse=True)

@@ -1,0 +1,299 @@
+"""The three interfaces of a registry, and the only place where their contracts are written.
+
+``Registry`` is what callers use. It stands on a ``Catalog``, which keeps what is known of versions, and on a ``BlobStore``, which
+keeps their bytes. Each has a contract suite in ``tests/registry/contract`` that every implementation passes.
+
+Errors: all are in ``errors``. Any call may raise ``StoreError`` (disk, database or network fail), and what is written here. A call
+that raises has changed nothing.
+
+Threads: any number may share one instance, and any number of processes one registry. Readers do not wait for writers; writers
+take turns.
+
+Consistency: a read sees one moment. A write is one transaction; when it returns, it survives a power cut and every read that
+begins then sees it. Every write but ``lease`` and ``release`` adds an event, in the order of the commits. Version numbers, engine
+ids and cursors grow and are never used twice. Times are for people: no order depends on a clock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
+
+# The calls are to be read as a table; the formatter would give each name a line.
+# fmt: off
+# isort: off
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from lorarack.registry.base_model.content import Progress
+    from lorarack.registry.base_model.fingerprint import Reading
+    from lorarack.registry.gc import GcItem, GcReport
+    from lorarack.registry.queries import Best, Diff, Exported, Imported, Lineage, Link, Page, Query, Rule
+    from lorarack.registry.records import AddedBase, ArtifactKey, ImportResult, ImportRow, NewVersion, References, StoredBlob
+    from lorarack.registry.reference import Reference
+    from lorarack.registry.retention import Retention
+    from lorarack.registry.snapshot import Snapshot
+    from lorarack.registry.values import Adapter, Alias, Base, BaseId, CheckedBase, Event, Metric, Parent, Provenance
+    from lorarack.registry.values import Published, State, StoredFile, Version
+    from lorarack.registry.view import AdapterView
+
+
+class Registry(Protocol):
+    """A registry of adapters, as ``open_registry`` opens it; it closes at the end of a ``with`` block.
+
+    A ``reference`` (``support@3``, ``support@prod``, ``support@r8``) that is none raises ``BadReference``, one that names nothing
+    ``NotFound``. A name, number or text that cannot be kept raises ``UsageError``, an unknown adapter or base ``NotFound``. Calls
+    take versions in any state unless they say otherwise.
+    """
+
+    @property
+    def location(self) -> str: """What opens this registry again, as ``--registry`` takes it."""
+    @property
+    def actor(self) -> str: """Who works here; every event names it."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None: """Free connections and files; a later call opens them again."""
+
+    # Bases
+
+    def add_base(self, source: str, name: str | None = None, *, use: bool = False, progress: Progress | None = None,
+                 say: Callable[[str], None] = ...) -> Base:
+        """Fingerprint the base model at ``source`` (a folder or ``ORG/REPO[@REVISION]``) and keep it under ``name``.
+
+        The same model again, from wherever, is the same base and becomes known to be there too; ``use``: it is loaded from there
+        from now on. ``name``: by default the last part of the source. ``progress`` hears the sizes of the pieces of weights that
+        are read, ``say`` one sentence about each thing that is not as the caller may think.
+
+        Raises:
+            InvalidArtifact: not a base model.
+            Conflict: the name is taken, the model has another name, or its files changed meanwhile.
+            Unavailable: the Hub cannot be reached.
+        """
+    def bases(self) -> tuple[Base, ...]: """All base models, by name."""
+    def base(self, ident: str) -> Base: """The base with that name, fingerprint or Hub id; else the one in that folder."""
+
+    def check_base(self, ident: str, *, full: bool = False, progress: Progress | None = None) -> CheckedBase:
+        """Whether a base's files still are the model that was added, and what to load.
+
+        Quick: configuration, token table, headers and a sample of the weights. ``full``: every byte, except in files that have not
+        been written to since they were hashed. A base on the Hub is pinned to its commit and not read.
+
+        Raises:
+            NotFound: no such base, or its folder is gone (``base_gone``).
+            Conflict: the files are another model (``base_changed``).
+            InvalidArtifact: the files are no model.
+        """
+    def link_base(self, name: str, original: str, relation: str) -> Base:
+        """Record that base ``name`` was made from ``original``: ``quantized``, ``converted`` or ``finetuned``."""
+
+    def originals(self, base: Base) -> tuple[Base, ...]:
+        """``base`` and those that it is a quantized or converted copy of, nearest first: adapters of all of them fit it."""
+
+    # Versions
+
+    def publish(self, folder: Path, adapter: str, *, base: str, metrics: Sequence[Metric] = (),
+                tags: Mapping[str, str] | None = None, description: str | None = None,
+                provenance: Provenance | None = None, parents: Sequence[Parent] = ()) -> Published:
+        """Make the PEFT folder a version of ``adapter``; an adapter's first version also becomes its alias ``default``.
+
+        The same digest again returns the version that has it, with the new metrics, tags and parents added; a damaged one is
+        repaired by these files.
+
+        Raises:
+            InvalidArtifact: every problem of the folder at once.
+            Conflict: the adapter belongs to another base or was trained on one, the version was archived or quarantined, or the
+                folder changed during publish.
+        """
+    def check_adapter(self, adapter: str, base: str) -> Base:
+        """The base, if versions of ``adapter`` could be published on it. ``Conflict``: another base, or it takes no adapters."""
+    def resolve(self, reference: str, *, with_curves: bool = False) -> Version:
+        """The version that ``reference`` names. ``Conflict``: it is not ready (archived ones resolve by number or digest)."""
+    def get_version(self, reference: str, *, with_curves: bool = False) -> Version:
+        """The version that ``reference`` names, in any state."""
+    def versions(self, adapter: str, *, with_curves: bool = False) -> tuple[Version, ...]:
+        """All versions of an adapter, by number; ``with_curves``: metrics at training steps too."""
+    def adapters(self) -> tuple[Adapter, ...]: """All adapters, by name."""
+    def add_metrics(self, reference: str, metrics: Sequence[Metric]) -> Version:
+        """Add metrics to a version, except those that it has; returns it as it is then."""
+    def describe(self, reference: str, *, tags: Mapping[str, str] | None = None, without: Sequence[str] = (),
+                 description: str | None = None) -> Version:
+        """Set tags, remove those with the keys ``without``, set the description (empty: remove it)."""
+    def fetch(self, version: Version | str, folder: Path) -> Path:
+        """Write a version's files to a new ``folder`` as PEFT reads it, verified; it is there whole or not at all.
+
+        ``Conflict``: the folder is not empty; or as ``resolve``. ``Damaged``: as ``verify``.
+        """
+    def verify(self, reference: str) -> Version:
+        """Read all stored bytes of a version. ``Damaged``: they have changed; a ready version is marked as damaged."""
+    def diff(self, a: str, b: str) -> Diff:
+        """How version ``b`` differs from ``a``, down to each module's delta weight. ``Damaged``: as ``verify``."""
+    def lineage(self, reference: str) -> Lineage: """All ancestors and descendants of a version, and the bases behind it."""
+    def search(self, query: Query) -> Page:
+        """One page of the versions that ``query`` asks for; what is published between two pages moves nothing.
+
+        ``GateRefused``: an order by a metric that was measured on several data sets, and none of them is named.
+        """
+    def best(self, adapter: str, metric: str, *, dataset: str | None = None) -> Best:
+        """The best ready version by a finished metric; of equals the smaller rank, then the older one.
+
+        Only values on one data set are ranked: ``dataset`` (the start of a digest, or ``none``), else that of most versions.
+
+        Raises:
+            NotFound: no ready version has the metric.
+            GateRefused: it is not clear on which data set; the sentence lists them.
+        """
+
+    # Aliases
+
+    def set_alias(self, adapter: str, alias: str, version: int, *, expect: int | None = None, reason: str | None = None) -> Alias:
+        """Point an alias at a ready version. Compare-and-set with ``expect``, the number that it names now (0: it does not exist).
+
+        ``Conflict``: the version is not ready, or the alias does not name ``expect``.
+        """
+    def promote(self, adapter: str, alias: str, version: int, *, rule: Rule | None = None, force: bool = False,
+                reason: str | None = None) -> Alias:
+        """Point an alias at a version if ``rule`` holds against the version that it names now; ``force``: even if not (recorded).
+
+        Raises:
+            GateRefused: the rule does not hold; the sentence has the figures.
+            Conflict: the version is not ready, or the alias moved while the rule was checked.
+        """
+    def rollback(self, adapter: str, alias: str, *, reason: str | None = None) -> Alias:
+        """Point an alias at the ready version that it named before; again, at the one before that. ``Conflict``: there is none."""
+    def aliases(self, adapter: str | None = None) -> tuple[Alias, ...]: """Where the aliases (of one adapter) point now."""
+    def alias_history(self, adapter: str, alias: str | None = None) -> tuple[Alias, ...]:
+        """Every move of the adapter's aliases, or of one of them, oldest first."""
+
+    # States and removal. The reference is of one version for ever; ``UsageError``: it can move.
+
+    def archive(self, reference: str, reason: str | None = None) -> Version:
+        """Put a version aside: it resolves by number and digest only, and ``gc`` may remove it. ``Conflict``: an alias names it."""
+    def quarantine(self, reference: str, reason: str) -> Version: """Let nobody use a version any more, whatever names it."""
+    def restore(self, reference: str, reason: str | None = None) -> Version:
+        """Make a version ready again; all its stored bytes are read first. ``Damaged``: they have changed."""
+    def delete(self, reference: str) -> Version:
+        """Forget a version; returns what it was. ``Conflict``: an alias, lease, child or retention rule holds it."""
+    def lease(self, versions: Version | Sequence[Version], holder: str, seconds: float = 60.0) -> None:
+        """Hold versions for a running server; renew in a third of the time. ``NotFound``: none exists; unknown ones are ignored."""
+    def release(self, holder: str, version: Version | None = None) -> None: """End all leases of ``holder``, or one."""
+    def set_retention(self, adapter: str, *, keep_last: int | None = None, keep_days: int | None = None) -> None:
+        """Keep the newest ``keep_last`` versions of an adapter, and those younger than ``keep_days``, from removal."""
+    def retention(self, adapter: str) -> Retention: """The adapter's retention rule."""
+    def gc(self, *, dry_run: bool = False, grace_seconds: float = 3600.0) -> GcReport:
+        """Remove archived versions that nothing holds, and stored files without a version that are older than the grace."""
+
+    # Following and moving
+
+    def last_event_id(self) -> int: """The cursor of the newest event, or 0; cheap."""
+    def events(self, after: int = 0, limit: int = 1000, adapter: str | None = None) -> tuple[Event, ...]:
+        """What happened (to one adapter) after that cursor, oldest first."""
+    def snapshot(self, since: Snapshot | None = None) -> Snapshot:
+        """Everything in memory, of one moment; made from ``since`` the work grows with what has changed only."""
+    def export_to(self, folder: Path, *what: str) -> Exported:
+        """Write versions (references), adapters (names) or everything to a new folder; damaged and quarantined ones stay out.
+
+        Raises:
+            Conflict: the folder is not empty.
+            Damaged: stored bytes have changed; the next export leaves that version out.
+        """
+    def import_from(self, folder: Path) -> Imported:
+        """Add all versions of an export, or none; a number that was used here becomes the next, equal digests are one version.
+
+        Raises:
+            InvalidArtifact: every problem of the export at once.
+            Conflict: an adapter belongs to another base, or its name is a base's.
+        """
+
+
+class Catalog(Protocol):
+    """What is known of bases, adapters and versions. The caller has checked names and texts; ``actor`` goes into the events."""
+
+    def close(self) -> None: """Free connections; a later call opens them again."""
+
+    # Reading. What does not exist gives None or an empty answer.
+
+    def last_event_id(self) -> int: """As ``Registry.last_event_id``."""
+    def bases(self) -> tuple[Base, ...]: """All base models, by name."""
+    def adapter_names(self) -> tuple[str, ...]: """Sorted."""
+    def has_adapter(self, name: str) -> bool: """Whether it exists; cheap."""
+    def adapters(self) -> tuple[Adapter, ...]: """All adapters, by name, without their versions."""
+    def adapter(self, name: str, *, with_curves: bool = False) -> AdapterView | None: """One adapter with all its versions."""
+    def find_version(self, reference: Reference, *, with_curves: bool = False) -> Version | None:
+        """The version that a reference names, in any state (``@latest`` and ``@r8``: ready ones); None also if it names several."""
+    def same_weights(self, adapter: str, files: Iterable[StoredFile]) -> Sequence[tuple[str, tuple[StoredFile, ...]]]:
+        """Digest and files of each version of ``adapter`` that has the weight file among ``files``."""
+    def aliases(self, adapter: str | None = None) -> tuple[Alias, ...]: """Where they point now, by adapter and name."""
+    def alias_moves(self, adapter: str, alias: str | None = None) -> tuple[Alias, ...]: """Every move, oldest first."""
+    def events(self, after: int, limit: int, adapter: str | None = None) -> tuple[Event, ...]: """As ``Registry.events``."""
+    def snapshot(self, since: Snapshot | None = None) -> Snapshot: """As ``Registry.snapshot``."""
+    def lineage(self, version: Version) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
+        """The links to all ancestors and to all descendants, each once, the nearest first."""
+    def search(self, query: Query) -> Page: """As ``Registry.search``; ``query.base`` is a base's name."""
+    def best(self, adapter: str, label: str, dataset: str | None = None) -> Best | None: """As ``Registry.best``."""
+    def retention(self, adapter: str) -> Retention | None: """The adapter's rule."""
+
+    # Writing. ``NotFound``: no such base, adapter or version.
+
+    def add_base(self, actor: str, reading: Reading, name: str | None, default_name: str, place: BaseId, *, use: bool) -> AddedBase:
+        """Add a base, or a place of one that shares a fingerprint. ``Conflict``: as ``Registry.add_base``."""
+    def renew_base(self, actor: str, name: str, reading: Reading, places: Sequence[BaseId]) -> None:
+        """Replace what an older lorarack saw of a base, and its places. ``Conflict``: another base has these fingerprints."""
+    def link_base(self, actor: str, name: str, original: str, relation: str) -> None: """``UsageError``: it would be a cycle."""
+    def check_adapter(self, name: str, base: str) -> None: """Writes nothing. ``Conflict``: ``add_version`` would refuse."""
+    def add_version(self, actor: str, new: NewVersion, is_stored: Callable[[str], bool]) -> tuple[int, bool]:
+        """The number, and whether it is new; an equal digest gives the old one. ``Conflict``: as ``Registry.publish``.
+
+        ``is_stored`` is asked for each file while no ``exclusively`` runs. ``BlobGone``: it says no.
+        """
+    def import_versions(self, actor: str, rows: Sequence[ImportRow], aliases: Mapping[str, Mapping[str, ArtifactKey]],
+                        is_stored: Callable[[str], bool]) -> tuple[Sequence[ImportResult], Sequence[str]]:
+        """Add all, or none, parents first. What became of each, and the aliases that name something else here and were left."""
+    def add_metrics(self, actor: str, adapter: str, number: int, metrics: Sequence[Metric]) -> None: """As in ``Registry``."""
+    def describe(self, actor: str, adapter: str, number: int, tags: Mapping[str, str], without: Sequence[str],
+                 description: str | None) -> None: """As in ``Registry``."""
+    def set_alias(self, actor: str, adapter: str, alias: str, number: int, *, expect: int | None = None, reason: str | None = None,
+                  forced: bool = False, rollback: bool = False) -> Alias: """As in ``Registry``."""
+    def set_state(self, actor: str, adapter: str, number: int, state: State, reason: str | None) -> None:
+        """``Conflict``: an alias names what would be archived."""
+    def mark_damaged(self, actor: str, adapter: str, number: int, digest: str, reason: str) -> bool:
+        """Take a ready version of that digest out of use; whether it is marked as damaged now."""
+    def repair(self, actor: str, adapter: str, number: int, files: Sequence[StoredFile]) -> None:
+        """Make a damaged version ready with these files."""
+    def delete_version(self, actor: str, adapter: str, number: int) -> None: """``Conflict``: something holds it."""
+    def lease(self, versions: Sequence[tuple[str, int]], holder: str, seconds: float) -> None: """As in ``Registry``."""
+    def release(self, holder: str, version: tuple[str, int] | None = None) -> None: """As in ``Registry``."""
+    def set_retention(self, actor: str, adapter: str, keep_last: int | None, keep_days: int | None) -> None: """None: no rule."""
+
+    # Garbage collection
+
+    def gc_plan(self) -> tuple[GcItem, ...]: """What becomes of each version, children before their parents."""
+    def prune(self, actor: str, versions: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
+        """Forget those that are archived and that nothing holds; which they were."""
+    def references(self, *, newer_than: int = 0, without: Collection[tuple[str, int]] = ()) -> References:
+        """The digests of the files of all versions with a larger engine id, except some."""
+    def exclusively(self, work: Callable[[], None]) -> None:
+        """Run ``work``, which writes nothing here, while no other process can write and every earlier write is decided for good."""
+    def record_gc(self, actor: str, report: GcReport) -> None: """Add the event that says what was removed."""
+
+
+class BlobStore(Protocol):
+    """Bytes under the SHA-256 of their content (``sha256:`` and 64 hexadecimal digits). ``UsageError``: not such a digest."""
+
+    def put(self, source: BinaryIO, check: Callable[[BinaryIO], None] | None = None) -> str:
+        """Store all bytes of ``source``, from its start, whole or not at all; their digest. Reads the source once.
+
+        Bytes that are there already become as young as new ones, and whole again if they were damaged. ``check`` gets a private
+        copy, a seekable file with a descriptor, before it is a blob, maybe in another thread; what it raises is raised here.
+        """
+    def open(self, digest: str) -> AbstractContextManager[BinaryIO]:
+        """The bytes, seekable and unchecked. ``StoreError`` with code ``missing``: they are not there."""
+    def has(self, digest: str) -> bool: """Whether the blob is there; its bytes are not read."""
+    def delete(self, digest: str, *, min_age: float = 0.0) -> bool:
+        """Remove a blob, unless it was put, or put again, less than ``min_age`` seconds ago or is not there; whether it went."""
+    def list(self) -> Iterator[StoredBlob]:
+        """Each blob, with its size and its age, ordered by digest; those put or removed meanwhile may be among them."""
+    def sweep(self, min_age: float, *, dry_run: bool = False) -> Sequence[GcItem]:
+        """Remove what interrupted ``put`` calls left behind, unless it is younger; empty where a store leaves nothing."""
