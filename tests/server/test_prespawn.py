@@ -248,16 +248,8 @@ def test_a_server_that_is_killed_leaves_nothing(memory: Path) -> None:
 @pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize(
     "name",
-    [
-        "HF_TOKEN",
-        "VLLM_API_KEY",
-        "PYTHONPATH",
-        "PYTHONSTARTUP",
-        "LD_AUDIT",
-        "OMP_TOOL_LIBRARIES",
-        "PROMETHEUS_MULTIPROC_DIR",
-    ],
-)
+    ["HF_TOKEN", "VLLM_API_KEY", "PYTHONPATH", "PYTHONSTARTUP", "LD_AUDIT", "OMP_TOOL_LIBRARIES", "PROMETHEUS_MULTIPROC_DIR"],
+)  # fmt: skip
 def test_only_names_that_bring_no_code_and_no_secret_are_written_down(
     name: str, start: Callable[[], PrespawnedEngine], memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

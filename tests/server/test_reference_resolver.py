@@ -202,7 +202,7 @@ async def test_following_survives_what_nobody_foresaw(
         fault.clear()
         await until(lambda: bool(seen))
         assert not following.done()
-        await until(lambda: "That is over" in caplog.text)
+        await until(lambda: "Recovered" in caplog.text)
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(said) == len(set(said)) == 2
     assert "MemoryError: no room" in said[0]
@@ -223,7 +223,7 @@ async def test_a_catalog_that_is_not_read_is_noticed(source: CountingSource, res
 async def test_a_request_does_not_wait_for_ever_for_a_catalog_that_hangs(
     source: CountingSource, resolver: ReferenceResolver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lorarack.server.reference_resolver.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("lorarack.server.reference_resolver.REFRESH_TIMEOUT", 0.05)
     let_go = threading.Event()
     source.hold = let_go
     with pytest.raises(StoreError, match="does not answer"):

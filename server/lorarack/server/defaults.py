@@ -1,4 +1,4 @@
-"""What `lorarack serve` chooses where the user says nothing. Any vLLM flag on the command line or in its config file wins."""
+"""Defaults of `lorarack serve`. Any vLLM flag on the command line or in its config file wins."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ from lorarack.server.api_keys import check_keys
 from lorarack.server.cpu.backend import compile_kernel, needs_compile
 from lorarack.server.defaults import LOOPBACK, PORT
 from lorarack.server.engine_errors import error_line, first_error
-from lorarack.server.kv_cache import AskedMemory, size_cache
+from lorarack.server.kv_cache import RequestedMemory, size_cache
 from lorarack.server.launch_plan import LaunchPlan, ServeRequest, ServerPaths, plan_launch
 from lorarack.server.machine import Machine, inspect_machine
 from lorarack.server.process.gc_pause import gc_paused
@@ -180,7 +180,7 @@ def engine_arguments(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]
     for line in parsed.notes:
         note(line)
     if plan.backend and machine.memory:
-        asked = AskedMemory(args.kv_cache_memory_bytes, parsed.memory_share, machine.environ)
+        asked = RequestedMemory(args.kv_cache_memory_bytes, parsed.memory_share, machine.environ)
         cache = size_cache(engine_size(args, plan.base.parameters), machine.memory, asked)
         args.kv_cache_memory_bytes = cache.worker_bytes
         if cache.note:

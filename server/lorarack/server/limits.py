@@ -1,4 +1,4 @@
-"""Whether a server can serve a version whole. A pure rule: vLLM would serve such a version in part, or as the bare base."""
+"""Whether a server can serve a version completely. vLLM would serve others in part, or as the bare base."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Which versions the engine knows, and bringing one there when a request first names it.
+"""Which versions the engine holds, and loading one when a request first names it.
 
-The table here is our own: nothing that is asked of it waits for the engine, whose loop is busy with a step most of the time.
+The table is our own, so reading it never waits for the engine, whose loop is busy with a step most of the time.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from lorarack.server.limits import Limits, check_serveable
 
 log = logging.getLogger(__name__)
 
-#: How many versions are fetched and checked at the same time; each has a thread, so that none waits for a slow one.
+#: How many versions are fetched and verified at a time, each in a thread, so that none waits for a slow one.
 FETCHES = 32
-#: For how long a version that failed to load is refused without another try: what may pass soon, and what hardly will.
+#: Seconds for which a version that failed to load is refused without another try: after a registry's error, and after an engine's.
 STORE_RETRY_SECONDS = 2.0
 ENGINE_RETRY_SECONDS = 30.0
 
@@ -37,7 +37,7 @@ class _Failure:
 
 
 class Residency:
-    """Loads versions on demand: each once, files off the event loop and side by side, the engine one at a time."""
+    """Loads versions on demand: files concurrently and off the event loop, into the engine one at a time."""
 
     def __init__(self, engine: EnginePort, open_copy: Callable[[Version], IO[bytes]], limits: Limits) -> None:
         self.limits = limits
@@ -54,15 +54,15 @@ class Residency:
         self._engine_lock = asyncio.Lock()
 
     async def ensure(self, version: Version) -> str:
-        """Have the engine know ``version``; the name under which it does.
+        """Load ``version`` unless it is loaded; the engine's name for it.
 
         Raises:
-            Conflict: it is archived or quarantined, perhaps since a moment.
+            Conflict: it is archived or quarantined, perhaps just now.
             NotServeable: this server cannot serve it whole.
             EngineError: the engine would not take it.
             Damaged: its stored files are not what was published.
             NotFound: it was deleted.
-            StoreError: its files cannot be had now.
+            StoreError: its files cannot be read now.
         """
         check_serveable(version, self.limits)
         key = key_of(version)
@@ -77,7 +77,7 @@ class Residency:
         return version.reference
 
     def refuse(self, version: Version, error: LorarackError, seconds: float) -> None:
-        """Refuse ``version`` on this server with ``error`` for so long, and unload it."""
+        """Refuse ``version`` with ``error`` for ``seconds``, and unload it."""
         key = key_of(version)
         self._failures[key] = _Failure(error, time.monotonic() + seconds)
         self._withdraw(key)
@@ -93,24 +93,24 @@ class Residency:
 
     @property
     def resident(self) -> frozenset[str]:
-        """The versions that the engine knows, as references."""
+        """References of the versions that the engine holds."""
         return frozenset(version.reference for version in self._loaded.values())
 
     @property
     def loaded(self) -> tuple[Version, ...]:
-        """The versions that the engine knows."""
+        """The versions that the engine holds."""
         return tuple(self._loaded.values())
 
     def follow(self, snapshot: Snapshot) -> None:
-        """Drop what the registry has no more, or no longer lets anybody use; also what is only being loaded."""
+        """Unload what is deleted, archived or quarantined, also while it is being loaded."""
         loading = {key: version for key, (version, _) in self._loading.items()}
         for key, version in {**self._loaded, **loading}.items():
-            if not _still(version, snapshot):
+            if not _is_current(version, snapshot):
                 self._withdraw(key)
 
     def _withdraw(self, key: Key) -> None:
         if key in self._loaded:
-            self._drop(key)
+            self._start_unload(key)
         elif key in self._loading:
             self._withdrawn.add(key)
 
@@ -148,7 +148,7 @@ class Residency:
             raise EngineError(f"{version.reference} could not be loaded: {type(error).__name__}: {error}") from error
         self._loaded[key] = version
         if key in self._withdrawn:
-            self._drop(key)
+            self._start_unload(key)
             self._raise_if_withdrawn(version, key)
         log.info(
             "Loaded %s (rank %d): files %.0f ms, engine %.0f ms.",
@@ -156,11 +156,11 @@ class Residency:
         )  # fmt: skip
 
     async def _make_way(self, key: Key) -> None:
-        """Have everything unloaded that goes by the same name or engine id: a catalog brought back from a copy gives them anew."""
+        """Unload everything with the same name or engine id: a restored catalog may have given them to other versions."""
         for other in [other for other in self._loaded if _collide(key, other)]:
-            self._drop(other)
+            self._start_unload(other)
         if key in self._unload_tasks and key not in self._unloading:
-            self._unload_tasks[key].cancel()  # it is wanted again before it was gone
+            self._unload_tasks[key].cancel()  # wanted again before it was unloaded
         while pending := [task for other, task in self._unload_tasks.items() if _collide(key, other)]:
             await asyncio.wait(pending)
 
@@ -172,7 +172,7 @@ class Residency:
                 code="not_ready",
             )
 
-    def _drop(self, key: Key) -> None:
+    def _start_unload(self, key: Key) -> None:
         task = asyncio.create_task(self._unload(self._loaded.pop(key), key))
         self._unload_tasks[key] = task
         task.add_done_callback(lambda done: self._unloaded(key, done))
@@ -196,7 +196,7 @@ class Residency:
 
 
 def key_of(version: Version) -> Key:
-    """What a loaded version is told by: its reference, its bytes, and the number by which the engine knows it."""
+    """What identifies a loaded version: its reference, its bytes and its engine id."""
     return version.reference, version.digest, version.engine_id
 
 
@@ -204,7 +204,7 @@ def _collide(key: Key, other: Key) -> bool:
     return key[0] == other[0] or key[2] == other[2]
 
 
-def _still(version: Version, snapshot: Snapshot) -> bool:
-    """Whether the registry still has that very version, with the same bytes, and lets it be used."""
+def _is_current(version: Version, snapshot: Snapshot) -> bool:
+    """Whether the registry still has this version, with the same bytes, and ready."""
     now = snapshot.find(version.adapter, version.number)
     return now is not None and key_of(now) == key_of(version) and now.state is State.READY

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lorarack.server.cpu.kernel_build import build_kernel, is_whole, kernel_path
+from lorarack.server.cpu.kernel_build import build_kernel, is_intact, kernel_path
 
 
 def kept_kernel() -> Path:
     """The kernel for the sources and flags as they are now, in the tests' own cache folder; compiled when it is not there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lorarack-tests"
     path = kernel_path(cache / "kernels")
-    if not is_whole(path):
+    if not is_intact(path):
         build_kernel(path)
     return path
 

@@ -1,4 +1,4 @@
-"""Taking over the layers that vLLM wraps for LoRA: their weights at each adapter's own rank, their sums as our operations.
+"""Patches the layers that vLLM wraps for LoRA: weights at each adapter's own rank, sums by our operations.
 
 vLLM gives each wrapped layer the punica wrapper to call (``BaseLayerWithLoRA.set_mapping``); here it gets one of its own,
 which knows the layer's number. Loading an adapter still goes through the layer's ``set_lora``, which knows how the weights of
@@ -43,7 +43,7 @@ LINEAR = frozenset(
 
 
 class AddLinear:
-    """What an adopted linear layer calls. ``layer`` is a constant of the traced graph."""
+    """What a patched linear layer calls. ``layer`` is a constant of the traced graph."""
 
     def __init__(self, layer: int) -> None:
         self.layer = layer
@@ -62,7 +62,7 @@ class AddLinearTorch(AddLinear):
 
 
 class AddEmbedding:
-    """What an adopted embedding reads and calls."""
+    """What a patched embedding reads and calls."""
 
     def __init__(self, layer: int, wrapper: GroupedPunicaWrapper) -> None:
         self.layer = layer
@@ -74,7 +74,7 @@ class AddEmbedding:
 
 
 class AddLogits:
-    """What an adopted logits processor calls; it lies outside the compiled graph."""
+    """What a patched logits processor calls, outside the compiled graph."""
 
     def __init__(self, operation: str, layer: int, wrapper: GroupedPunicaWrapper) -> None:
         self._operation = getattr(torch.ops.lorarack, operation)
@@ -88,7 +88,7 @@ class AddLogits:
 
 
 class KernelPunicaWrapper(GroupedPunicaWrapper):
-    """The wrapper that takes over the layers which it is given to."""
+    """The wrapper whose layers are patched."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         settings = ServingSettings.from_environment()
@@ -104,24 +104,24 @@ def _set_mapping(module: Any, punica_wrapper: Any) -> None:
 
 
 def patch_layer(module: Any, wrapper: GroupedPunicaWrapper, factory: LayerFactory) -> Any:
-    """What ``module`` is to call: an object of its own, or ``wrapper`` where its kind is not ours."""
+    """What ``module`` is to call: an object of its own, or ``wrapper`` if its kind is not patched."""
     if type(module) in LINEAR:
         stacked_a, stacked_b = module.lora_a_stacked, module.lora_b_stacked
         operation, number, layer = _make(factory, wrapper.token_rows, stacked_a, stacked_b)
         module.lora_a_stacked = tuple(_scratch(a) for a in stacked_a)
         module.lora_b_stacked = tuple(_scratch(b) for b in stacked_b)
-        _follow(module, layer, module.lora_a_stacked, module.lora_b_stacked)
+        _copy_weights(module, layer, module.lora_a_stacked, module.lora_b_stacked)
         return (AddLinearTorch if operation == ADD_TORCH else AddLinear)(number)
     if type(module) is LogitsProcessorWithLoRA:
         stacked_a, stacked_b = (module.lora_a_stacked,), (module.lora_b_stacked,)
         operation, number, layer = _make(factory, wrapper.logit_rows, stacked_a, stacked_b)
         module.lora_a_stacked, module.lora_b_stacked = _scratch(stacked_a[0]), _scratch(stacked_b[0])
-        _follow(module, layer, (module.lora_a_stacked,), (module.lora_b_stacked,))
+        _copy_weights(module, layer, (module.lora_a_stacked,), (module.lora_b_stacked,))
         return AddLogits(operation, number, wrapper)
     if type(module) is VocabParallelEmbeddingWithLoRA:
         _, number, layer = factory.make_embedding(wrapper.token_rows, module.lora_b_stacked.shape[2])
         # A stays where it is, stacked: the graph looks tokens up in it.
-        _follow(module, layer, (module.lora_a_stacked.transpose(1, 2).unsqueeze(1),), (module.lora_b_stacked,))
+        _copy_weights(module, layer, (module.lora_a_stacked.transpose(1, 2).unsqueeze(1),), (module.lora_b_stacked,))
         return AddEmbedding(number, wrapper)
     return wrapper
 
@@ -139,7 +139,9 @@ def _scratch(stacked: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(stacked[:1]).expand(stacked.shape)
 
 
-def _follow(module: Any, layer: Layer, stacked_a: Sequence[torch.Tensor], stacked_b: Sequence[torch.Tensor]) -> None:
+def _copy_weights(
+    module: Any, layer: Layer, stacked_a: Sequence[torch.Tensor], stacked_b: Sequence[torch.Tensor]
+) -> None:
     set_lora, reset_lora = module.set_lora, module.reset_lora
 
     def clear(index: int) -> None:

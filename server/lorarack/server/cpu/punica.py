@@ -1,4 +1,4 @@
-"""vLLM's interface to LoRA arithmetic ("punica wrapper") for CPUs, over :mod:`lorarack.server.cpu`.
+"""vLLM's interface to LoRA arithmetic ("punica wrapper") for CPUs, without vLLM's faults.
 
 Replaces ``vllm.lora.punica_wrapper.punica_cpu.PunicaWrapperCPU``, which applies the last slot's adapter to rows that have
 none, and copies A and B for every token. Signatures are vLLM 0.32's; tests/server/test_vllm_facts.py watches them.
@@ -17,7 +17,7 @@ from lorarack.server.cpu.shrink_expand import expand, put, shrink, slot_matrix, 
 class GroupedPunicaWrapper(PunicaWrapperBase):
     """LoRA for batches in which any row may have any adapter, or none.
 
-    Layers that ``layer_patch.py`` takes over read ``token_rows`` and ``logit_rows``; the others call the methods.
+    Layers that ``layer_patch.py`` patches read ``token_rows`` and ``logit_rows``; the others call the methods.
     """
 
     def __init__(self, max_num_batched_tokens: int, max_batches: int, device: Any, **kwargs: Any) -> None:

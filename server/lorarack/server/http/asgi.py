@@ -48,17 +48,17 @@ def with_headers(scope: Scope, *headers: tuple[bytes, bytes], without: Sequence[
     return {**scope, "headers": [*kept, *headers]}
 
 
-async def read_body(scope: Scope, receive: Receive, most: int) -> bytes | None:
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     """The whole body; None when the client hung up before its end.
 
     Raises:
-        UsageError: it is longer than ``most`` bytes. Where the client says so beforehand, none of it is read.
+        UsageError: it is longer than ``limit`` bytes. If its header says so, none of it is read.
     """
     error = UsageError(
-        f"The request's body is larger than {most >> 20} MiB, which is the most that is read.", code="too_large"
+        f"The request's body is larger than {limit >> 20} MiB, which is the most that is read.", code="too_large"
     )
     said = header(scope, b"content-length")
-    if said.isdigit() and int(said[:19]) > most:
+    if said.isdigit() and int(said[:19]) > limit:
         raise error
     chunks, length = [], 0
     while True:
@@ -67,7 +67,7 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes | None:
             return None
         chunk = message.get("body", b"")
         length += len(chunk)
-        if length > most:
+        if length > limit:
             raise error
         chunks.append(chunk)
         if not message.get("more_body", False):
@@ -75,17 +75,17 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes | None:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives ``body`` once and then whatever comes: vLLM listens there for clients that hang up."""
+    """A ``receive`` that gives ``body`` and then what the client sends: vLLM listens there for disconnects."""
     given = False
 
-    async def again() -> Message:
+    async def replayed() -> Message:
         nonlocal given
         if given:
             return await receive()
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replayed
 
 
 def with_response_headers(headers: Headers, send: Send) -> Send:
@@ -108,7 +108,7 @@ async def send_json(send: Send, status: int, document: Any, headers: Headers = (
 
 
 async def refuse_websocket(scope: Scope, send: Send, status: int, document: Any) -> None:
-    """Turn a websocket down before it opens, with a body where the server can send one."""
+    """Refuse a websocket before it opens, with a body if the server can send one."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008})
         return

@@ -1,4 +1,4 @@
-"""What an engine failed for its numbers becomes the caller's error, and tells the server which adapter did it."""
+"""A request that the engine failed becomes an error of its caller, and the adapter is reported."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
