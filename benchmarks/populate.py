@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, FINISHED, METRICS, TAGS, TEXTS, VERSIONS
+from lorarack.registry.catalog.sqlite import SqliteDatabase
 from lorarack.registry.catalog.text_index import searchable_text
 
 RANKS = (4, 8, 16, 32, 64)
@@ -24,7 +24,7 @@ _TARGETS = ["q_proj", "v_proj"]
 
 def populate(home: Path, adapters: int, each: int) -> None:
     """Write a registry with ``adapters`` adapters (``adapter-0000`` …) of ``each`` versions to ``home``."""
-    database = Database(home / "catalog.sqlite")
+    database = SqliteDatabase(home / "catalog.sqlite")
     try:
         database.write(lambda connection: _fill(connection, adapters, each))
     finally:

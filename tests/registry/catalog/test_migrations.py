@@ -17,6 +17,7 @@ from lorarack.registry import open_registry
 from lorarack.registry.catalog import migrate
 from lorarack.registry.catalog.connection import SCHEMA, Database
 from lorarack.registry.catalog.schema import METADATA
+from lorarack.registry.catalog.sqlite import SqliteDatabase
 from lorarack.registry.errors import StoreError
 
 
@@ -44,9 +45,9 @@ def autoincremented(database: Database) -> set[str]:
 
 def test_migrated_and_declared_tables_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A change of a table without a migration, or the other way round, is caught here."""
-    migrated = Database(tmp_path / "migrated.sqlite")
+    migrated = SqliteDatabase(tmp_path / "migrated.sqlite")
     monkeypatch.setattr(migrate, "upgrade", lambda engine: METADATA.create_all(engine))
-    declared = Database(tmp_path / "declared.sqlite")
+    declared = SqliteDatabase(tmp_path / "declared.sqlite")
     assert structure(migrated) == structure(declared)
     assert autoincremented(migrated) == autoincremented(declared) > {"versions", "adapters", "events"}
     with migrated.engine.connect() as connection:
@@ -58,7 +59,9 @@ def test_migrated_and_declared_tables_are_the_same(tmp_path: Path, monkeypatch: 
 
 def test_the_schemas_number_is_the_newest_migration() -> None:
     config = Config()
-    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    config.set_main_option("version_locations", str(migrate.MIGRATIONS / "sqlite"))
+    config.set_main_option("path_separator", "newline")
     assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA]
 
 

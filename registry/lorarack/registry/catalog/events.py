@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
 
+from lorarack.registry.catalog.dialect import inserted_id
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow
 from lorarack.registry.catalog.schema import ADAPTERS, EVENTS, VERSIONS
 from lorarack.registry.errors import NotFound
@@ -53,7 +54,7 @@ def record_at(
 ) -> int:
     """Add an event of that moment; its cursor."""
     row = {"at": at, "actor": actor, "kind": kind, "adapter": adapter, "version": version, "detail": detail}
-    return int(connection.execute(_new_event(), row).lastrowid)
+    return inserted_id(connection.execute(_new_event(), row))
 
 
 def now() -> datetime:

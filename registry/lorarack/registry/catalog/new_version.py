@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
 
+from lorarack.registry.catalog.dialect import inserted_id
 from lorarack.registry.catalog.events import now
 from lorarack.registry.catalog.metrics import update_latest
 from lorarack.registry.catalog.row_values import metric_row, metric_value
@@ -88,7 +89,7 @@ def insert_version(
         "created_at": now(),
         "created_by": actor,
     } | said
-    row["id"] = int(connection.execute(_new_version(), row).lastrowid)
+    row["id"] = inserted_id(connection.execute(_new_version(), row))
     texts = [adapter.name, new.description or "", *(new.tags[key] for key in sorted(new.tags))]
     add_text(connection, row["id"], texts)
     return adapter, VersionRow(**{name: row[name] for name in VersionRow._fields})
@@ -132,7 +133,7 @@ def _with_next_number(connection: Connection, adapter: AdapterRow, number: int) 
         connection.execute(_next_number(), {"its_id": adapter.id, "next": number})
         return adapter._replace(next_number=number)
     row = {"name": adapter.name, "base_id": adapter.base_id, "next_number": number, "created_at": now()}
-    return adapter._replace(id=int(connection.execute(insert(ADAPTERS), row).lastrowid), next_number=number)
+    return adapter._replace(id=inserted_id(connection.execute(insert(ADAPTERS), row)), next_number=number)
 
 
 @cache

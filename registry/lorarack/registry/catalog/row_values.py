@@ -33,16 +33,16 @@ def base_value(row: Row[Any], modules: ModuleTable, ids: Iterable[BaseId], origi
     )
 
 
-def base_id_value(row: Row[Any], home: Path) -> BaseId:
+def base_id_value(row: Row[Any], home: Path | None) -> BaseId:
     """One name of a base; a folder inside ``home`` is stored relative to it, so that a home may be moved."""
-    kind, value = ("path", str(home / row.value)) if row.kind == "home" else (row.kind, row.value)
+    kind, value = ("path", str(home / row.value)) if row.kind == "home" and home else (row.kind, row.value)
     return BaseId(kind=kind, value=value, revision=row.revision, template=row.id_template)
 
 
-def base_id_row(known: BaseId, home: Path) -> dict[str, Any]:
+def base_id_row(known: BaseId, home: Path | None) -> dict[str, Any]:
     """The columns of a base's name."""
     row = known.model_dump()
-    if known.kind == "path" and Path(known.value).is_relative_to(home) and Path(known.value) != home:
+    if home and known.kind == "path" and Path(known.value).is_relative_to(home) and Path(known.value) != home:
         row |= {"kind": "home", "value": Path(known.value).relative_to(home).as_posix()}
     return row
 

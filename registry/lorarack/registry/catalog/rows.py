@@ -1,12 +1,11 @@
 """What the catalog's own code reads of a row, by name and with types, and small writes that several modules share."""
 
 from datetime import datetime
-from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table
-from sqlalchemy.dialects.sqlite import Insert, insert
 
+from lorarack.registry.catalog.dialect import upsert
 from lorarack.registry.catalog.schema import ADAPTERS, VERSIONS
 
 
@@ -42,12 +41,4 @@ VERSION: tuple[ColumnElement[Any], ...] = tuple(VERSIONS.c[name] for name in Ver
 def put(connection: Connection, table: Table, *rows: dict[str, Any]) -> None:
     """Add whole rows, or change those that have their primary keys."""
     if rows:
-        connection.execute(_putting(table), list(rows))
-
-
-@cache
-def _putting(table: Table) -> Insert:
-    adding = insert(table)
-    keys = [column.name for column in table.primary_key]
-    rest = {column.name: adding.excluded[column.name] for column in table.c if not column.primary_key}
-    return adding.on_conflict_do_update(index_elements=keys, set_=rest)
+        connection.execute(upsert(connection.dialect, table), list(rows))

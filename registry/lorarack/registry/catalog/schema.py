@@ -24,8 +24,16 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-_NAME = String(127)
-_DIGEST = String(71)
+
+def _text(length: int | None = None) -> String:
+    """Text that is compared and ordered by its characters' numbers, as in SQLite and Python, whatever the server's language."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
+
+_NAME = _text(127)
+_DIGEST = _text(71)
+#: SQLite's own integers have 64 bits, and only ``INTEGER`` can be a key that counts up.
+_INTEGER = Integer().with_variant(BigInteger(), "postgresql")
 
 METADATA = MetaData(
     naming_convention={
@@ -38,7 +46,7 @@ METADATA = MetaData(
 
 
 class Moment(TypeDecorator[datetime]):
-    """A point in time, always UTC; SQLite would otherwise hand it back without a zone."""
+    """A point in time, always UTC: SQLite hands it back without a zone, PostgreSQL in the zone of the connection."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -49,11 +57,13 @@ class Moment(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """With its zone."""
-        return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _id() -> "Column[int]":
-    return Column("id", Integer, primary_key=True, autoincrement=True)
+    return Column("id", _INTEGER, primary_key=True, autoincrement=True)
 
 
 def _must(name: str, type_: Any, *more: Any, **options: Any) -> "Column[Any]":
@@ -68,9 +78,9 @@ BASES = Table(
     _id(),
     _must("name", _NAME, unique=True),
     _must("fingerprint", _DIGEST, unique=True),
-    _must("architecture", String(255)),
+    _must("architecture", _text(255)),
     Column("vocabulary", _DIGEST),
-    _must("vocab_size", Integer),
+    _must("vocab_size", _INTEGER),
     _must("parameters", BigInteger),
     _must("modules", JSON),
     _must("created_at", Moment),
@@ -78,8 +88,8 @@ BASES = Table(
     Column("sampled", _DIGEST),
     Column("config", JSON),
     Column("template", _DIGEST),
-    Column("original_id", Integer),  # of another row here; SQLite cannot add a named foreign key to a table
-    Column("relation", String(32)),
+    Column("original_id", _INTEGER),  # of another row here; SQLite cannot add a named foreign key to a table
+    Column("relation", _text(32)),
     sqlite_autoincrement=True,
 )
 
@@ -88,10 +98,10 @@ BASE_IDS = Table(
     "base_ids",
     METADATA,
     _id(),
-    _must("base_id", Integer, ForeignKey("bases.id"), index=True),
-    _must("kind", String(8)),
-    _must("value", String(4096)),
-    Column("revision", String(255)),
+    _must("base_id", _INTEGER, ForeignKey("bases.id"), index=True),
+    _must("kind", _text(8)),
+    _must("value", _text(4096)),
+    Column("revision", _text(255)),
     Column("template", _DIGEST),
 )
 
@@ -101,11 +111,11 @@ ADAPTERS = Table(
     METADATA,
     _id(),
     _must("name", _NAME, unique=True),
-    _must("base_id", Integer, ForeignKey("bases.id"), index=True),
-    _must("next_number", Integer, default=1),
+    _must("base_id", _INTEGER, ForeignKey("bases.id"), index=True),
+    _must("next_number", _INTEGER, default=1),
     _must("created_at", Moment),
-    Column("keep_last", Integer),
-    Column("keep_days", Integer),
+    Column("keep_last", _INTEGER),
+    Column("keep_days", _INTEGER),
     sqlite_autoincrement=True,
 )
 
@@ -114,23 +124,23 @@ VERSIONS = Table(
     "versions",
     METADATA,
     _id(),
-    _must("adapter_id", Integer, ForeignKey("adapters.id")),
-    _must("number", Integer),
+    _must("adapter_id", _INTEGER, ForeignKey("adapters.id")),
+    _must("number", _INTEGER),
     _must("digest", _DIGEST),
-    _must("rank", Integer),
+    _must("rank", _INTEGER),
     _must("alpha", Double),
     _must("rslora", Boolean),
     _must("target_modules", JSON),
-    _must("dtype", String(32)),
+    _must("dtype", _text(32)),
     _must("parameters", BigInteger),
     _must("bytes", BigInteger),
-    _must("state", String(16)),
-    Column("state_reason", String),
-    Column("description", String),
+    _must("state", _text(16)),
+    Column("state_reason", _text()),
+    Column("description", _text()),
     Column("provenance", JSON(none_as_null=True)),
     _must("files", JSON),
     _must("created_at", Moment),
-    _must("created_by", String(255)),
+    _must("created_by", _text(255)),
     UniqueConstraint("adapter_id", "number"),
     UniqueConstraint("adapter_id", "digest"),
     Index("ix_versions_rank", "rank", "id"),
@@ -143,9 +153,9 @@ VERSIONS = Table(
 TAGS = Table(
     "tags",
     METADATA,
-    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
-    _must("key", String(255), primary_key=True),
-    _must("value", String),
+    _must("version_id", _INTEGER, ForeignKey("versions.id"), primary_key=True),
+    _must("key", _text(255), primary_key=True),
+    _must("value", _text()),
     Index("ix_tags_key", "key", "value", "version_id"),
 )
 
@@ -153,17 +163,17 @@ TAGS = Table(
 PARENTS = Table(
     "parents",
     METADATA,
-    _must("child_id", Integer, ForeignKey("versions.id"), primary_key=True),
-    _must("parent_id", Integer, ForeignKey("versions.id"), primary_key=True, index=True),
-    _must("relation", String(32)),
+    _must("child_id", _INTEGER, ForeignKey("versions.id"), primary_key=True),
+    _must("parent_id", _INTEGER, ForeignKey("versions.id"), primary_key=True, index=True),
+    _must("relation", _text(32)),
 )
 
 #: A running server holds a version until a moment, and says so again before it comes.
 LEASES = Table(
     "leases",
     METADATA,
-    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
-    _must("holder", String(255), primary_key=True),
+    _must("version_id", _INTEGER, ForeignKey("versions.id"), primary_key=True),
+    _must("holder", _text(255), primary_key=True),
     _must("until", Moment),
 )
 
@@ -172,10 +182,10 @@ METRICS = Table(
     "metrics",
     METADATA,
     _id(),
-    _must("version_id", Integer, ForeignKey("versions.id")),
-    _must("name", String(64)),
-    _must("split", String(32)),
-    Column("step", Integer),
+    _must("version_id", _INTEGER, ForeignKey("versions.id")),
+    _must("name", _text(64)),
+    _must("split", _text(32)),
+    Column("step", _INTEGER),
     _must("value", Double),
     Column("dataset", _DIGEST),
     _must("higher_is_better", Boolean),
@@ -187,9 +197,9 @@ METRICS = Table(
 FINISHED = Table(
     "finished",
     METADATA,
-    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True),
-    _must("name", String(64), primary_key=True),
-    _must("split", String(32), primary_key=True),
+    _must("version_id", _INTEGER, ForeignKey("versions.id"), primary_key=True),
+    _must("name", _text(64), primary_key=True),
+    _must("split", _text(32), primary_key=True),
     _must("dataset", _DIGEST, primary_key=True),  # empty where none is named: no key can be NULL
     _must("value", Double),
     _must("higher_is_better", Boolean),
@@ -202,8 +212,8 @@ FINISHED = Table(
 TEXTS = Table(
     "texts",
     METADATA,
-    _must("version_id", Integer, ForeignKey("versions.id"), primary_key=True, autoincrement=False),
-    _must("words", String),
+    _must("version_id", _INTEGER, ForeignKey("versions.id"), primary_key=True, autoincrement=False),
+    _must("words", _text()),
 )
 
 #: What happened. Rows are only ever added; ``id`` is the cursor for those who follow. Names and numbers, not row ids, so that
@@ -213,10 +223,10 @@ EVENTS = Table(
     METADATA,
     _id(),
     _must("at", Moment),
-    _must("actor", String(255)),
-    _must("kind", String(32)),
+    _must("actor", _text(255)),
+    _must("kind", _text(32)),
     Column("adapter", _NAME),
-    Column("version", Integer),
+    Column("version", _INTEGER),
     _must("detail", JSON),
     Index("ix_events_adapter", "adapter", "kind", "id"),
     sqlite_autoincrement=True,
@@ -226,8 +236,8 @@ EVENTS = Table(
 ALIASES = Table(
     "aliases",
     METADATA,
-    _must("adapter_id", Integer, ForeignKey("adapters.id"), primary_key=True),
-    _must("name", String(63), primary_key=True),
-    _must("version_id", Integer, ForeignKey("versions.id"), index=True),
-    _must("event_id", Integer, ForeignKey("events.id")),
+    _must("adapter_id", _INTEGER, ForeignKey("adapters.id"), primary_key=True),
+    _must("name", _text(63), primary_key=True),
+    _must("version_id", _INTEGER, ForeignKey("versions.id"), index=True),
+    _must("event_id", _INTEGER, ForeignKey("events.id")),
 )

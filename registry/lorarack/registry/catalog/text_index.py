@@ -1,12 +1,13 @@
 """What a search for text looks into: of each version one text with its adapter's name, its description and its tags' values.
 
-The text is case-folded, which SQLite cannot do. A search reads all of them: 20 ms for 100,000 versions.
+The text is case-folded by Python's rules, since each database has its own. A search reads all of them: 20 ms for 100,000 versions.
 """
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, delete, insert, select
 
+from lorarack.registry.catalog.dialect import contains
 from lorarack.registry.catalog.schema import ADAPTERS, TAGS, TEXTS, VERSIONS
 
 #: Behind each text of a version, so that no match reaches from one text into the next.
@@ -37,7 +38,7 @@ def update_text(connection: Connection, version_id: int) -> None:
 
 def has_text(text: str) -> ColumnElement[bool]:
     """The condition that a version's searchable text contains ``text``."""
-    return VERSIONS.c.id.in_(select(TEXTS.c.version_id).where(func.instr(TEXTS.c.words, written(text)) > 0))
+    return VERSIONS.c.id.in_(select(TEXTS.c.version_id).where(contains(TEXTS.c.words, written(text))))
 
 
 def searchable_text(texts: Iterable[str]) -> str:

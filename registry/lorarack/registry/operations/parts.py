@@ -4,8 +4,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.reader import CatalogReader
+from lorarack.registry.catalog.sqlite import SqliteDatabase
 from lorarack.registry.errors import Damaged, NotFound
 from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
 from lorarack.registry.resolve import did_you_mean, resolve
@@ -30,7 +30,7 @@ class Parts:
     def __init__(self, home: Path, actor: str | None = None) -> None:
         self.home = home
         self._given_actor = actor
-        self._database = Database(home / CATALOG)
+        self._database = SqliteDatabase(home / CATALOG)
         self._reader = CatalogReader(self._database)
 
     # Each part is imported when it is first used: a command that looks needs none of those that write.
