@@ -151,13 +151,13 @@ def test_with_a_kernel_that_cannot_be_loaded_torch_computes(tmp_path: Path) -> N
         "import sys, pathlib, torch\n"
         "from lorarack.server.cpu.custom_ops import layer_factory\n"
         "factory = layer_factory(pathlib.Path(sys.argv[1]))\n"
-        "rows = backend.make_rows()\n"
-        "_, number, layer = backend.make_layer(rows, torch.float32, 8, [2], 1, 8)\n"
+        "rows = factory.make_rows()\n"
+        "_, number, layer = factory.make_layer(rows, torch.float32, 8, [2], 1, 8)\n"
         "layer.put(0, 0, torch.ones(1, 8), torch.ones(2, 1))\n"
         "rows.assign(torch.tensor([0, -1]))\n"
         "y = torch.zeros(2, 2)\n"
         "torch.ops.lorarack.add_lora(y, torch.ones(2, 8), number)\n"
-        "print(backend.has_kernel, y.tolist())\n"
+        "print(factory.has_kernel, y.tolist())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "kernel.so"], capture_output=True, text=True, check=True
