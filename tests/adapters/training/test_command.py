@@ -33,7 +33,7 @@ def test_a_recipe_file_and_options_over_it(tmp_path: Path, registry: Registry, r
     assert answer.err.count("eval loss") == 4
     shown = lorarack("train", path, "--rank", 4, "--reuse", "--registry", Path(registry.location))
     assert "letters@2" in shown.out
-    assert found[1]["fit_reason"] in lorarack("show", "letters@2", "--registry", registry.home).out
+    assert found[1]["fit_reason"] in lorarack("show", "letters@2", "--registry", registry.location).out
     assert "trained by this recipe earlier" in shown.err
 
 
