@@ -67,11 +67,13 @@ def _draw(axes: "Axes", comparison: Comparison) -> None:
         axes.set_xlabel("parameters" if parameters else "cost")
         if min(places.values()) > 0 and max(places.values()) > 8 * min(places.values()):
             axes.set_xscale("log")
+        axes.set_xticks(sorted(set(places.values())), [f"{place:,.4g}" for place in sorted(set(places.values()))])
+        axes.minorticks_off()
     else:
         axes.set_xticks(list(places.values()), [_plain(name) for name in places])
     axes.set_ylabel(_plain(comparison.score) + ("" if verdict.losses else ", %"))
     axes.set_title(_plain(f"{comparison.title}: {verdict.rows} rows, 95 % intervals"), fontsize="medium")
-    axes.margins(0.15)
+    axes.margins(0.2)
     axes.grid(alpha=0.2)
 
 
