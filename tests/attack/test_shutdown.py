@@ -22,7 +22,7 @@ def own(small_base: Path, adapters: dict[str, Path], tmp_path: Path) -> Iterator
     with open_registry(home) as registry:
         registry.add_base(str(small_base), BASE)
         registry.publish(adapters["strong@1"], "strong", base=BASE)
-    running = Server(home, BASE, FLAGS)
+    running = Server(home, BASE, (*FLAGS, "--shutdown-timeout", "60"))  # enough for a busy machine
     try:
         running.wait(600)
         yield running
