@@ -62,4 +62,4 @@ def test_streams_end_whole_and_everybody_else_is_sent_away(own: Server, how: sig
     answer = events("\n".join(pieces))
     assert answer[-1]["choices"][0]["finish_reason"] == "length"
     assert sum(len(piece["choices"]) for piece in answer) >= 200
-    assert own.process.wait(60) == 0
+    assert own.process.wait(90) == 0
