@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lorarack.registry.errors import EngineError
 from lorarack.server.memory import Memory
 
-#: One part in so many of the memory that weights and processes leave. The cache is filled with zeros at every start, so a large one
+#: One part in eight of the memory that weights and processes leave. The cache is filled with zeros at every start, so a large one
 #: costs seconds; an eighth holds more than a CPU computes at a time.
 SHARE = 8
 GIB = 2**30
@@ -46,7 +46,7 @@ class EngineSize:
         return self.engines * self.weight_bytes + _PROCESSES_BYTES + (self.workers * self.engines - 1) * _WORKER_BYTES
 
     def cache_bytes(self, requests: int) -> int | None:
-        """What so many requests of full length need; None where that cannot be told beforehand."""
+        """What ``requests`` requests of full length need; None where it cannot be computed beforehand."""
         if self.token_bytes is None:
             return None
         blocks = requests * math.ceil(self.max_model_len / _BLOCK_TOKENS) + 1  # vLLM keeps one block empty

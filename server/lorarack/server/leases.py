@@ -28,7 +28,11 @@ class LeaseStore(Protocol):
     """What leases need of a registry."""
 
     def lease(self, versions: Sequence[Version], holder: str, seconds: float) -> None:
-        """Hold these versions for so long from now. Raises ``NotFound`` when none of them is there."""
+        """Lease these versions for ``seconds`` from now.
+
+        Raises:
+            NotFound: none of them exists.
+        """
 
     def release(self, holder: str, version: Version | None = None) -> None:
         """End all leases of the holder, or the one on ``version``."""

@@ -35,7 +35,7 @@ def check_platform() -> InstalledVllm:
     if found.cpu and not found.known:
         raise EngineError(
             f"LoRA on a CPU is served with vLLM {KNOWN}x only, and this is {found.version}: "
-            "its own CPU path gives base-model requests somebody's adapter. Install lorarack[cpu].",
+            "its own CPU path gives base-model requests another request's adapter. Install lorarack[cpu].",
             code="no_vllm",
         )
     return found

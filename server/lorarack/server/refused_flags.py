@@ -1,7 +1,7 @@
 """Variables and flags of vLLM that would bypass this server's promises with other routes, frontends or models: refused by name.
 
 A server promises that every answer comes through the key check and the resolver, from the base whose fingerprint it carries.
-`tests/server/test_refused_flags.py` reads the pinned vLLM's source and fails when it has a switch that nobody has judged.
+`tests/server/test_refused_flags.py` reads the pinned vLLM's source and fails when it has a switch that is in no list.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ _NO_KEYS = "it starts a frontend that knows neither this server's keys nor its v
 _ROUTES = "it adds routes that load, run or change things past this server's versions"
 _CODE = "it has vLLM run code of its own before or instead of this server's routes"
 _OTHER = "the engine would compute another model than the base that every answer names"
-_UNKNOWN_NAMES = "a name that nobody knows would be answered by the base model"
+_UNKNOWN_NAMES = "an unknown name would be answered by the base model"
 _FROM_REGISTRY = "adapters come from the registry: publish the folders"
 
 #: Variables, each with the reason. They count when they are set to anything but a form of "no".

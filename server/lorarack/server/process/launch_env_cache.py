@@ -30,7 +30,7 @@ ALLOWED = frozenset(
         "PYTORCH_NVML_BASED_CUDA_CHECK", "TRITON_CACHE_AUTOTUNING", "TILELANG_CLEANUP_TEMP_FILES", "AITER_SITUV2_A4W4",
     }
 )  # fmt: skip
-#: What brings code into a process. Values are looked up anew, names alone are remembered.
+#: What brings code into a process. Only names are remembered; values are looked up again.
 LOOKED_UP = ("LD_PRELOAD", "LD_LIBRARY_PATH")
 _LARGEST = 64 * 1024
 _logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
@@ -45,7 +45,7 @@ class LaunchEnvironment(Value):
 
 
 def recall(memory: Path, before: Mapping[str, str]) -> dict[str, str] | None:
-    """What ``remember`` left there; None: nothing, or nothing of use to this Python, or what others may have written.
+    """What ``remember`` wrote there; None: nothing, or for another Python, or others may have written it.
 
     Args:
         memory: the file.
@@ -140,7 +140,7 @@ def _is_trusted(value: str, given: str) -> bool:
 
 
 def _read(memory: Path) -> bytes:
-    """The file's bytes, if it is the user's own and nobody else's to write.
+    """The file's bytes, if it is the user's own and only the user can write it.
 
     Raises:
         OSError: it is not, or cannot be read.

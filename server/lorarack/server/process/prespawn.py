@@ -1,7 +1,7 @@
 """Starts the engine's process before vLLM asks for it, so that both processes import vLLM at the same time.
 
-vLLM spawns its engine after its own import, and the engine then imports everything again: on a CPU a third of a start. Forking is
-no way out, since threads and an event loop are running by then. So `lorarack serve` first starts a process that imports what an
+vLLM spawns its engine after its own import, and the engine then imports everything again: on a CPU a third of a start. It cannot be
+forked, since threads and an event loop are running by then. So `lorarack serve` first starts a process that imports what an
 engine needs and waits; when vLLM starts its engine, that process gets the work.
 
 Some libraries read the environment once, when a process starts (OpenMP, the allocator) or when they are imported. So the process
@@ -33,7 +33,7 @@ from lorarack.server.settings import VARIABLE
 
 #: What an engine on a CPU has imported by the time it answers. One that fails is left to the engine itself to report.
 MODULES = ("vllm.v1.engine.core", "vllm.v1.worker.cpu_worker")
-#: What it has computed by then, and torch caches: what the processor can do, and the digests of two compilers, which are part of
+#: What torch computes once and caches: what the processor can do, and the digests of two compilers, which are part of
 #: the names of compiled files.
 FACTS = (
     ("torch._inductor.cpu_vec_isa", "pick_vec_isa"),

@@ -45,7 +45,7 @@ class EngineWatch:
             return None
         code = next((process.exitcode for process in self._manager.processes if process.name == name), None)
         if code == -signal.SIGKILL:
-            return "the engine's process was killed; where nobody did that by hand, the system was out of memory"
+            return "the engine's process was killed; unless somebody did that by hand, the system was out of memory"
         if code is not None and code < 0:
             return f"the engine's process was ended by {signal.Signals(-code).name}"
         return f"the engine's process ended with exit code {code}"

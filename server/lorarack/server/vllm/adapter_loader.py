@@ -1,8 +1,8 @@
 """An engine process loads adapters from open files, which it keeps, and never by a path on the disk.
 
 In place of three methods of vLLM's ``LRUCacheWorkerLoRAManager``. An adapter that fell out of host memory is loaded again
-from the file that was handed over with its first load. One that cannot be loaded within a step fails the requests that
-name it, and nobody else's.
+from the file that was handed over with its first load. One that cannot be loaded within a step fails only the requests
+that name it.
 """
 
 import dataclasses
@@ -106,7 +106,7 @@ def patch_loading() -> None:
     def _try(self: Any, request: LoRARequest) -> bool:
         try:
             add(self, request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this adapter's
+        except Exception as error:  # noqa: BLE001 - any error here is this adapter's
             _logger.error("%s failed its requests, and only these: %s", request.lora_name, error)
             return False
         return True

@@ -11,7 +11,7 @@ _FULL = frozenset({"attention", "full_attention"})
 
 
 def engine_size(args: Any, parameters: int) -> EngineSize:
-    """The size of the engine for these parsed flags and a model of so many parameters.
+    """The size of the engine for these parsed flags and a model of ``parameters`` parameters.
 
     Raises:
         EngineError: vLLM cannot serve this model so.

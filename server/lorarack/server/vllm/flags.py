@@ -45,7 +45,7 @@ def parse_flags(engine_args: Sequence[str], defaults: Sequence[Default]) -> Pars
 
     parser = make_arg_parser(Parser(prog="lorarack serve"))
     plain = {action.dest: parser.get_default(action.dest) for action in parser._actions}
-    # As defaults, not as flags: whatever the user says, also in a config file, wins.
+    # As defaults, not as flags: the user's flags win, also those in a config file.
     parser.set_defaults(host=LOOPBACK, port=PORT, **{default.key: default.value for default in defaults})
     parser.set_defaults(**{_SHARE: None})  # to know whether the user gave one, also if it is vLLM's own
     try:

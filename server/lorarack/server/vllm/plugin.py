@@ -33,8 +33,8 @@ def register() -> None:
 
         if not isinstance(current_platform, LorarackCpuPlatform):
             raise EngineError(
-                "vLLM has not taken lorarack's platform plugin, and its own LoRA on a CPU gives base-model requests somebody's "
-                "adapter; reinstall lorarack.",
+                "vLLM has not taken lorarack's platform plugin, and its own LoRA on a CPU gives base-model requests another "
+                "request's adapter; reinstall lorarack.",
                 code="no_vllm",
             )
         if settings.cpu_lora is not CpuLora.OFF:
