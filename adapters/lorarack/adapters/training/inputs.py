@@ -11,7 +11,7 @@ from lorarack.adapters.data.source import has_split
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.served import check_served
 from lorarack.registry.errors import UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Base, Dataset
 
 #: The tag under which a version says which rank family it belongs to.

@@ -10,7 +10,7 @@ from lorarack.adapters.training.progress import Silent, TrainingProgress
 from lorarack.adapters.training.run_folder import RUN_TAG, RunFolder, check_same_run
 from lorarack.adapters.training.served import check_packages
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published, State, Version
 
 
@@ -52,7 +52,7 @@ def train(
     if not missing:
         progress.data(inputs.reports)
     else:
-        _need_packages()
+        need_packages()
         check_packages(inputs.recipe)
         with silence_libraries():
             from lorarack.adapters.training.train_ranks import train_ranks
@@ -61,7 +61,12 @@ def train(
     return tuple(found for found in made.values() if found is not None)
 
 
-def _need_packages() -> None:
+def need_packages() -> None:
+    """Refuse to begin without the packages of training.
+
+    Raises:
+        UsageError: with the way out.
+    """
     missing = [name for name in ("torch", "transformers", "peft", "accelerate") if find_spec(name) is None]
     if missing:
         raise UsageError(

@@ -1,7 +1,7 @@
 """Train one adapter at one rank into a folder."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +46,7 @@ def train_rank(
     folder: Path,
     progress: TrainingProgress,
     start: Mapping[str, Factors] | None = None,
+    give_up: Callable[[Validation], bool] | None = None,
     run: RunFolder | None = None,
 ) -> Outcome:
     """Train at ``rank`` and leave the best checkpoint in ``folder`` as a PEFT folder.
@@ -57,6 +58,7 @@ def train_rank(
         folder: where it goes.
         progress: hears about steps and validations.
         start: where the adapter begins; without it A is random and B zero.
+        give_up: asked after each validation whether to go no further.
         run: where checkpoints are written; training goes on from the newest that is there.
 
     Raises:
@@ -72,7 +74,7 @@ def train_rank(
         model = base.with_adapter(recipe, rank)
         if start is not None:
             set_peft_model_state_dict(model, tensors_of(start))
-        callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone)
+        callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone, give_up)
         trainer = CompletionTrainer(model, recipe, plan, base, callback, str(folder))
         if recipe.packing:
             check_packing(model, base.tokens.train, base.pad)

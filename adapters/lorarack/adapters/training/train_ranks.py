@@ -6,16 +6,14 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from lorarack.adapters.training.inputs import RECIPE_TAG, Inputs
-from lorarack.adapters.training.loaded_base import LoadedBase
-from lorarack.adapters.training.model import load_end, load_tokenizer, use_all_cores
+from lorarack.adapters.training.loaded_base import LoadedBase, open_base
 from lorarack.adapters.training.processes import is_first, say_about_gpus
 from lorarack.adapters.training.progress import Silent, TrainingProgress
 from lorarack.adapters.training.provenance import provenance, software
 from lorarack.adapters.training.run_folder import RUN_TAG, RunFolder
-from lorarack.adapters.training.tokens import encode_splits, with_lengths
 from lorarack.adapters.training.train_rank import train_rank
 from lorarack.registry.errors import EngineError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published
 
 
@@ -29,21 +27,15 @@ def train_ranks(
         Conflict: the run's folder holds something else, or another process works in it.
         EngineError: training failed.
     """
-    use_all_cores()
-    tokenizer = load_tokenizer(inputs.base)
-    end = load_end(inputs.base, tokenizer)
-    tokens = encode_splits(inputs, tokenizer, end)
-    progress.data(with_lengths(inputs, tokens))
-    for note in (end.note, say_about_gpus()):
-        if note:
-            progress.note(note)
     if not is_first():
         run, progress = None, Silent()
+    base = open_base(inputs, progress)
+    if note := say_about_gpus():
+        progress.note(note)
     if isinstance(run, Path):
         run = RunFolder.create(run, inputs.recipe)
         run.keep_facts({"family": inputs.family, "software": software()})
         progress.note(f"If it is stopped, it goes on with: lorarack train --resume {shlex.quote(str(run.path))}")
-    base = LoadedBase(inputs, tokens)
     made = {}
     with run.alone() if run else nullcontext():
         for rank in ranks:
