@@ -10,6 +10,7 @@ from rich.table import Table
 from lorarack.adapters.data.source import hub_id
 from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
 from lorarack.adapters.training.fit import fit_of
+from lorarack.adapters.training.processes import is_first
 from lorarack.adapters.training.run_folder import RunFolder, new_run_folder
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
@@ -96,6 +97,8 @@ def train(
     folder = resume or run or new_run_folder(recipe.name)
     with open_registry(registry, create=False) as opened, ConsoleProgress(talk) as progress:
         published = run_training(recipe, opened, progress, reuse=reuse, run=folder, resume=resume is not None)
+    if not is_first():
+        return
     for done in published:
         for text in done.notes:
             note(text)
