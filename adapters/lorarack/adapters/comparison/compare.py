@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE, check_margin, judge
+from lorarack.adapters.comparison.margin_rule import ERROR_RATE, checked_margin, judge
 from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.score_table import ScoreTable
@@ -22,7 +22,7 @@ def compare(
     client: ServerClient,
     done: Callable[[int], None] = lambda _: None,
     *,
-    margin: float = DEFAULT_MARGIN,
+    margin: float | None = None,
 ) -> Comparison:
     """Ask the plan's rows, keep the scores, and say which version to recommend.
 
@@ -31,18 +31,18 @@ def compare(
         plan: of ``plan_comparison``.
         client: a server of the plan's base over the same registry.
         done: called after each answer with the number of answers so far, of ``plan.requests``.
-        margin: how much worse a version may be and still count as not worse.
+        margin: how much worse a version may be and still count as not worse. Default: five points, or 1 % of a loss.
 
     Raises:
         UsageError: the margin is none.
         LorarackError: as ``evaluate``; nothing is recorded then.
     """
-    check_margin(margin)
+    margin = checked_margin(margin, losses=not plan.score.higher_is_better)
     return conclude(registry, plan, evaluate(plan.subjects, plan.rows, plan.score, client, done), margin=margin)
 
 
 def conclude(
-    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float = DEFAULT_MARGIN
+    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float | None = None
 ) -> Comparison:
     """Keep each version's score as a metric with the data set's digest, and say which version to recommend.
 
@@ -51,12 +51,13 @@ def conclude(
     """
     references = tuple(version.reference for version in plan.versions)
     columns = [evaluation.of(reference).scores for reference in references]
-    table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups)
+    losses = not evaluation.higher_is_better
+    table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups, losses)
     verdict = judge(table, margin, {version.reference: float(version.parameters) for version in plan.versions})
     kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
     for version in plan.versions:
         value = evaluation.of(version.reference).mean
-        metric = Metric(**kept.model_dump(), value=value, higher_is_better=True)
+        metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
         registry.add_metrics(version.reference, [metric])
     cut_off = {reference: evaluation.of(reference).cut_off for reference in references}
     base = next((found for found in evaluation.results if found.subject.model not in references), None)
@@ -70,7 +71,7 @@ def conclude(
         title=evaluation.dataset.name,
         score=evaluation.score,
         dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
-        base=_base_score(base) if base else None,
+        base=_base_score(base, losses) if base else None,
         disagreeing=tuple(_disagreeing(plan, evaluation, references)),
     )
 
@@ -89,9 +90,9 @@ def _disagreeing(plan: ComparisonPlan, evaluation: Evaluation, references: Seque
             )
 
 
-def _base_score(base: Answers) -> BaseScore:
+def _base_score(base: Answers, losses: bool) -> BaseScore:
     scores = np.array([base.scores], dtype=np.float64).T
-    low, high = ScoreTable((base.subject.model,), scores).interval(0)
+    low, high = ScoreTable((base.subject.model,), scores, losses=losses).interval(0)
     return BaseScore(model=base.subject.model, rows=len(base.scores), score=base.mean, low=low, high=high)
 
 
@@ -101,12 +102,12 @@ def _beside_base(table: ScoreTable, verdict: Verdict, base: Answers) -> Iterator
     stride = base.subject.stride
     scores = np.column_stack([table.scores[::stride, table.references.index(chosen)], base.scores])
     groups = None if table.groups is None else table.groups[::stride]
-    gain = ScoreTable((chosen, base.subject.model), scores, groups).pair(0, 1)
+    gain = ScoreTable((chosen, base.subject.model), scores, groups, table.losses).pair(0, 1)
     low, high = lower_bound(gain, ERROR_RATE), upper_bound(gain, ERROR_RATE)
     if low <= 0:
         yield (
-            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} points, "
-            f"95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
+            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} "
+            f"{'%' if table.losses else 'points'}, 95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
         )
 
 
