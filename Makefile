@@ -16,9 +16,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt scripts/setup.sh
 demo: setup ## the whole story on this machine: base, train, publish, serve, compare
 	@$(RUN)/lorarack demo run
 
-test: setup lint ## lint, every test that starts no server two at a time, then real servers one by one
+test: setup lint ## lint, then every test, real servers included
 	@$(RUN)/python -m pytest -m "not system" -q -n 2 --dist loadfile
-	@$(RUN)/python -m pytest -m system
+	@$(RUN)/python -m pytest -m system -n 2 --dist loadgroup --no-loadscope-reorder
 
 test-fast: setup ## the tests that start no server and import no torch
 	@$(RUN)/python -m pytest -m "not system and not torch" -q -n 2 --dist loadfile
