@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lorarack.adapters.comparison.compare import compare
+    from lorarack.adapters.comparison.offline import compare_scores
     from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
-    from lorarack.adapters.comparison.report import Comparison
-    from lorarack.adapters.data.rows import Row, Rows, load_rows
+    from lorarack.adapters.comparison.verdict import Comparison
+    from lorarack.adapters.data.load import load_rows
+    from lorarack.adapters.data.rows import Row, Rows
     from lorarack.adapters.evaluation.answers import Evaluation, Subject
     from lorarack.adapters.evaluation.client import ServerClient
     from lorarack.adapters.evaluation.run import evaluate
@@ -31,6 +33,7 @@ __all__ = [
     "ServerClient",
     "Subject",
     "compare",
+    "compare_scores",
     "evaluate",
     "find_score",
     "load_recipe",
@@ -45,9 +48,11 @@ __all__ = [
 
 _MODULES = {
     "comparison.compare": "compare",
+    "comparison.offline": "compare_scores",
     "comparison.plan": "ComparisonPlan plan_comparison",
-    "comparison.report": "Comparison",
-    "data.rows": "Row Rows load_rows",
+    "comparison.verdict": "Comparison",
+    "data.load": "load_rows",
+    "data.rows": "Row Rows",
     "evaluation.answers": "Evaluation Subject",
     "evaluation.client": "ServerClient",
     "evaluation.run": "evaluate",

@@ -4,8 +4,8 @@ from contextlib import ExitStack
 from typing import Any
 
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
-from lorarack.adapters.comparison.report import Comparison
-from lorarack.adapters.data.rows import load_rows
+from lorarack.adapters.comparison.verdict import Comparison
+from lorarack.adapters.data.load import load_rows
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
 from lorarack.adapters.evaluation.run import evaluate
@@ -21,8 +21,8 @@ from lorarack.demo.orders import TASK, heldout_path, recipe_path
 from lorarack.demo.places import places
 from lorarack.demo.side_by_side import handful, side_by_side
 from lorarack.demo.worker_process import worker_process
-from lorarack.registry.blobs.folder import remove_tree
 from lorarack.registry.cli.render import short_digest, size
+from lorarack.registry.disk import remove_tree
 from lorarack.registry.hub.folder import write_folder
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.values import Base, Version
@@ -31,7 +31,7 @@ STEPS = 8
 
 #: The longest right answer has about 70 tokens.
 _MAX_TOKENS = 96
-_AT_ONCE = 96
+_CONCURRENCY = 96
 #: The base talks until it is cut off, and is wrong: a few rows of its show that.
 _BASE_STRIDE = 4
 
@@ -48,7 +48,7 @@ def run_demo(console: StepConsole) -> dict[str, Any]:
     with stopped_by_sigterm(), PeakMemory() as memory, open_registry(places().home) as registry:
         base, versions = _make(console, registry)
         comparison = _serve_and_compare(console, registry, base, versions)
-        kept = next(version for version in versions if version.reference == comparison.verdict.keep)
+        kept = registry.resolve(versions[0].adapter)  # what its alias 'default' names, decided or not
         _write_for_the_hub(console, registry, kept)
         with console.step("The end: the server is stopped, everything is kept"):
             console.show(left_behind(places()))
@@ -96,7 +96,7 @@ def _serve_and_compare(
             with waiting("      starting") as tick:
                 running = server.enter_context(serving(base.name, registry.home, log, SERVE_FLAGS, waiting=tick))
             console.say(f"ready at {running.url}: {', '.join(names)} and {base.name}")
-        client = ServerClient(running.url, at_once=_AT_ONCE, max_tokens=_MAX_TOKENS)
+        client = ServerClient(running.url, concurrency=_CONCURRENCY, max_tokens=_MAX_TOKENS)
         with console.step("The same held-out prompts, one mixed batch"):
             few = handful(rows)
             by_rank = [
