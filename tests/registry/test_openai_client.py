@@ -13,6 +13,7 @@ from lorarack.registry.errors import (
     NotAllowed,
     NotFound,
     NotServeable,
+    RateLimited,
     Unavailable,
     UsageError,
 )
