@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.registry.fuzzing import as_json, in_time, json_values, spoiled, spoiled_bytes
 from tests.tiny import adapter_config, base_tensors, safetensors_bytes, tiny_adapter, tokenizer
 
-from lorarack.adapters.data.rows import load_rows
+from lorarack.adapters.data.load import load_rows
 from lorarack.adapters.recipe import parse_recipe
 from lorarack.registry import Base, LorarackError
 from lorarack.registry.artifact.header import HeaderError, read_header

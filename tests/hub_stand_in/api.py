@@ -47,7 +47,7 @@ def validate_yaml(_: Hub, request: Request) -> Answer:
 
 
 def info(hub: Hub, request: Request, repo_id: str, revision: str = "main") -> Answer:
-    """``GET /api/models/ID`` and ``…/revision/REV``."""
+    """``GET /api/models/ID`` and ``…/revision/REV``; also of data sets."""
     repository = hub.readable(request, repo_id)
     commit = hub.commit_of(repository, revision)
     siblings: list[dict[str, Any]] = [{"rfilename": path} for path in sorted(commit.files)]
@@ -58,7 +58,13 @@ def info(hub: Hub, request: Request, repo_id: str, revision: str = "main") -> An
             if file.lfs:
                 sibling["lfs"] = {"size": len(file.data), "sha256": file.sha256, "pointerSize": _POINTER_BYTES}
     gated = "manual" if repository.gated else False
-    described = {"id": repo_id, "sha": commit.sha, "private": repository.private, "gated": gated, "siblings": siblings}
+    described = {
+        "id": repo_id.removeprefix("datasets/"),
+        "sha": commit.sha,
+        "private": repository.private,
+        "gated": gated,
+        "siblings": siblings,
+    }
     return as_json(described)
 
 

@@ -36,7 +36,7 @@ class Hub:
         self.before: Callable[[Request], Answer | None] = lambda _: None
 
     def seed(self, repo_id: str, folder: Path, *, private: bool = False, gated: bool = False) -> Repository:
-        """A repository with the files of ``folder``, as if somebody had pushed it."""
+        """A repository with the files of ``folder``, as if somebody had pushed it; of a data set for ``datasets/ORG/NAME``."""
         repository = self.repositories[repo_id] = Repository(repo_id, private, gated)
         files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         repository.commit(files, "Upload folder")

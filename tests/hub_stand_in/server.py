@@ -12,6 +12,8 @@ from tests.hub_stand_in.hub import Hub
 from tests.hub_stand_in.messages import Answer, Exchange, Refusal, Request
 
 _ID = "([^/]+/[^/]+)"
+#: Data sets are kept beside models, under a longer name.
+_DATASET = "(datasets/[^/]+/[^/]+)"
 _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", "/api/whoami-v2", api.whoami),
     ("POST", "/api/repos/create", api.create),
@@ -20,6 +22,11 @@ _ROUTES: tuple[tuple[str, str, Callable[..., Answer]], ...] = (
     ("GET", f"/api/models/{_ID}/revision/([^/]+)", api.info),
     ("GET", f"/api/models/{_ID}/tree/([^/]+)(?:/(.+))?", api.tree),
     ("POST", f"/api/models/{_ID}/paths-info/([^/]+)", api.paths_info),
+    ("GET", f"/api/{_DATASET}", api.info),
+    ("GET", f"/api/{_DATASET}/revision/([^/]+)", api.info),
+    ("GET", f"/api/{_DATASET}/tree/([^/]+)(?:/(.+))?", api.tree),
+    ("POST", f"/api/{_DATASET}/paths-info/([^/]+)", api.paths_info),
+    ("HEAD|GET", f"/{_DATASET}/resolve/([^/]+)/(.+)", downloads.resolve),
     ("POST", f"/api/models/{_ID}/preupload/([^/]+)", api.preupload),
     ("POST", f"/api/models/{_ID}/commit/([^/]+)", api.commit),
     ("POST", rf"/{_ID}\.git/info/lfs/objects/batch", uploads.batch),

@@ -179,13 +179,13 @@ def test_files_are_removed_only_while_nobody_can_write(filled: Registry, monkeyp
     """A write that begins while gc removes a file is done after it."""
     filled.archive("support@2")
     done: list[str] = []
-    remove = FolderBlobs.remove
+    delete = FolderBlobs.delete
 
-    def slowly(blobs: FolderBlobs, digest: str) -> int:
+    def slowly(blobs: FolderBlobs, digest: str, *, min_age: float) -> bool:
         writer.start()
         time.sleep(0.3)
         done.append("removed")
-        return remove(blobs, digest)
+        return delete(blobs, digest, min_age=min_age)
 
     def write() -> None:
         with open_registry(filled.home) as other:
@@ -193,7 +193,7 @@ def test_files_are_removed_only_while_nobody_can_write(filled: Registry, monkeyp
             done.append("archived")
 
     writer = threading.Thread(target=write)
-    monkeypatch.setattr(FolderBlobs, "remove", slowly)
+    monkeypatch.setattr(FolderBlobs, "delete", slowly)
     filled.gc(grace_seconds=0)
     writer.join()
     assert done == ["removed", "archived"]

@@ -3,15 +3,14 @@
 import json
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from io import FileIO
 from pathlib import Path
 
 import pytest
 from tests.tiny import change_config, tiny_adapter, tiny_base
 
 from lorarack.registry import Dataset, Metric, Provenance, Registry
-from lorarack.registry.blobs.folder import FolderBlobs, StagedBlob
+from lorarack.registry.blobs.blob import Check, Source
+from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.errors import Conflict, InvalidArtifact, NotFound, UsageError
 
 LOSS = Metric(name="loss", split="validation", value=0.5)
@@ -126,13 +125,14 @@ def test_numbers_that_are_refused_leave_nothing(registry: Registry, adapter: Pat
 
 def before_copying(monkeypatch: pytest.MonkeyPatch, do: Callable[[], object]) -> None:
     """Let somebody who races with a publisher ``do`` something between the first look at the files and the copying."""
-    real = FolderBlobs.staged
+    real = FolderBlobs.put
 
-    def raced(self: FolderBlobs, source: FileIO) -> AbstractContextManager[StagedBlob]:
-        do()
-        return real(self, source)
+    def raced(self: FolderBlobs, source: Source, check: Check | None = None) -> str:
+        if check is not None:  # the weights, which are checked in their copy
+            do()
+        return real(self, source, check)
 
-    monkeypatch.setattr(FolderBlobs, "staged", raced)
+    monkeypatch.setattr(FolderBlobs, "put", raced)
 
 
 def test_a_folder_that_is_written_to_meanwhile_is_refused(

@@ -81,4 +81,4 @@ def test_what_differs_is_said(registry: Registry, tmp_path: Path) -> None:
 def test_a_parent_that_is_not_there_is_found_out_before_anything_is_stored(registry: Registry, adapter: Path) -> None:
     with pytest.raises(NotFound, match="no adapter 'support'"):
         registry.publish(adapter, "more", base="tiny", parents=[Parent(version="support@1", relation="resized")])
-    assert list(registry._blobs) == []
+    assert list(registry._blobs.list()) == []

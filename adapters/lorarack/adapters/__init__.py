@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from lorarack.adapters.comparison.compare import compare
     from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
     from lorarack.adapters.comparison.report import Comparison
-    from lorarack.adapters.data.rows import Row, Rows, load_rows
+    from lorarack.adapters.data.load import load_rows
+    from lorarack.adapters.data.rows import Row, Rows
     from lorarack.adapters.evaluation.answers import Evaluation, Subject
     from lorarack.adapters.evaluation.client import ServerClient
     from lorarack.adapters.evaluation.run import evaluate
@@ -47,7 +48,8 @@ _MODULES = {
     "comparison.compare": "compare",
     "comparison.plan": "ComparisonPlan plan_comparison",
     "comparison.report": "Comparison",
-    "data.rows": "Row Rows load_rows",
+    "data.load": "load_rows",
+    "data.rows": "Row Rows",
     "evaluation.answers": "Evaluation Subject",
     "evaluation.client": "ServerClient",
     "evaluation.run": "evaluate",

@@ -54,7 +54,7 @@ def compare(
     from lorarack.adapters.comparison.compare import compare as conduct
     from lorarack.adapters.comparison.plan import plan_comparison
     from lorarack.adapters.comparison.report import as_markdown, as_table
-    from lorarack.adapters.data.rows import load_rows
+    from lorarack.adapters.data.load import load_rows
     from lorarack.adapters.evaluation.client import ServerClient
     from lorarack.adapters.progress import counting
     from lorarack.registry.registry import open_registry

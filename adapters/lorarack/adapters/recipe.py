@@ -11,6 +11,8 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from lorarack.adapters.data.options import COLUMNS, Answers, ReadOptions
+from lorarack.adapters.data.source import hub_id
 from lorarack.adapters.data.text_file import read_text_file
 from lorarack.registry.errors import UsageError
 from lorarack.registry.reference import check_adapter_name
@@ -18,6 +20,9 @@ from lorarack.registry.values import Value
 
 #: What a rank family has in common: everything but these (and where the data lies, which their digests replace).
 _NOT_IN_DIGEST = ("name", "base", "data", "ranks", "alpha", "alpha_per_rank")
+
+#: Keys that 0.1.0 did not have: while they say what it did, families that it began go on.
+_LATER = ("too_long",)
 
 
 class DataPlan(Value):
@@ -29,6 +34,47 @@ class DataPlan(Value):
         default=0.1, gt=0, le=0.5, description="without validation rows: how much of train to set aside for it"
     )
     test: str | None = Field(default=None, description="rows for comparisons; training only checks that it shares none")
+    columns: Mapping[str, str] = Field(
+        default={},
+        description="which column holds what, where their names do not say: `{prompt: question, completion: answer}`",
+    )
+    answers: Answers = Field(
+        default="last", description="of a conversation the last answer is learned, or every one (`every`)"
+    )
+    chat: bool | None = Field(
+        default=None,
+        description="true: prompts and answers are conversations; false: Alpaca rows are plain prompts; null: as their form says",
+    )
+    revision: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the commit of a data set on the Hub; null: the newest, which the run names",
+    )
+    subset: str | None = Field(
+        default=None, min_length=1, description="the subset (configuration) of a data set on the Hub"
+    )
+    splits: Mapping[Literal["train", "validation", "test"], str] = Field(
+        default={}, description="splits of a folder or data set that have names of their own: `{train: train_sft}`"
+    )
+
+    @field_validator("columns")
+    @classmethod
+    def _columns_are_known(cls, columns: Mapping[str, str]) -> Mapping[str, str]:
+        if unknown := sorted(columns.keys() - {*COLUMNS}):
+            raise ValueError(f"{unknown[0]!r} is nothing that a row has; a row has {', '.join(COLUMNS)}")
+        return columns
+
+    def reading(self, role: Literal["train", "validation", "test"]) -> ReadOptions:
+        """How the rows for ``role`` are read."""
+        return ReadOptions(
+            columns=self.columns,
+            chat=self.chat,
+            answers=self.answers,
+            revision=self.revision,
+            subset=self.subset,
+            split=self.splits.get(role),
+            role=role,
+        )
 
 
 class Recipe(Value):
@@ -58,6 +104,9 @@ class Recipe(Value):
     max_steps: int | None = Field(default=None, ge=1, description="stop after so many steps, whatever epochs says")
     max_length: int = Field(
         default=1024, ge=8, description="tokens of the longest row; a longer one is refused, not cut"
+    )
+    too_long: Literal["refuse", "drop"] = Field(
+        default="refuse", description="what becomes of rows over max_length; dropped ones are counted and shown"
     )
     eval_every: int | None = Field(
         default=None, ge=1, description="steps between validations; without it five validations in all"
@@ -106,8 +155,9 @@ class Recipe(Value):
 
     def family_digest(self, base_fingerprint: str, datasets: Mapping[str, str]) -> str:
         """``sha256:`` of all that a rank family has in common: the settings, the base and the rows, not where they lie."""
+        unsaid = {key for key in _LATER if getattr(self, key) == type(self).model_fields[key].default}
         common = {
-            "settings": self.model_dump(mode="json", exclude=set(_NOT_IN_DIGEST)),
+            "settings": self.model_dump(mode="json", exclude={*_NOT_IN_DIGEST, *unsaid}),
             "base": base_fingerprint,
             "datasets": dict(datasets),
         }
@@ -129,11 +179,17 @@ def load_recipe(path: Path) -> Recipe:
     recipe = parse_recipe(text)
     here = path.resolve().parent
     moved = {
-        key: os.path.normpath(here / value)
-        for key, value in recipe.data.model_dump().items()
-        if key in ("train", "validation", "test") and value is not None
+        key: _placed(here, value)
+        for key in ("train", "validation", "test")
+        if (value := getattr(recipe.data, key)) is not None
     }
     return recipe.model_copy(update={"data": recipe.data.model_copy(update=moved)})
+
+
+def _placed(here: Path, source: str) -> str:
+    """A path from the recipe's folder; the id of a data set on the Hub as it is, unless a file there has that name."""
+    place = os.path.normpath(here / source)
+    return source if hub_id(source) and not os.path.exists(place) else place
 
 
 def parse_recipe(text: str) -> Recipe:

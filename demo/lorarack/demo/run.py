@@ -5,7 +5,7 @@ from typing import Any
 
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.comparison.report import Comparison
-from lorarack.adapters.data.rows import load_rows
+from lorarack.adapters.data.load import load_rows
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
 from lorarack.adapters.evaluation.run import evaluate
@@ -21,8 +21,8 @@ from lorarack.demo.orders import TASK, heldout_path, recipe_path
 from lorarack.demo.places import places
 from lorarack.demo.side_by_side import handful, side_by_side
 from lorarack.demo.worker_process import worker_process
-from lorarack.registry.blobs.folder import remove_tree
 from lorarack.registry.cli.render import short_digest, size
+from lorarack.registry.disk import remove_tree
 from lorarack.registry.hub.folder import write_folder
 from lorarack.registry.registry import Registry, open_registry
 from lorarack.registry.values import Base, Version

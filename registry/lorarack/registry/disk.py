@@ -2,18 +2,17 @@
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, FileIO
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO
 
 from lorarack.registry.errors import StoreError
 
-_COPY_BYTES = 2**20
-
-Bytes: TypeAlias = bytes | memoryview
+_COPY_BYTES = 2**18
 
 
 @contextmanager
@@ -57,15 +56,19 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_all(writer: FileIO, chunk: Bytes) -> None:
+def write_all(writer: FileIO, chunk: bytes) -> None:
     """Write all of ``chunk``: unbuffered, a write may take a part of it."""
     left = memoryview(chunk)
     while left:
         left = left[writer.write(left) or 0 :]
 
 
-def pump(reader: BufferedReader | FileIO, write: Callable[[Bytes], object]) -> None:
-    """Hand all bytes of ``reader`` to ``write``, in one buffer that is used again and again."""
-    buffer = memoryview(bytearray(_COPY_BYTES))
-    while count := reader.readinto(buffer):
-        write(buffer[:count])
+def pump(reader: BinaryIO, write: Callable[[bytes], object]) -> None:
+    """Hand all bytes of ``reader`` to ``write``, in pieces."""
+    while chunk := reader.read(_COPY_BYTES):
+        write(chunk)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a temporary folder of ours; one that is gone already is fine."""
+    shutil.rmtree(folder, ignore_errors=True)

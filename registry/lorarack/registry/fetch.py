@@ -7,6 +7,7 @@ from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.artifact.peft_config import config_for_base
 from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.blobs.staging import staging_folder
+from lorarack.registry.blobs.verified import copy_blob, read_blob
 from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import Conflict
 from lorarack.registry.settings import check_path
@@ -26,9 +27,9 @@ def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Pat
         for file in version.files:
             if file.name == CONFIG:
                 revision = base.hub_id.revision if base.hub_id else None
-                _write(temporary / CONFIG, config_for_base(blobs.read(file.digest), base.public_id, revision))
+                _write(temporary / CONFIG, config_for_base(read_blob(blobs, file.digest), base.public_id, revision))
             else:
-                blobs.copy_to(file.digest, temporary / file.name)
+                copy_blob(blobs, file.digest, temporary / file.name)
         with disk_errors():
             temporary.chmod(0o755)
             temporary.rename(place)

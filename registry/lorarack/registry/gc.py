@@ -32,3 +32,11 @@ class GcReport(Value):
     def removed(self, kind: str) -> int:
         """How many things of that kind were removed."""
         return sum(item.removed for item in self.items if item.kind == kind)
+
+
+def file_item(kind: Literal["blob", "leftover"], name: str, age: float, size: int, grace: float) -> GcItem:
+    """What becomes of a file that no version has: it goes once it is ``grace`` seconds old."""
+    removed = age >= grace
+    what = "no version has it" if kind == "blob" else "its writer is gone"
+    reason = what if removed else f"{what}, but it is younger than {grace:g} s: a publisher may be at work with it"
+    return GcItem(kind=kind, name=name, removed=removed, reason=reason, bytes=size)

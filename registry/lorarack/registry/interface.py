@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, Self
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
+    from io import FileIO
     from pathlib import Path
 
     from lorarack.registry.base_model.content import Progress
@@ -282,11 +283,11 @@ class Catalog(Protocol):
 class BlobStore(Protocol):
     """Bytes under the SHA-256 of their content (``sha256:`` and 64 hexadecimal digits). ``UsageError``: not such a digest."""
 
-    def put(self, source: BinaryIO, check: Callable[[BinaryIO], None] | None = None) -> str:
+    def put(self, source: bytes | BinaryIO, check: Callable[[FileIO], None] | None = None) -> str:
         """Store all bytes of ``source``, from its start, whole or not at all; their digest. Reads the source once.
 
         Bytes that are there already become as young as new ones, and whole again if they were damaged. ``check`` gets a private
-        copy, a seekable file with a descriptor, before it is a blob, maybe in another thread; what it raises is raised here.
+        copy, an open file of this machine, before it is a blob; what it raises is raised here, and nothing is stored.
         """
     def open(self, digest: str) -> AbstractContextManager[BinaryIO]:
         """The bytes, seekable and unchecked. ``StoreError`` with code ``missing``: they are not there."""

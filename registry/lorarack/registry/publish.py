@@ -2,11 +2,9 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from io import FileIO
 from pathlib import Path
 
@@ -16,13 +14,11 @@ from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, 
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.blobs.folder import FolderBlobs
+from lorarack.registry.blobs.verified import read_blob
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, InvalidArtifact, LorarackError
 from lorarack.registry.records import NewVersion
 from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
-
-#: Fewer bytes are looked at in less time than a thread takes to begin on a busy machine.
-_WORTH_A_THREAD = 2 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,25 +71,23 @@ def store(
         check_base(opened.read(CONFIG) or b"")
         before = _stamp(opened.weights)
         artifact = inspect_artifact(opened, base, KnownBase(base))
-        with blobs.staged(opened.weights) as copy:
-            if _stamp(opened.weights) != before or _tensors(copy.path) != artifact.tensors:
+
+        def check(copy: FileIO) -> None:
+            if _stamp(opened.weights) != before or _tensors(copy) != artifact.tensors:
                 raise Conflict(
                     f"{str(folder / WEIGHTS)!r} changed during publish; retry once nothing is writing to it.",
                     code="changed",
                 )
-            look = partial(check_numbers, copy.path, artifact, str(folder))
-            beside = artifact.weights_bytes >= _WORTH_A_THREAD
-            with _running_beside(look) if beside else nullcontext(look) as checked:
-                copy.sync()
-                checked()
-            weights = copy.keep()
+            check_numbers(copy, artifact, str(folder))
+
+        weights = blobs.put(opened.weights, check)
     files = [
-        StoredFile(name=CONFIG, digest=blobs.put_bytes(artifact.config), bytes=len(artifact.config)),
+        StoredFile(name=CONFIG, digest=blobs.put(artifact.config), bytes=len(artifact.config)),
         StoredFile(name=WEIGHTS, digest=weights, bytes=artifact.weights_bytes),
     ]
     if artifact.chat_template is not None:
         template = artifact.chat_template
-        files.append(StoredFile(name=CHAT_TEMPLATE, digest=blobs.put_bytes(template), bytes=len(template)))
+        files.append(StoredFile(name=CHAT_TEMPLATE, digest=blobs.put(template), bytes=len(template)))
     new = NewVersion(
         adapter=adapter,
         base=base.name,
@@ -136,7 +130,7 @@ def under_known_digest(
         config = next((file.digest for file in files if file.name == CONFIG), "")
         # A configuration that is missing or damaged tells nothing.
         with suppress(LorarackError, ValueError, RecursionError):
-            if config == own_config or artifact_digest(json.loads(blobs.read(config)), weights) == new.digest:
+            if config == own_config or artifact_digest(json.loads(read_blob(blobs, config)), weights) == new.digest:
                 return replace(new, digest=digest)
     return new
 
@@ -154,11 +148,10 @@ def _digest(artifact: Artifact, weights: str, folder: Path) -> str:
         raise InvalidArtifact([str(error)], subject=f"The folder {str(folder)!r}") from error
 
 
-def _tensors(path: Path) -> tuple[Tensor, ...]:
+def _tensors(copy: FileIO) -> tuple[Tensor, ...]:
     """The tensors of a copy; none where it is not whole, because its source was written to meanwhile."""
     try:
-        with path.open("rb", buffering=0) as file:
-            return read_tensors(file)
+        return read_tensors(copy)
     except HeaderError:
         return ()
 
@@ -166,14 +159,3 @@ def _tensors(path: Path) -> tuple[Tensor, ...]:
 def _stamp(file: FileIO) -> tuple[int, int]:
     found = os.fstat(file.fileno())
     return found.st_size, found.st_mtime_ns
-
-
-@contextmanager
-def _running_beside(work: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """``work`` runs in a thread of its own; the function waits for it and raises what it raised. Nobody leaves before its end.
-
-    Looking at numbers, hashing and copying all let other threads run.
-    """
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(work)
-        yield running.result

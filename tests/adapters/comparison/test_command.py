@@ -8,7 +8,7 @@ import pytest
 from tests.adapters.openai_stand_in import Said, openai_server
 from tests.command_line import lorarack
 
-from lorarack.adapters.data.rows import load_rows
+from lorarack.adapters.data.load import load_rows
 from lorarack.registry import open_registry
 
 ROWS = 40

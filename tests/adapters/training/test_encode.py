@@ -138,3 +138,45 @@ def test_a_tokenizer_without_an_end_token_is_one_sentence(tokenizer: Any) -> Non
         AnswerEnd.of(tokenizer, [-1, 10**6])
     known = AnswerEnd.of(tokenizer, [2])
     assert tokenizer.decode(encode_row(Row("a", prompt="b"), tokenizer, known).completion) == "a</s>"
+
+
+def test_a_text_is_learned_whole_with_an_end(tokenizer: Any) -> None:
+    """With what the tokenizer puts in front; special tokens that the text has are not written twice."""
+    from lorarack.adapters.training.encode import encode_row
+
+    begun = encode_row(Row("ab"), tokenizer)
+    assert (tokenizer.decode(begun.prompt), tokenizer.decode(begun.completion)) == ("", "ab</s>")
+    own = encode_row(Row("<s>ab</s>cd</s>"), tokenizer)
+    assert tokenizer.decode([*own.prompt, *own.completion]) == "<s>ab</s>cd</s>"
+    assert own.learned == 7
+
+
+def test_all_answers_of_a_conversation_are_one_sequence_where_the_template_lets_them(tokenizer: Any) -> None:
+    """The same tokens with the same loss as a row for each; a template that rewrites earlier turns gets a row for each."""
+    from lorarack.adapters.training.encode import NO_LOSS, encode_rows
+
+    turns = (Message("user", "a"), Message("assistant", "bc"), Message("user", "d"))
+    first, second = Row("bc", messages=turns[:1], line=1), Row("e", messages=turns, line=1)
+    rows = Rows("rows.jsonl", (first, second, Row("bc", messages=turns[:1], line=2)))
+    tokenizer.chat_template = TEMPLATE
+    joined = encode_rows(rows, tokenizer, 256)
+    alone = [encode_rows(Rows("r", (row,)), tokenizer, 256)[0] for row in rows]
+    assert len(joined) == 2
+    assert joined[0].learned == alone[0].learned + alone[1].learned
+    features = joined[0].features()
+    shown = tokenizer.decode([label for label in features["labels"] if label != NO_LOSS])
+    assert (features["input_ids"], shown) == (alone[1].features()["input_ids"], "bc</s>e</s>")
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role == 'user' or loop.last %}<{{ m['role'] }}>{{ m['content'] }}</s>"
+        "{% endif %}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
+    )
+    assert [row.learned for row in encode_rows(rows, tokenizer, 256)] == [row.learned for row in alone]
+
+
+def test_long_rows_are_left_out_on_request(tokenizer: Any) -> None:
+    from lorarack.adapters.training.encode import encode_rows
+
+    rows = Rows("rows.jsonl", (Row(prompt="a", completion="b"), Row(prompt="a" * 40, completion="b" * 40)))
+    assert len(encode_rows(rows, tokenizer, 64, drop=True)) == 1
+    with pytest.raises(UsageError, match="All rows"):
+        encode_rows(Rows("rows.jsonl", rows.rows[1:]), tokenizer, 64, drop=True)

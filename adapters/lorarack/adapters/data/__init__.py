@@ -1,7 +1,20 @@
-"""Rows to train and compare on: read, told apart by their digest, split, and checked for leaks."""
+"""Rows to train and compare on: read in the forms in use, told apart by their digest, split, and checked for leaks."""
 
+from lorarack.adapters.data.load import load_rows, read_rows
 from lorarack.adapters.data.messages import Message, PromptOptions, ToolCall
-from lorarack.adapters.data.rows import Row, Rows, load_rows
+from lorarack.adapters.data.options import ReadOptions
+from lorarack.adapters.data.rows import Row, Rows
 from lorarack.adapters.data.split import check_leaks, split_rows
 
-__all__ = ["Message", "PromptOptions", "Row", "Rows", "ToolCall", "check_leaks", "load_rows", "split_rows"]
+__all__ = [
+    "Message",
+    "PromptOptions",
+    "ReadOptions",
+    "Row",
+    "Rows",
+    "ToolCall",
+    "check_leaks",
+    "load_rows",
+    "read_rows",
+    "split_rows",
+]

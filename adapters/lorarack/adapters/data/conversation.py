@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lorarack.adapters.data.messages import Message, PromptOptions, ToolCall
+from lorarack.adapters.data.options import Answers
+from lorarack.adapters.data.records import WrongRecord
 from lorarack.adapters.data.row_keys import MESSAGE_KEYS, given
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
@@ -30,24 +32,44 @@ _TAKEN_KWARGS = {
 }
 
 
-class WrongLine(Exception):
-    """What is wrong with one line; ``load_rows`` adds where."""
-
-
-def read_messages(found: Any) -> tuple[tuple[Message, ...], Message]:
-    """The turns before the answer, and the answer."""
+def read_messages(found: Any, answers: Answers) -> list[tuple[tuple[Message, ...], Message]]:
+    """The answers to learn, each with the turns before it."""
     if not isinstance(found, list) or len(found) < 2:
-        raise WrongLine(
+        raise WrongRecord(
             "its 'messages' is not a list of two or more; write a user's message and the assistant's answer"
         )
     messages = tuple(_message(entry, place) for place, entry in enumerate(found, start=1))
-    *before, last = messages
+    last = messages[-1]
     if last.role != "assistant":
-        raise WrongLine(f"its last message is by {last.role!r}; the assistant's answer comes last")
+        raise WrongRecord(f"its last message is by {last.role!r}; the assistant's answer comes last")
     if not last.text.strip() and not last.tool_calls:
-        raise WrongLine("the assistant's answer is empty")
-    _check_weights([entry.get("weight") for entry in found])
-    return tuple(before), last
+        raise WrongRecord("the assistant's answer is empty")
+    weights = [_weight(entry, place) for place, entry in enumerate(found, start=1)]
+    if answers == "last":
+        _check_last_alone(weights)
+        return [(messages[:-1], last)]
+    chosen = _every_answer(messages, weights)
+    if not chosen:
+        raise WrongRecord("all its answers have weight 0, so there is nothing to learn; leave it out")
+    return [(messages[:place], messages[place]) for place in chosen]
+
+
+def count_answers(found: Any) -> int:
+    """The assistant's messages in a conversation that was read."""
+    return sum(entry.get("role") == "assistant" for entry in found)
+
+
+def _every_answer(messages: tuple[Message, ...], weights: list[float | None]) -> list[int]:
+    """Places of answers that are not weighted 0, after the first user's turn: what stands before it answers nothing."""
+    first = next((place for place, message in enumerate(messages) if message.role == "user"), 0)
+    return [
+        place
+        for place, message in enumerate(messages)
+        if place > first
+        and message.role == "assistant"
+        and weights[place] != 0
+        and (message.text.strip() or message.tool_calls)
+    ]
 
 
 def unread_keys(found: Any) -> Iterable[str]:
@@ -60,15 +82,15 @@ def read_options(found: Mapping[str, Any]) -> PromptOptions:
     """What stands beside the messages and reaches the template: tools, documents, template arguments."""
     kwargs = found.get("chat_template_kwargs") or {}
     if not isinstance(kwargs, dict):
-        raise WrongLine("its 'chat_template_kwargs' is not a JSON object")
+        raise WrongRecord("its 'chat_template_kwargs' is not a JSON object")
     if taken := sorted(_TAKEN_KWARGS & kwargs.keys()):
-        raise WrongLine(f"its 'chat_template_kwargs' has {taken[0]!r}, which rendering sets by itself; leave it out")
+        raise WrongRecord(f"its 'chat_template_kwargs' has {taken[0]!r}, which rendering sets by itself; leave it out")
     documents = found.get("documents") or []
     if not isinstance(documents, list) or not all(_is_document(entry) for entry in documents):
-        raise WrongLine("its 'documents' is not a list of JSON objects of texts")
+        raise WrongRecord("its 'documents' is not a list of JSON objects of texts")
     tools = found.get("tools") or []
     if not isinstance(tools, list):
-        raise WrongLine("its 'tools' is not a list")
+        raise WrongRecord("its 'tools' is not a list")
     return PromptOptions(tuple(_tool(tool) for tool in tools), kwargs, tuple(documents))
 
 
@@ -82,20 +104,20 @@ def _message(entry: Any, place: int) -> Message:
         near = (
             "; rename 'from' to 'role' and 'value' to 'content'" if isinstance(entry, dict) and "from" in entry else ""
         )
-        raise WrongLine(f'{where} is not {{"role": text, "content": text}}{near}')
+        raise WrongRecord(f'{where} is not {{"role": text, "content": text}}{near}')
     role = entry["role"]
     if role not in ROLES:
         near = "; write 'tool', with the 'tool_call_id' of the call" if role == "function" else ""
-        raise WrongLine(f"{where} has the role {role[:40]!r}; roles are {', '.join(ROLES)}{near}")
+        raise WrongRecord(f"{where} has the role {role[:40]!r}; roles are {', '.join(ROLES)}{near}")
     for key, way_out in MESSAGE_KEYS.items():
         if given(entry, key):
-            raise WrongLine(f"{where} has {key!r}; {way_out}")
+            raise WrongRecord(f"{where} has {key!r}; {way_out}")
     calls = tuple(
         _tool_call(call, f"{where}, tool call {number}", number) for number, call in enumerate(_calls(entry, where), 1)
     )
     for key, owner in (("tool_calls", "assistant"), ("reasoning", "assistant"), ("tool_call_id", "tool")):
         if given(entry, key) and role != owner:
-            raise WrongLine(f"{where} has {key!r}, which only a message of role {owner!r} has; leave it out")
+            raise WrongRecord(f"{where} has {key!r}, which only a message of role {owner!r} has; leave it out")
     texts = {key: _optional_text(entry, key, where) for key in ("tool_call_id", "name", "reasoning")}
     return Message(role, _content(entry.get("content"), where, bool(calls)), calls, **texts)
 
@@ -103,14 +125,14 @@ def _message(entry: Any, place: int) -> Message:
 def _calls(entry: Mapping[str, Any], where: str) -> list[Any]:
     calls = entry.get("tool_calls") or []
     if not isinstance(calls, list):
-        raise WrongLine(f"{where} has 'tool_calls' that are no list")
+        raise WrongRecord(f"{where} has 'tool_calls' that are no list")
     return calls
 
 
 def _optional_text(entry: Mapping[str, Any], key: str, where: str) -> str | None:
     value = entry.get(key)
     if value is not None and not isinstance(value, str):
-        raise WrongLine(f"{where} has a {key!r} that is not a text")
+        raise WrongRecord(f"{where} has a {key!r} that is not a text")
     return value or None
 
 
@@ -118,7 +140,7 @@ def _content(found: Any, where: str, calls: bool) -> str | tuple[str, ...] | Non
     if isinstance(found, str) or (found is None and calls):
         return found
     if not isinstance(found, list):
-        raise WrongLine(f'{where} is not {{"role": text, "content": text}}')
+        raise WrongRecord(f'{where} is not {{"role": text, "content": text}}')
     return tuple(_part(part, f"{where}, part {number}") for number, part in enumerate(found, start=1))
 
 
@@ -127,27 +149,27 @@ def _part(part: Any, where: str) -> str:
         return part
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str) or kind not in _TEXT_PARTS:
-        raise WrongLine(f"{where} is of type {str(kind)[:40]!r}; only text is trained, so leave such rows out")
+        raise WrongRecord(f"{where} is of type {str(kind)[:40]!r}; only text is trained, so leave such rows out")
     text = part.get(_TEXT_PARTS[kind])
     if not isinstance(text, str):
-        raise WrongLine(f'{where} is not {{"type": "text", "text": text}}')
+        raise WrongRecord(f'{where} is not {{"type": "text", "text": text}}')
     return text
 
 
 def _tool_call(call: Any, where: str, number: int) -> ToolCall:
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict) or call.get("type", "function") != "function":
-        raise WrongLine(f'{where} is not {{"type": "function", "function": {{"name": …, "arguments": …}}}}')
+        raise WrongRecord(f'{where} is not {{"type": "function", "function": {{"name": …, "arguments": …}}}}')
     name, arguments = function.get("name"), function.get("arguments") or "{}"
     if not isinstance(name, str) or not name:
-        raise WrongLine(f"{where} has no function's name")
+        raise WrongRecord(f"{where} has no function's name")
     if isinstance(arguments, dict):
         arguments = json.dumps(arguments, ensure_ascii=False)
     if not isinstance(arguments, str) or not _is_object(arguments):
-        raise WrongLine(f"{where} has 'arguments' that are not a JSON object")
+        raise WrongRecord(f"{where} has 'arguments' that are not a JSON object")
     identity = call.get("id")
     if identity is not None and not isinstance(identity, str):
-        raise WrongLine(f"{where} has an 'id' that is not a text")
+        raise WrongRecord(f"{where} has an 'id' that is not a text")
     return ToolCall(name, arguments, identity or f"call_{number}")  # a request must name its calls
 
 
@@ -162,30 +184,34 @@ def _tool(tool: Any) -> Mapping[str, Any]:
     """With the keys that a server passes on, and no others."""
     function = tool.get("function") if isinstance(tool, dict) else None
     if not isinstance(function, dict) or tool.get("type", "function") != "function":
-        raise WrongLine('a tool is not {"type": "function", "function": {"name": …, "parameters": …}}')
+        raise WrongRecord('a tool is not {"type": "function", "function": {"name": …, "parameters": …}}')
     if not isinstance(function.get("name"), str) or not function["name"]:
-        raise WrongLine("a tool's function has no name")
+        raise WrongRecord("a tool's function has no name")
     kinds = {"description": str, "parameters": dict, "strict": bool}
     for key, kind in kinds.items():
         if function.get(key) is not None and not isinstance(function[key], kind):
-            raise WrongLine(f"the tool {function['name'][:40]!r} has a {key!r} of the wrong kind")
+            raise WrongRecord(f"the tool {function['name'][:40]!r} has a {key!r} of the wrong kind")
     kept = {key: function[key] for key in ("name", *kinds) if function.get(key) is not None}
     return {"type": "function", "function": kept}
 
 
-def _check_weights(weights: list[Any]) -> None:
-    """OpenAI's mark for answers to learn (1) or not (0); here the last answer is learned, and no other."""
-    for place, weight in enumerate(weights, start=1):
-        if weight is None:
-            continue
-        if type(weight) not in (int, float) or weight not in (0, 1):
-            raise WrongLine(f"its message {place} has a 'weight' that is neither 0 nor 1")
-        if place == len(weights) and weight == 0:
-            raise WrongLine(
-                "its last answer has weight 0, so there is nothing to learn; end the row at an answer to learn"
-            )
-        if place < len(weights) and weight == 1:
-            raise WrongLine(
-                f"its message {place} has weight 1, but only the last answer is learned; "
-                "write one more row that ends there, and weight 0 here"
+def _weight(entry: Mapping[str, Any], place: int) -> float | None:
+    """OpenAI's mark for answers to learn (1) or not (0)."""
+    weight = entry.get("weight")
+    if weight is not None and (type(weight) not in (int, float) or weight not in (0, 1)):
+        raise WrongRecord(f"its message {place} has a 'weight' that is neither 0 nor 1")
+    return weight
+
+
+def _check_last_alone(weights: list[float | None]) -> None:
+    """The last answer is learned, and no other."""
+    if weights[-1] == 0:
+        raise WrongRecord(
+            "its last answer has weight 0, so there is nothing to learn; end the row at an answer to learn, or write "
+            "'answers: every' under data"
+        )
+    for place, weight in enumerate(weights[:-1], start=1):
+        if weight == 1:
+            raise WrongRecord(
+                f"its message {place} has weight 1, but only the last answer is learned; write 'answers: every' under data"
             )

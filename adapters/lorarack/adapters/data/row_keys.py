@@ -52,17 +52,11 @@ MESSAGE_KEYS = {
     "tool_responses": "write each as a message of role 'tool'",
 }
 
-#: Rows of formats that other tools read, by a key that tells them, and what the same row is here.
+#: Rows of formats that are not read, by a key that tells them, and what the same row is here.
 OTHER_FORMATS = {
-    "conversations": 'a ShareGPT row; write "messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]',
-    "instruction": 'an Alpaca row; write its instruction and input as "prompt" and its output as "completion"',
     "chosen": "a preference pair, which is not trained on; write the prompt and the chosen answer as "
     '"prompt" and "completion"',
-    "query": 'written for another tool; write its query as "prompt" and its response as "completion"',
-    "question": 'written for another tool; write its question as "prompt" and its answer as "completion"',
-    "input": 'written for another tool; write its input as "prompt" and its output as "completion"',
     "contents": 'a Gemini row; write "messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]',
-    "text": 'a plain text, which is not trained on; part it into "prompt" and "completion"',
 }
 
 #: What a server does when nothing is said: as good as left out.

@@ -1,6 +1,7 @@
 """Splitting rows, and refusing splits that share rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from lorarack.adapters.data.rows import Row, Rows
@@ -10,7 +11,7 @@ from lorarack.registry.errors import UsageError
 def split_rows(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
     """Set aside about ``fraction`` of the rows, the same ones for the same seed.
 
-    Rows with the same question stay together, so that the two parts share none.
+    Rows with the same question stay together, so that the two parts share none; rows of one conversation do as well.
 
     Returns:
         What is left, and what was set aside; both in the order of the file.
@@ -18,7 +19,8 @@ def split_rows(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
     Raises:
         UsageError: there are not two different questions to part.
     """
-    questions = sorted({row.question for row in rows})
+    together = _opening if rows.shape.learned == "every" else _question
+    questions = sorted({together(row) for row in rows})
     if len(questions) < 2:
         raise UsageError(
             f"{rows.name} has too few different rows to set some aside for validation; add rows or name a validation file.",
@@ -30,8 +32,16 @@ def split_rows(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows]:
     kept: list[Row] = []
     taken: list[Row] = []
     for row in rows:
-        (taken if row.question in aside else kept).append(row)
-    return Rows(rows.name, tuple(kept)), Rows(f"{rows.name} (part)", tuple(taken))
+        (taken if together(row) in aside else kept).append(row)
+    return replace(rows, rows=tuple(kept)), replace(rows, name=f"{rows.name} (part)", rows=tuple(taken))
+
+
+def _question(row: Row) -> str:
+    return row.question
+
+
+def _opening(row: Row) -> str:
+    return row.opening
 
 
 def check_leaks(train: Rows, others: Sequence[tuple[str, Rows]]) -> None:

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from lorarack.adapters.data import Rows, check_leaks, load_rows, split_rows
+from lorarack.adapters.data import Rows, check_leaks, read_rows, split_rows
+from lorarack.adapters.data.report import SplitReport, report_split
 from lorarack.adapters.data.row_digests import row_digests
+from lorarack.adapters.data.source import has_split
 from lorarack.adapters.recipe import Recipe
 from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import Registry
@@ -23,6 +25,7 @@ class Inputs:
     test: Rows | None
     family: str
     notes: tuple[str, ...] = ()
+    reports: tuple[SplitReport, ...] = ()
 
     def datasets(self) -> tuple[Dataset, ...]:
         """The splits as they are kept in a version's provenance."""
@@ -50,20 +53,37 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     """
     base = registry.check_adapter(recipe.name, recipe.base)
     _check_targets(recipe, base)
-    everything = load_rows(recipe.data.train)
-    if recipe.data.validation is None:
-        train, validation = split_rows(everything, recipe.data.validation_fraction, recipe.seed)
-    else:
-        train, validation = everything, load_rows(recipe.data.validation)
-    test = load_rows(recipe.data.test) if recipe.data.test is not None else None
-    files = [rows for rows in (everything, validation, test) if rows is not None]
+    files, train, validation, test = _read_splits(recipe)
     check_leaks(train, [("validation", validation), *([("test", test)] if test is not None else [])])
     digests = {"train": train.digest, "validation": validation.digest}
-    notes = tuple(rows.note for rows in files if rows.note)
+    reported = [
+        report_split(split, rows, train if split != "train" else None)
+        for split, rows in (("train", train), ("validation", validation), ("test", test))
+        if rows is not None
+    ]
+    notes = [text for rows in files for text in (rows.described, *rows.notes, rows.note) if text]
+    notes.extend(text for _, counted in reported for text in counted)
     checked = registry.check_base(base.name, full=True)
     # By the sample: families that 0.1.0 began go on, and an adapter stands on one base in any case.
     family = recipe.family_digest(checked.base.sampled or checked.base.fingerprint, digests)
-    return Inputs(recipe, checked.base, train, validation, test, family, (*checked.notes, *notes))
+    reports = tuple(report for report, _ in reported)
+    return Inputs(recipe, checked.base, train, validation, test, family, (*checked.notes, *notes), reports)
+
+
+def _read_splits(recipe: Recipe) -> tuple[list[Rows], Rows, Rows, Rows | None]:
+    """What was read, and the three splits: where none is named, those that a folder or a data set on the Hub has."""
+    data = recipe.data
+    everything = read_rows(data.train, data.reading("train"))
+    named: dict[str, Rows | None] = {"validation": None, "test": None}
+    for split, source in (("validation", data.validation), ("test", data.test)):
+        reading = data.reading("validation" if split == "validation" else "test")
+        if source is not None or has_split(data.train, reading):
+            named[split] = read_rows(source or data.train, reading)
+    files = [rows for rows in (everything, *named.values()) if rows is not None]
+    if validation := named["validation"]:
+        return files, everything, validation, named["test"]
+    train, aside = split_rows(everything, data.validation_fraction, recipe.seed)
+    return files, train, aside, named["test"]
 
 
 def _check_targets(recipe: Recipe, base: Base) -> None:

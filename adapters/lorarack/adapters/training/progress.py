@@ -1,10 +1,13 @@
 """What a run says while it runs."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from lorarack.adapters.data.report import SplitReport
 
 
 class TrainingProgress(Protocol):
@@ -12,6 +15,9 @@ class TrainingProgress(Protocol):
 
     def note(self, text: str) -> None:
         """One line about something else than steps."""
+
+    def data(self, reports: Sequence[SplitReport]) -> None:
+        """The rows are read and counted."""
 
     def begin(self, title: str, steps: int) -> None:
         """A run starts."""
@@ -30,6 +36,9 @@ class Silent:
     """Says nothing."""
 
     def note(self, text: str) -> None:
+        """Nothing."""
+
+    def data(self, reports: Sequence[SplitReport]) -> None:
         """Nothing."""
 
     def begin(self, title: str, steps: int) -> None:
@@ -54,6 +63,7 @@ class ConsoleProgress:
         self._title = ""
         self._steps = 0
         self._eval = ""
+        self.reports: tuple[SplitReport, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -64,6 +74,17 @@ class ConsoleProgress:
     def note(self, text: str) -> None:
         """One dim line."""
         self._console.print(text, style="dim", markup=False)
+
+    def data(self, reports: Sequence[SplitReport]) -> None:
+        """A line about each split's lengths; the reports are kept."""
+        self.reports = tuple(reports)
+        for report in reports:
+            if found := report.tokens:
+                left_out = f"; {report.dropped} longer ones are left out" if report.dropped else ""
+                self.note(
+                    f"{report.split}: {report.rows} rows, tokens a row: median {found.median}, 95th percentile {found.p95}, "
+                    f"longest {found.longest}{left_out}."
+                )
 
     def begin(self, title: str, steps: int) -> None:
         """Show the bar, or a line where bars cannot move."""

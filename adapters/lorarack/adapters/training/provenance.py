@@ -5,6 +5,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lorarack.adapters.data.source import source_name
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.registry.values import Provenance
 
@@ -14,8 +15,8 @@ _PACKAGES = ("lorarack", "torch", "transformers", "peft", "accelerate")
 def provenance(inputs: Inputs, rank: int, best_step: int, wall_seconds: float) -> Provenance:
     """Complete enough to run it again; files by name, never by path."""
     recipe = inputs.recipe
-    names = {key: Path(value).name for key in ("train", "validation", "test") if (value := getattr(recipe.data, key))}
-    data = recipe.data.model_copy(update=names)
+    names = {key: source_name(value) for key in ("train", "validation", "test") if (value := getattr(recipe.data, key))}
+    data = recipe.data.model_copy(update={**names, "revision": inputs.train.commit or recipe.data.revision})
     plain = recipe.model_copy(update={"data": data, "ranks": (rank,), "base": inputs.base.name})
     return Provenance(
         recipe={**plain.to_json(), "best_step": best_step},

@@ -36,6 +36,10 @@ def train(
     inputs = read_inputs(recipe, registry)
     found = {rank: _earlier(inputs, rank, registry) if reuse else None for rank in recipe.ranks}
     missing = [rank for rank in recipe.ranks if found[rank] is None]
+    for text in inputs.notes:
+        progress.note(text)
+    if not missing:
+        progress.data(inputs.reports)
     made = _train_ranks(inputs, missing, registry, progress) if missing else {}
     return tuple(made[rank] if rank in made else _as_it_was(found[rank]) for rank in recipe.ranks)
 
@@ -45,23 +49,18 @@ def _train_ranks(
 ) -> dict[int, Published]:
     _need_packages()
     with silence_libraries():
-        from lorarack.adapters.training.encode import encode_rows
         from lorarack.adapters.training.model import load_end, load_tokenizer, use_all_cores
         from lorarack.adapters.training.provenance import provenance
-        from lorarack.adapters.training.train_rank import Tokens, train_rank
+        from lorarack.adapters.training.tokens import encode_splits, with_lengths
+        from lorarack.adapters.training.train_rank import train_rank
 
         use_all_cores()
         tokenizer = load_tokenizer(inputs.base)
         end = load_end(inputs.base, tokenizer)
-        longest = inputs.recipe.max_length
-        tokens = Tokens(
-            tokenizer,
-            encode_rows(inputs.train, tokenizer, longest, end),
-            encode_rows(inputs.validation, tokenizer, longest, end),
-        )
-        for text in (*inputs.notes, end.note):
-            if text:
-                progress.note(text)
+        tokens = encode_splits(inputs, tokenizer, end)
+        progress.data(with_lengths(inputs, tokens))
+        if end.note:
+            progress.note(end.note)
         made: dict[int, Published] = {}
         for rank in ranks:
             with tempfile.TemporaryDirectory(prefix="lorarack-train-") as workspace:

@@ -5,29 +5,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import set_seed
 
 from lorarack.adapters.training.best_checkpoint import BestCheckpointCallback
-from lorarack.adapters.training.encode import Encoded
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.adapters.training.model import add_adapter, check_dtype, first_line, load_model, pad_id
 from lorarack.adapters.training.plan import make_plan
 from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.tokens import Tokens
 from lorarack.adapters.training.trainer import CompletionTrainer
 from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.registry.values import Metric
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """The rows as tokens, made once for all ranks."""
-
-    tokenizer: Any
-    train: list[Encoded]
-    validation: list[Encoded]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from lorarack.registry.blobs.folder import remove_tree
-from lorarack.registry.disk import disk_errors
+from lorarack.registry.disk import disk_errors, remove_tree
 from lorarack.registry.hub.card import Wishes, model_card
 from lorarack.registry.registry import Registry
 

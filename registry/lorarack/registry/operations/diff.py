@@ -1,5 +1,6 @@
 """How two versions differ."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -39,10 +40,11 @@ class DiffOperations(VersionOperations):
 
     def _configuration(self, version: Version) -> dict[str, Any]:
         from lorarack.registry.artifact.peft_config import parse_config
+        from lorarack.registry.blobs.verified import read_blob
         from lorarack.registry.diff import FIELDS, SAID
 
         own = version.model_dump(mode="json", include=set(FIELDS))
-        _, stored, _ = parse_config(self._blobs.read(_file(version, CONFIG)))
+        _, stored, _ = parse_config(read_blob(self._blobs, _file(version, CONFIG)))
         return own | {key: value for key, value in stored.items() if key not in SAID}
 
     def _modules(self, one: Version, other: Version) -> "tuple[ModuleChange, ...]":
@@ -57,15 +59,18 @@ class DiffOperations(VersionOperations):
     def _deltas(self, version: Version) -> "Iterator[Deltas]":
         from lorarack.registry.artifact.deltas import Deltas
         from lorarack.registry.artifact.peft_config import applied_config
+        from lorarack.registry.blobs.verified import read_blob
 
-        config = applied_config(self._blobs.read(_file(version, CONFIG)))
+        config = applied_config(read_blob(self._blobs, _file(version, CONFIG)))
         weights = _file(version, WEIGHTS)
-        with self._blobs.reading(weights) as file:
+        with self._blobs.open(weights) as file:
             if config is None:
                 raise Damaged(
                     f"{version.reference} has a configuration that this lorarack cannot read; upgrade lorarack."
                 )
-            yield Deltas(file, self._blobs.size(weights), config)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(0)
+            yield Deltas(file, size, config)
 
 
 def _file(version: Version, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lorarack.registry.errors import UsageError
 from lorarack.registry.operations.parts import Parts
@@ -45,9 +45,10 @@ class CollectingOperations(Parts):
         if not dry_run:
             versions = self._prune(versions)
         known = self._collector.references(without={_split(item) for item in versions if item.removed})
-        files = [*self._unreferenced(known.digests, grace_seconds), *self._half_written(grace_seconds)]
+        files = self._unreferenced(known.digests, grace_seconds)
         if not dry_run:
             files = self._remove(files, known.newest, grace_seconds)
+        files += self._blobs.sweep(grace_seconds, dry_run=dry_run)
         done = GcReport(dry_run=dry_run, grace_seconds=grace_seconds, items=(*versions, *files))
         if not dry_run and any(item.removed for item in done.items):
             self._changer.record_collection(
@@ -62,14 +63,13 @@ class CollectingOperations(Parts):
         return tuple(item if not item.removed or _split(item) in gone else _kept(item) for item in items)
 
     def _unreferenced(self, digests: frozenset[str], grace: float) -> list[GcItem]:
-        return [
-            _file("blob", digest, self._blobs.age(digest), self._blobs.size(digest), grace)
-            for digest in sorted(self._blobs)
-            if digest not in digests
-        ]
+        from lorarack.registry.gc import file_item
 
-    def _half_written(self, grace: float) -> list[GcItem]:
-        return [_file("leftover", name, age, size, grace) for name, age, size in self._blobs.leftovers()]
+        return [
+            file_item("blob", blob.digest, blob.age, blob.bytes, grace)
+            for blob in self._blobs.list()
+            if blob.digest not in digests
+        ]
 
     def _remove(self, items: Sequence[GcItem], newest: int, grace: float) -> list[GcItem]:
         gone: set[str] = set()
@@ -77,28 +77,13 @@ class CollectingOperations(Parts):
         def remove(some: Sequence[GcItem]) -> None:
             wanted = self._collector.referenced_since(newest)
             for item in some:
-                if item.kind == "leftover":
-                    went = self._blobs.remove_leftover(item.name)
-                elif item.name in wanted or self._blobs.age(item.name) < grace:  # put again meanwhile
-                    went = False
-                else:
-                    self._blobs.remove(item.name)
-                    went = True
-                if went:
+                # It may have been put again meanwhile.
+                if item.name not in wanted and self._blobs.delete(item.name, min_age=grace):
                     gone.add(item.name)
 
         for some in _batches(item for item in items if item.removed):
             self._changer.while_locked(partial(remove, some))
         return [item if not item.removed or item.name in gone else _kept(item) for item in items]
-
-
-def _file(kind: Literal["blob", "leftover"], name: str, age: float, size: int, grace: float) -> GcItem:
-    from lorarack.registry.gc import GcItem
-
-    goes = age >= grace
-    what = "no version has it" if kind == "blob" else "its writer is gone"
-    why = what if goes else f"{what}, but it is younger than {grace:g} s: a publisher may be at work with it"
-    return GcItem(kind=kind, name=name, removed=goes, reason=why, bytes=size)
 
 
 def _kept(item: GcItem) -> GcItem:

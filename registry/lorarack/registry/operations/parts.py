@@ -100,9 +100,11 @@ class Parts:
 
     def _verify(self, version: Version) -> None:
         """Read all stored bytes of a version. Raises ``Damaged``, then it is marked so, and ``StoreError``."""
+        from lorarack.registry.blobs.verified import check_blob
+
         try:
             for file in version.files:
-                self._blobs.check(file.digest)
+                check_blob(self._blobs, file.digest)
         except Damaged as error:
             raise self._damaged(version, error) from error
 

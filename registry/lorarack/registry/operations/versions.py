@@ -164,8 +164,10 @@ class VersionOperations(BaseOperations):
 
     def _repaired(self, version: Version, new: Sequence[StoredFile]) -> Version:
         """The damaged version, made ready by ``new`` files, which hold the same artifact. Raises ``Damaged``."""
+        from lorarack.registry.blobs.verified import check_blob
+
         files = {file.name: file for file in (*version.files, *new)}
         for file in files.values():
-            self._blobs.check(file.digest)
+            check_blob(self._blobs, file.digest)
         self._changer.repair(version.adapter, version.number, tuple(files.values()))
         return self._exact(version.reference, with_curves=True)
