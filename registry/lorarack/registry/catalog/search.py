@@ -64,13 +64,10 @@ class CatalogSearcher:
                 found = connection.execute(_by_metric(query, wanted, behind, descending, on).limit(query.limit + 1))
                 places = [_Place(row.version_id, row.value, descending, on or "") for row in found]
             page = places[: query.limit]
-            found = {
-                found.engine_id: found for found in load_by_ids(connection, [place.id for place in page], curves=False)
-            }
-        return Page(
-            versions=tuple(found[place.id] for place in page),
-            next=_cursor(query, page[-1]) if len(places) > len(page) else None,
-        )
+            loaded = load_by_ids(connection, [place.id for place in page], curves=False)
+            by_id = {version.engine_id: version for version in loaded}
+        versions = tuple(by_id[place.id] for place in page)
+        return Page(versions=versions, next=_cursor(query, page[-1]) if len(places) > len(page) else None)
 
     def best(self, adapter: str, label: str, dataset: str | None) -> Best | None:
         """See ``best_version``."""
