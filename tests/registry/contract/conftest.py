@@ -1,11 +1,15 @@
-"""What the contract suites share: each test of blobs runs over every store that there is."""
+"""What the contract suites share: each test runs over every store of blobs, or every catalog, that there is."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.registry.contract.blob_stores import DATA, LARGE, STORES, Damage
+from tests.registry.contract.catalog_values import reading
+from tests.registry.contract.catalogs import CATALOGS, Opener
 
-from lorarack.registry.interface import BlobStore
+from lorarack.registry import BaseId
+from lorarack.registry.interface import BlobStore, Catalog
 
 
 @pytest.fixture(params=STORES)
@@ -26,3 +30,26 @@ def damage(made: tuple[BlobStore, Damage]) -> Damage:
 @pytest.fixture(params=["in one piece", "in parts"])
 def data(request: pytest.FixtureRequest) -> bytes:
     return DATA if request.param == "in one piece" else LARGE
+
+
+@pytest.fixture(params=CATALOGS)
+def open_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    """Opens one catalog, each time another instance."""
+    opened: list[Catalog] = []
+
+    def opener() -> Catalog:
+        opened.append(make())
+        return opened[-1]
+
+    with CATALOGS[request.param](tmp_path / "catalog") as make:
+        yield opener
+        for catalog in opened:
+            catalog.close()
+
+
+@pytest.fixture
+def catalog(open_catalog: Opener) -> Catalog:
+    """A catalog with a base called tiny."""
+    made = open_catalog()
+    made.add_base("ann", reading(), "tiny", "tiny", BaseId(kind="hub", value="org/tiny"), use=True)
+    return made
