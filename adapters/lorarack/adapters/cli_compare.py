@@ -64,7 +64,7 @@ def compare(
     rows = load_rows(data)
     with open_registry(registry, create=False) as opened, ExitStack() as stack:
         plan = plan_comparison(opened, references, rows, score=score, include_base=base_too, allow_seen=allow_seen)
-        address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_flags)
+        address = url if url is not None else _started(stack, plan.base.name, Path(opened.location), serve_flags)
         client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
         with counting("asking", plan.requests) as done:
             found = conduct(opened, plan, client, done)

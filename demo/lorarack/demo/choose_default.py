@@ -5,7 +5,7 @@ from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.report import Comparison, as_table
 from lorarack.adapters.evaluation.answers import Evaluation
 from lorarack.demo.console import StepConsole
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 
 
 def choose_default(

@@ -68,7 +68,7 @@ def serve(
         machine = inspect_machine(vllm)
         check_variables(machine.environ, machine.endpoint_plugins)
         preflight.check_compile_caches(machine.environ)
-        places = ServerPaths(registry.home, home_folder() / "cache" / "adapters", Path(scratch), os.getpid())
+        places = ServerPaths(Path(registry.location), home_folder() / "cache" / "adapters", Path(scratch), os.getpid())
         plan = plan_launch(request, places, machine, registry.snapshot().versions)
         execute(plan, machine, [adapter.name for adapter in registry.adapters()])
 

@@ -45,7 +45,18 @@ def test_a_version_is_read_as_it_was_written(catalog: Catalog) -> None:
     )
     assert catalog.add_version("ann", wanted, stored) == (1, True)
     found = version(catalog, "support", 1)
-    for name in ("adapter", "digest", "rank", "alpha", "rslora", "target_modules", "dtype", "parameters", "bytes", "files"):
+    for name in (
+        "adapter",
+        "digest",
+        "rank",
+        "alpha",
+        "rslora",
+        "target_modules",
+        "dtype",
+        "parameters",
+        "bytes",
+        "files",
+    ):
         assert getattr(found, name) == getattr(wanted, name), name
     assert set(found.metrics) == set(wanted.metrics)
     assert (found.tags, found.description, found.provenance) == (tags, "one\ntwo\t\x01", PROVENANCE)
@@ -71,9 +82,7 @@ def test_the_same_content_is_the_same_version(catalog: Catalog) -> None:
     with pytest.raises(UsageError, match="descends from older ones"):
         younger = new("parent", "younger")
         catalog.add_version("ann", younger, stored)
-        catalog.add_version(
-            "bob", new(content="same", parents=[Parent(version="parent@2", relation="merged")]), stored
-        )
+        catalog.add_version("bob", new(content="same", parents=[Parent(version="parent@2", relation="merged")]), stored)
     assert catalog.add_version("bob", more, stored) == (1, False)
     found = version(catalog, "support", 1)
     assert [metric.value for metric in found.metrics] == [0.5, 0.4]
@@ -196,4 +205,3 @@ def test_descriptions_and_tags(catalog: Catalog) -> None:
     assert version(catalog, "support", 1).description is None
     with pytest.raises(NotFound):
         catalog.describe("ann", "support", 2**63, {}, [], None)
-

@@ -14,7 +14,7 @@ from lorarack.registry.blobs import part_file
 from lorarack.registry.blobs.blob import Check, Source, digest_of_key, hex_digits, missing, write_hashed
 from lorarack.registry.disk import disk_errors, open_plain, sync_folder
 from lorarack.registry.errors import StoreError
-from lorarack.registry.gc import GcItem
+from lorarack.registry.queries import GcItem
 from lorarack.registry.records import StoredBlob
 
 #: Fewer bytes are checked in less time than a thread takes to begin on a busy machine.

@@ -25,7 +25,7 @@ _METRIC = ("name", "split", "value", "step", "dataset", "higher_is_better")
 
 
 @cache
-def whole(*, brief: bool = False) -> Select[Any]:
+def version_query(*, brief: bool = False) -> Select[Any]:
     """Versions under the names of their value's fields, to be narrowed by conditions on versions and adapters; ``brief``: without
     their provenance."""
     own = [column for column in VERSIONS.c if column.name not in ("id", "adapter_id", "provenance")]
@@ -91,14 +91,14 @@ def load_by_ids(
 
 
 def with_belongings(connection: Connection, row: Mapping[Any, Any], *, curves: bool = True) -> Version:
-    """The version of ``row``, which is of a query made of ``whole``."""
+    """The version of ``row``, which is of a query made of ``version_query``."""
     has = _load_belongings(connection, [row["engine_id"]], metrics=True, curves=curves)
     return Version.model_validate({**row, **has[row["engine_id"]]})
 
 
 @cache
 def _by_ids(*, brief: bool) -> Select[Any]:
-    return whole(brief=brief).where(is_listed(VERSIONS.c.id)).order_by(VERSIONS.c.id)
+    return version_query(brief=brief).where(is_listed(VERSIONS.c.id)).order_by(VERSIONS.c.id)
 
 
 def _load_belongings(
