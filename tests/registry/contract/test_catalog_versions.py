@@ -21,7 +21,7 @@ PROVENANCE = Provenance(
 
 def test_an_empty_catalog_answers(open_catalog: Opener) -> None:
     catalog = open_catalog()
-    assert catalog.bases() == catalog.adapters() == catalog.adapter_names() == catalog.aliases() == ()
+    assert (catalog.bases(), catalog.adapters(), catalog.adapter_names(), catalog.aliases()) == ((), (), (), ())
     assert catalog.last_event_id() == 0
     assert catalog.events(0, 10) == ()
     assert not catalog.has_adapter("support")
@@ -79,10 +79,10 @@ def test_the_same_content_is_the_same_version(catalog: Catalog) -> None:
         content="same", metrics=[loss(0.5), loss(0.4)], tags={"b": "2"}, measured=loss(9.0),
         parents=[Parent(version="parent@1", relation="merged")],
     )  # fmt: skip
+    put(catalog, "parent", "younger")
+    younger = new(content="same", parents=[Parent(version="parent@2", relation="merged")])
     with pytest.raises(UsageError, match="descends from older ones"):
-        younger = new("parent", "younger")
-        catalog.add_version("ann", younger, stored)
-        catalog.add_version("bob", new(content="same", parents=[Parent(version="parent@2", relation="merged")]), stored)
+        catalog.add_version("bob", younger, stored)
     assert catalog.add_version("bob", more, stored) == (1, False)
     found = version(catalog, "support", 1)
     assert [metric.value for metric in found.metrics] == [0.5, 0.4]
@@ -153,7 +153,7 @@ def test_each_selector_finds_its_version(catalog: Catalog) -> None:
 
     def found(selector: str) -> int | None:
         named = catalog.find_version(parse_reference(f"support{selector}"))
-        return named and named.number
+        return named.number if named else None
 
     assert [found(text) for text in ("", "@prod", "@latest", "@r8", "@r4", "@4")] == [1, 2, 3, 3, 1, 4]
     assert [found(text) for text in ("@dev", "@r16", "@999999999", "@sha256:00000000")] == [None] * 4
