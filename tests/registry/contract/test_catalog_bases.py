@@ -38,10 +38,8 @@ def test_a_model_that_shares_a_fingerprint_is_the_same_base(catalog: Catalog) ->
 def test_names_of_bases(catalog: Catalog) -> None:
     put(catalog)
     for name, read, code in (
-        ("other", reading(), "known_base"),
-        ("tiny", reading("b"), "name_taken"),
-        ("support", reading("b"), "name_taken"),
-    ):
+        ("other", reading(), "known_base"), ("tiny", reading("b"), "name_taken"), ("support", reading("b"), "name_taken"),
+    ):  # fmt: skip
         with pytest.raises(Conflict) as raised:
             catalog.add_base("ann", read, name, name, hub("org/b"), use=True)
         assert raised.value.code == code

@@ -19,11 +19,7 @@ def same(one: Snapshot, other: Snapshot) -> bool:
 
 def _all_of(snapshot: Snapshot) -> object:
     views = [
-        replace(
-            view,
-            by_number=dict(view.by_number),
-            ready={rank: list(numbers) for rank, numbers in view.ready.items() if numbers},
-        )
+        replace(view, ready={rank: list(numbers) for rank, numbers in view.ready.items() if numbers})
         for view in snapshot.adapters.values()
     ]
     return snapshot.changes, dict(snapshot.bases), views

@@ -18,13 +18,8 @@ def add(catalog: Catalog, *rows: ImportRow) -> Sequence[ImportResult]:
 def test_versions_come_as_they_were(catalog: Catalog) -> None:
     parent = ("support", digest("version 7"))
     one = row(7, "7", metrics=[loss(0.5)], tags={"a": "b"}, description="d")
-    two = row(
-        9,
-        "9",
-        parents=((parent, "merged"), (("support", digest("nothing")), "merged")),
-        state=State.ARCHIVED,
-        state_reason="old",
-    )
+    parents = ((parent, "merged"), (("support", digest("nothing")), "merged"))
+    two = row(9, "9", parents=parents, state=State.ARCHIVED, state_reason="old")
     assert add(catalog, one, two) == [
         ImportResult(7, created=True, state=State.READY), ImportResult(9, created=True, state=State.ARCHIVED, lost_parents=1),
     ]  # fmt: skip
@@ -69,10 +64,9 @@ def test_aliases_are_set_where_they_are_new(catalog: Catalog) -> None:
 def test_all_or_none(catalog: Catalog) -> None:
     put(catalog, "other")
     before = catalog.last_event_id()
+    missing = new(content="b").files[0].digest
     with pytest.raises(BlobGone):
-        catalog.import_versions(
-            "ann", [row(1, "a"), row(2, "b")], {}, lambda one: one not in {f.digest for f in new(content="b").files}
-        )
+        catalog.import_versions("ann", [row(1, "a"), row(2, "b")], {}, lambda one: one != missing)
     with pytest.raises(Conflict):
         add(catalog, row(1, "a"), row(1, "b", adapter="tiny"))
     assert catalog.last_event_id() == before
@@ -80,9 +74,6 @@ def test_all_or_none(catalog: Catalog) -> None:
 
 
 def test_large_numbers(catalog: Catalog) -> None:
-    assert [result.number for result in add(catalog, row(999_999_999, "a"), row(2**31, "b"), row(2, "c"))] == [
-        999_999_999,
-        2**31,
-        2,
-    ]
+    rows = [row(number, str(number)) for number in (999_999_999, 2**31, 2)]
+    assert [result.number for result in add(catalog, *rows)] == [999_999_999, 2**31, 2]
     assert catalog.add_version("ann", new(), stored) == (2**31 + 1, True)
