@@ -1,5 +1,7 @@
 """The catalogs that there are. Another kind joins by one line in ``CATALOGS``."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
@@ -18,6 +20,8 @@ Opener = Callable[[], Catalog]
 
 @contextmanager
 def in_sqlite(place: Path) -> Iterator[Opener]:
+    place.mkdir(parents=True)
+    shutil.copy(_empty_file(), place / "catalog.sqlite")
     yield lambda: SqlCatalog(SqliteDatabase(place / "catalog.sqlite"))
 
 
@@ -29,8 +33,16 @@ def in_postgresql(_: Path) -> Iterator[Opener]:
 
 
 @cache
+def _empty_file() -> Path:
+    """A database with all tables: a copy takes a twentieth of a migration's time."""
+    path = Path(tempfile.mkdtemp()) / "catalog.sqlite"
+    SqliteDatabase(path).close()
+    return path
+
+
+@cache
 def _empty_catalog() -> str:
-    """A database with all tables; a copy of it takes a twentieth of the time of a migration."""
+    """The same in PostgreSQL."""
     address = new_database()
     PostgresDatabase(address).close()
     return address
