@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lorarack.adapters.comparison.compare import compare
+    from lorarack.adapters.comparison.offline import compare_scores
     from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
-    from lorarack.adapters.comparison.report import Comparison
+    from lorarack.adapters.comparison.verdict import Comparison
     from lorarack.adapters.data.load import load_rows
     from lorarack.adapters.data.rows import Row, Rows
     from lorarack.adapters.evaluation.answers import Evaluation, Subject
@@ -32,6 +33,7 @@ __all__ = [
     "ServerClient",
     "Subject",
     "compare",
+    "compare_scores",
     "evaluate",
     "find_score",
     "load_recipe",
@@ -46,8 +48,9 @@ __all__ = [
 
 _MODULES = {
     "comparison.compare": "compare",
+    "comparison.offline": "compare_scores",
     "comparison.plan": "ComparisonPlan plan_comparison",
-    "comparison.report": "Comparison",
+    "comparison.verdict": "Comparison",
     "data.load": "load_rows",
     "data.rows": "Row Rows",
     "evaluation.answers": "Evaluation Subject",

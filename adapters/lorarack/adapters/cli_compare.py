@@ -3,14 +3,18 @@
 import os
 import shlex
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.errors import UsageError
+
+if TYPE_CHECKING:
+    from lorarack.adapters.comparison.verdict import Comparison
 
 
 def mount(app: typer.Typer) -> None:
@@ -19,8 +23,43 @@ def mount(app: typer.Typer) -> None:
 
 
 def compare(
-    references: Annotated[list[str], typer.Argument(metavar="REF REF…", help="Two versions or more of one base.")],
-    data: Annotated[Path, typer.Option(help="Held-out rows, JSON Lines as for training.")],
+    references: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="REF REF…", help="Two versions or more of one base.", show_default=False),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Held-out rows, JSON Lines as for training.", show_default=False)
+    ] = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge scores made elsewhere instead: JSON Lines of rows with their scores.", show_default=False
+        ),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(help="How much worse a version may be and still count as not worse; 0.05 are five points.")
+    ] = 0.05,
+    cost: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="REF=NUMBER", help="With --scores: what a version costs. Default: its number of parameters."
+        ),
+    ] = None,
+    loss: Annotated[
+        bool,
+        typer.Option(
+            "--loss", help="With --scores: they are losses, less is better; the margin is a share of the best."
+        ),
+    ] = False,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY", help="Rows with the same value of this key belong together. With --scores: 'group'."
+        ),
+    ] = None,
+    gate: Annotated[
+        bool, typer.Option("--gate", help="Exit with code 3 unless the cheaper version is shown to be not worse.")
+    ] = False,
     base_too: Annotated[bool, typer.Option("--base-too", help="Ask the bare base the same rows.")] = False,
     score: Annotated[
         str | None,
@@ -44,34 +83,96 @@ def compare(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask several versions the same rows in one mixed batch, and say which one to keep, and why.
+    """Ask several versions the same rows in one mixed batch, and recommend the cheapest that is not worse than the best.
 
-    The cheapest version is kept that the best one does not beat beyond noise. The scores become metrics of the versions.
-    Rows that a version was trained on or chosen by are refused (exit code 3). A server's key is taken from LORARACK_TOKEN.
+    Not worse means: by less than the margin, with an error rate of 5 %. Where the rows are too few to tell, nothing is
+    recommended, and the number of rows that would decide is said. The scores become metrics of the versions. Rows that a
+    version was trained on or chosen by are refused (exit code 3). A server's key is taken from LORARACK_TOKEN.
 
-    Example: lorarack compare support@r4 support@r16 --data heldout.jsonl
+    Example: lorarack compare support@r4 support@r16 --data heldout.jsonl --margin 0.05
     """
-    from lorarack.adapters.comparison.compare import compare as conduct
-    from lorarack.adapters.comparison.plan import plan_comparison
+    _check_installed()
+    from lorarack.adapters.comparison.margin_rule import check_margin
+
+    check_margin(margin, losses=loss)
+    if scores is not None:
+        if references or data is not None:
+            raise UsageError("--scores judges the scores in its file; leave out references and --data.")
+        from lorarack.adapters.comparison.offline import compare_scores
+
+        found = compare_scores(
+            scores, margin=margin, costs=cost or (), losses=loss, group_by=group_by or "group", registry=registry
+        )
+    else:
+        if not references or data is None:
+            raise UsageError("Name versions and their rows with --data, or give a file with --scores.")
+        if cost or loss:
+            raise UsageError("--cost and --loss are for scores made elsewhere; give them with --scores.")
+        if url is not None and serve_flags:
+            raise UsageError("--serve is for a server that is started here; with --url leave it out.")
+        with ExitStack() as stack:
+            found = _asked(
+                stack, references, data, registry, margin=margin, group_by=group_by, score=score, base_too=base_too,
+                allow_seen=allow_seen, url=url, serve_flags=serve_flags, at_once=at_once, max_tokens=max_tokens,
+            )  # fmt: skip
+    _print(found, markdown=markdown, json=json)
+    if gate and found.verdict.answer != "not_worse":
+        raise typer.Exit(3)
+
+
+def _check_installed() -> None:
+    missing = [name for name in ("numpy", "scipy") if find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"Comparing needs the package {missing[0]!r}; install it with: pip install 'lorarack[compare]'.",
+            code="not_installed",
+        )
+
+
+def _print(found: "Comparison", *, markdown: bool, json: bool) -> None:
     from lorarack.adapters.comparison.report import as_markdown, as_table
+
+    if markdown and not json:
+        out.print(as_markdown(found), markup=False)
+        return
+    emit(found.to_json(), json, lambda: as_table(found))
+
+
+def _asked(
+    stack: ExitStack,
+    references: list[str],
+    data: Path,
+    registry: str | None,
+    *,
+    margin: float,
+    group_by: str | None,
+    score: str | None,
+    base_too: bool,
+    allow_seen: bool,
+    url: str | None,
+    serve_flags: str,
+    at_once: int,
+    max_tokens: int,
+) -> "Comparison":
+    """Ask a server the rows of ``data``, and judge the answers."""
+    from lorarack.adapters.comparison.compare import compare as conduct
+    from lorarack.adapters.comparison.groups import row_groups
+    from lorarack.adapters.comparison.plan import plan_comparison
     from lorarack.adapters.data.load import load_rows
     from lorarack.adapters.evaluation.client import ServerClient
     from lorarack.adapters.progress import counting
     from lorarack.registry.registry import open_registry
 
-    if url is not None and serve_flags:
-        raise UsageError("--serve is for a server that is started here; with --url leave it out.")
     rows = load_rows(data)
-    with open_registry(registry, create=False) as opened, ExitStack() as stack:
-        plan = plan_comparison(opened, references, rows, score=score, include_base=base_too, allow_seen=allow_seen)
-        address = url if url is not None else _started(stack, plan.base.name, Path(opened.location), serve_flags)
-        client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
-        with counting("asking", plan.requests) as done:
-            found = conduct(opened, plan, client, done)
-    if markdown and not json:
-        out.print(as_markdown(found), markup=False)
-        return
-    emit(found, json, lambda: as_table(found))
+    groups = row_groups(data, rows, group_by) if group_by else None
+    opened = stack.enter_context(open_registry(registry, create=False))
+    plan = plan_comparison(
+        opened, references, rows, score=score, include_base=base_too, allow_seen=allow_seen, groups=groups
+    )
+    address = url if url is not None else _started(stack, plan.base.name, Path(opened.location), serve_flags)
+    client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
+    with counting("asking", plan.requests) as done:
+        return conduct(opened, plan, client, done, margin=margin)
 
 
 def _started(stack: ExitStack, base: str, registry: Path, flags: str) -> str:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from lorarack.adapters.data.source import hub_id
 from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+from lorarack.adapters.training.fit import fit_of
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
 from lorarack.registry.cli.render import size, table
@@ -87,6 +88,8 @@ def train(
     for done in published:
         for text in done.notes:
             note(text)
+        if fit := fit_of(done.version):
+            note(f"{done.version.reference}: {fit.reason}.")
     counted = [report.to_json() for report in progress.reports]
     emit([{**_record(done), "data": counted} for done in published], json, lambda: _table(published))
 
@@ -120,12 +123,19 @@ def _recipe(what: str, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
 
 def _record(done: Published) -> dict[str, object]:
     version = done.version
+    fit = fit_of(version)
     return {
         "name": version.adapter,
         **version.brief(),
         "created": done.created,
         "train_loss": _value(version.metric("loss", "train")),
         "eval_loss": _value(version.metric("loss", "validation")),
+        "perplexity": fit.perplexity if fit else None,
+        "gap": fit.gap if fit else None,
+        "gap_error": fit.gap_error if fit else None,
+        "fit": fit.verdict if fit else None,
+        "fit_reason": fit.reason if fit else None,
+        "best_step": fit.best_step if fit else None,
         "parameters": version.parameters,
         "bytes": version.bytes,
         "wall_seconds": version.provenance.wall_seconds if version.provenance else None,
@@ -137,14 +147,15 @@ def _value(metric: Metric | None) -> float | None:
 
 
 def _table(published: tuple[Published, ...]) -> Table:
-    rows = table("version", ">rank", ">train loss", ">eval loss", ">parameters", ">size", ">seconds")
+    rows = table("version", ">rank", ">train loss", ">eval loss", ">gap", "fit", ">parameters", ">size", ">seconds")
     for done in published:
         record = _record(done)
-        numbers = [record["train_loss"], record["eval_loss"]]
+        numbers = [record["train_loss"], record["eval_loss"], record["gap"]]
         rows.add_row(
             done.version.reference,
             str(done.version.rank),
             *("-" if number is None else f"{number:.4f}" for number in numbers),
+            str(record["fit"] or "-"),
             f"{done.version.parameters:,}",
             size(done.version.bytes),
             str(record["wall_seconds"] or "-"),

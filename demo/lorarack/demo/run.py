@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
-from lorarack.adapters.comparison.report import Comparison
+from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.data.load import load_rows
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
@@ -50,7 +50,7 @@ def run_demo(console: StepConsole) -> dict[str, Any]:
     with stopped_by_sigterm(), PeakMemory() as memory, open_registry(places().home) as registry:
         base, versions = _make(console, registry)
         comparison = _serve_and_compare(console, registry, base, versions)
-        kept = next(version for version in versions if version.reference == comparison.verdict.keep)
+        kept = registry.resolve(versions[0].adapter)  # what its alias 'default' names, decided or not
         _write_for_the_hub(console, registry, kept)
         with console.step("The end: the server is stopped, everything is kept"):
             console.show(left_behind(places()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from lorarack.registry import aliases, lookup
 from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import BlobStore, Catalog, Registry
+from lorarack.registry.settings import local_actor
 from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import (
     Adapter,
@@ -59,7 +60,7 @@ class LocalRegistry(Registry):
 
     @cached_property
     def actor(self) -> str:
-        actor = self._actor or _local_actor()
+        actor = self._actor or local_actor()
         check_text(actor, "actor", MAX_NAME)
         return actor
 
@@ -294,15 +295,3 @@ class LocalRegistry(Registry):
         from lorarack.registry.transfer import import_
 
         return import_.import_from(self._catalog, self._blobs, self.actor, folder)
-
-
-def _local_actor() -> str:
-    """``user@host`` of this process."""
-    import getpass
-    import socket
-
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # no such user in the password file, as in some containers
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.adapters.openai_stand_in import Said, openai_server
 from tests.command_line import lorarack
+from tests.json_schemas import hold
 
 from lorarack.adapters.data.load import load_rows
 from lorarack.registry import open_registry
@@ -36,11 +37,12 @@ def test_the_better_version_is_kept_and_the_scores_become_metrics(home: Path, da
             "--registry", home, "--json",
         )  # fmt: skip
     found = said.json()
-    assert found["score"] == "json_exact", "chosen because every completion is JSON"
-    assert found["verdict"]["keep"] == "orders@2"
-    assert [entry["model"] for entry in found["candidates"]] == ["tiny", "orders@1", "orders@2"]
-    assert [entry["score"]["mean"] for entry in found["candidates"]] == [0, 0.5, 0.975]
-    assert [entry["validation_loss"] for entry in found["candidates"]] == [None, 0.3, 0.2]
+    hold("compare", found)
+    assert (found["recommended"], found["answer"]) == ("orders@2", "worse")
+    assert found["versions"][0]["metric"]["name"] == "json_exact", "chosen because every completion is JSON"
+    assert [entry["reference"] for entry in found["versions"]] == ["orders@1", "orders@2"]
+    assert [entry["score"] for entry in found["versions"]] == [0.5, 0.975]
+    assert [entry["validation_loss"] for entry in found["versions"]] == [0.3, 0.2]
     assert len(server.asked) == 3 * ROWS
     with open_registry(home) as registry:
         metric = registry.resolve("orders@2").metric("json_exact", "test")
@@ -54,8 +56,31 @@ def test_people_get_a_table_or_markdown(home: Path, data: Path) -> None:
         common = ("compare", "orders@1", "orders@2", "--data", data, "--url", server.url, "--registry", home)
         table, markdown = lorarack(*common), lorarack(*common, "--markdown", "--score", "json_f1")
     assert (table.code, markdown.code) == (0, 0), (table, markdown)
-    assert "Keep orders@2 (rank 4): it answers 19 more of 40 rows right" in table.out
-    assert markdown.out.startswith("| version | rank | json_f1 95 % CI | eval loss | train loss | parameters |")
+    assert "orders@2 is recommended: orders@1 is worse by more than 5 points (-47.5 points" in table.out
+    assert markdown.out.startswith(
+        "| version | rank | json_f1 95 % CI | against best 95 % bounds | eval loss | parameters |"
+    )
+
+
+def test_the_gate_says_no_by_its_exit_code(home: Path, data: Path) -> None:
+    with openai_server(answer) as server:
+        said = lorarack(
+            "compare", "orders@1", "orders@2", "--data", data, "--url", server.url, "--registry", home, "--gate",
+        )  # fmt: skip
+    assert said.code == 3
+    assert "orders@2 is recommended" in said.out
+
+
+def test_rows_are_grouped_by_a_key_of_the_data(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "talks.jsonl"
+    rows = [{"prompt": f"say {2 * n}", "completion": json.dumps({"n": 2 * n}), "talk": n // 20} for n in range(80)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with openai_server(answer) as server:
+        common = ("compare", "orders@1", "orders@2", "--data", path, "--url", server.url, "--registry", home, "--json")
+        assert lorarack(*common).json()["recommended"] == "orders@1"
+        assert lorarack(*common, "--group-by", "talk").json()["recommended"] is None
+        said = lorarack(*common, "--group-by", "nothing")
+    assert (said.code, "No row of talks.jsonl has 'nothing'" in said.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +93,8 @@ def test_people_get_a_table_or_markdown(home: Path, data: Path) -> None:
         (["orders@1", "Orders!"], 2, "is not a reference"),
         (["orders@1", "orders@2", "--score", "rouge"], 2, "There is no score 'rouge'"),
         (["orders@1", "orders@2", "--serve", "--x"], 2, "with --url leave it out"),
+        (["orders@1", "orders@2", "--margin", "0"], 2, "A margin of 0 is no margin"),
+        (["orders@1", "orders@2", "--cost", "orders@1=2"], 2, "give them with --scores"),
         (["orders@1", "orders@2"], 1, "No server answers at http://127.0.0.1:1"),
     ],
 )

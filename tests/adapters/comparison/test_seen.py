@@ -89,8 +89,8 @@ def test_allowed_scores_are_kept_apart_and_said(tmp_path: Path) -> None:
         publish(home, rank, [dataset("train", TRAIN)])
     found = compare(home, TRAIN, "--allow-seen", "--json").json()
     hold("compare", found)
-    assert found["dataset"]["split"] == "seen"
-    assert "orders@1 was trained on 3 of the 3 rows" in " ".join(found["verdict"]["warnings"])
+    assert found["versions"][0]["metric"]["split"] == "seen"
+    assert "orders@1 was trained on 3 of the 3 rows" in " ".join(found["warnings"])
     with open_registry(home) as registry:
         version = registry.resolve("orders@1")
         assert version.metric("exact_match", "seen") == Metric(
@@ -119,7 +119,7 @@ def test_what_the_parents_saw_counts(tmp_path: Path) -> None:
     publish(home, 2, [dataset("train", TRAIN)])
     publish(home, 4, [dataset("train", NEW)], [Parent(version="orders@1", relation="continued")])
     answer = compare(home, TRAIN, "--allow-seen", "--json")
-    assert "orders@1 was trained on 3" in " ".join(answer.json()["verdict"]["warnings"])
+    assert "orders@1 was trained on 3" in " ".join(answer.json()["warnings"])
 
 
 def test_versions_of_earlier_releases_are_known_by_whole_sets(tmp_path: Path) -> None:

@@ -25,10 +25,15 @@ def test_a_recipe_file_and_options_over_it(tmp_path: Path, registry: Registry, r
         ("letters", 2, True),
         ("letters", 4, True),
     ]
+    for version in found:
+        assert version["gap"] == pytest.approx(version["eval_loss"] - version["train_loss"])
+        assert version["fit"] in ("underfit", "good", "overfit")
+        assert version["best_step"] in (3, 6)
     assert all(version["eval_loss"] > 0 and version["bytes"] > 0 for version in found)
     assert answer.err.count("eval loss") == 4
     shown = lorarack("train", path, "--rank", 4, "--reuse", "--registry", Path(registry.location))
     assert "letters@2" in shown.out
+    assert found[1]["fit_reason"] in lorarack("show", "letters@2", "--registry", registry.location).out
     assert "trained by this recipe earlier" in shown.err
 
 

@@ -27,7 +27,7 @@ def in_sqlite(place: Path) -> Iterator[Opener]:
 
 @contextmanager
 def in_postgresql(_: Path) -> Iterator[Opener]:
-    address = new_database(_empty_catalog())
+    address = new_database(empty_catalog())
     yield lambda: SqlCatalog(PostgresDatabase(address))
     drop_database(address)
 
@@ -41,7 +41,7 @@ def _empty_file() -> Path:
 
 
 @cache
-def _empty_catalog() -> str:
+def empty_catalog() -> str:
     """The same in PostgreSQL."""
     address = new_database()
     PostgresDatabase(address).close()

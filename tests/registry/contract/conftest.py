@@ -1,4 +1,4 @@
-"""What the contract suites share: each test runs over every store of blobs, or every catalog, that there is."""
+"""What the contract suites share: each test runs over every store of blobs, every catalog or every registry that there is."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,8 +7,9 @@ import pytest
 from tests.registry.contract.blob_stores import DATA, LARGE, STORES, Damage
 from tests.registry.contract.catalog_values import reading
 from tests.registry.contract.catalogs import CATALOGS, Opener
+from tests.registry.contract.registries import REGISTRIES
 
-from lorarack.registry import BaseId
+from lorarack.registry import BaseId, Registry
 from lorarack.registry.interface import BlobStore, Catalog
 
 
@@ -53,3 +54,16 @@ def catalog(open_catalog: Opener) -> Catalog:
     made = open_catalog()
     made.add_base("ann", reading(), "tiny", "tiny", BaseId(kind="hub", value="org/tiny"), use=True)
     return made
+
+
+@pytest.fixture(params=REGISTRIES)
+def each_registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
+    with REGISTRIES[request.param](tmp_path / "registry") as registry:
+        yield registry
+
+
+@pytest.fixture
+def another(request: pytest.FixtureRequest, each_registry: Registry, tmp_path: Path) -> Iterator[Registry]:
+    """Another registry of the same kind."""
+    with REGISTRIES[request.node.callspec.params["each_registry"]](tmp_path / "another") as registry:
+        yield registry

@@ -1,51 +1,101 @@
 """From a plan and answers to a verdict, kept in the registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from lorarack.adapters.comparison.candidates import candidates
+import numpy as np
+
+from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE, check_margin, judge
+from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
-from lorarack.adapters.comparison.report import Comparison
-from lorarack.adapters.comparison.verdict import decide
-from lorarack.adapters.evaluation.answers import Evaluation
+from lorarack.adapters.comparison.score_table import ScoreTable
+from lorarack.adapters.comparison.verdict import BaseScore, Comparison, ScoreMetric, Verdict
+from lorarack.adapters.comparison.version_facts import with_facts
+from lorarack.adapters.evaluation.answers import Answers, Evaluation
 from lorarack.adapters.evaluation.client import ServerClient
 from lorarack.adapters.evaluation.run import evaluate
 from lorarack.registry import Metric, Registry
 
 
 def compare(
-    registry: Registry, plan: ComparisonPlan, client: ServerClient, done: Callable[[int], None] = lambda _: None
+    registry: Registry,
+    plan: ComparisonPlan,
+    client: ServerClient,
+    done: Callable[[int], None] = lambda _: None,
+    *,
+    margin: float = DEFAULT_MARGIN,
 ) -> Comparison:
-    """Ask the plan's rows, keep the scores, and say which version to keep.
+    """Ask the plan's rows, keep the scores, and say which version to recommend.
 
     Args:
         registry: where the scores go.
         plan: of ``plan_comparison``.
         client: a server of the plan's base over the same registry.
         done: called after each answer with the number of answers so far, of ``plan.requests``.
+        margin: how much worse a version may be and still count as not worse.
 
     Raises:
+        UsageError: the margin is none.
         LorarackError: as ``evaluate``; nothing is recorded then.
     """
-    return conclude(registry, plan, evaluate(plan.subjects, plan.rows, plan.score, client, done))
+    check_margin(margin)
+    return conclude(registry, plan, evaluate(plan.subjects, plan.rows, plan.score, client, done), margin=margin)
 
 
-def conclude(registry: Registry, plan: ComparisonPlan, evaluation: Evaluation) -> Comparison:
-    """Keep each version's score as a metric with the data set's digest, and say which version to keep."""
+def conclude(
+    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float = DEFAULT_MARGIN
+) -> Comparison:
+    """Keep each version's score as a metric with the data set's digest, and say which version to recommend.
+
+    Raises:
+        UsageError: the margin is none.
+    """
+    references = tuple(version.reference for version in plan.versions)
+    columns = [evaluation.of(reference).scores for reference in references]
+    table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups)
+    verdict = judge(table, margin, {version.reference: float(version.parameters) for version in plan.versions})
+    kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
     for version in plan.versions:
-        metric = Metric(
-            name=evaluation.score,
-            split=plan.split,
-            value=evaluation.of(version.reference).mean,
-            dataset=evaluation.dataset.digest,
-            higher_is_better=True,
-        )
+        value = evaluation.of(version.reference).mean
+        metric = Metric(**kept.model_dump(), value=value, higher_is_better=True)
         registry.add_metrics(version.reference, [metric])
-    lines = candidates(evaluation, plan.versions)
-    verdict = decide(lines, binary=evaluation.binary)
-    warnings = [f"{one.sentence}: its score says nothing about new rows." for one in plan.seen]
+    cut_off = {reference: evaluation.of(reference).cut_off for reference in references}
+    base = next((found for found in evaluation.results if found.subject.model not in references), None)
+    warnings = (
+        *_cut_off(cut_off),
+        *(_beside_base(table, verdict, base) if base else ()),
+        *(f"{one.sentence}: its score says nothing about new rows." for one in plan.seen),
+    )
     return Comparison(
+        verdict=with_facts(verdict, plan.versions, cut_off, kept).model_copy(update={"warnings": warnings}),
+        title=evaluation.dataset.name,
         score=evaluation.score,
         dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
-        candidates=lines,
-        verdict=verdict.model_copy(update={"warnings": (*verdict.warnings, *warnings)}),
+        base=_base_score(base) if base else None,
     )
+
+
+def _base_score(base: Answers) -> BaseScore:
+    scores = np.array([base.scores], dtype=np.float64).T
+    low, high = ScoreTable((base.subject.model,), scores).interval(0)
+    return BaseScore(model=base.subject.model, rows=len(base.scores), score=base.mean, low=low, high=high)
+
+
+def _beside_base(table: ScoreTable, verdict: Verdict, base: Answers) -> Iterator[str]:
+    """Says so where nothing shows that the recommended (else the best) version beats the bare base."""
+    chosen = verdict.recommended or verdict.best
+    stride = base.subject.stride
+    scores = np.column_stack([table.scores[::stride, table.references.index(chosen)], base.scores])
+    groups = None if table.groups is None else table.groups[::stride]
+    gain = ScoreTable((chosen, base.subject.model), scores, groups).pair(0, 1)
+    low, high = lower_bound(gain, ERROR_RATE), upper_bound(gain, ERROR_RATE)
+    if low <= 0:
+        yield (
+            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} points, "
+            f"95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
+        )
+
+
+def _cut_off(counts: dict[str, int]) -> Iterator[str]:
+    cut = [f"{count} of {reference}" for reference, count in counts.items() if count]
+    if cut:
+        yield f"Answers were cut off by the limit of tokens: {', '.join(cut)}; raise --max-tokens to be fair."

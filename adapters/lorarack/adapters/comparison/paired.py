@@ -1,99 +1,155 @@
-"""Two versions on the very same rows: how much they differ, and whether that can be chance."""
+"""Two versions on the same rows: the test of their difference, and the bound that comes from inverting it."""
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
+from scipy.optimize import brentq
+from scipy.special import ndtri
 
-from lorarack.adapters.comparison.intervals import Interval, bootstrap, portions, quantile
-from lorarack.registry.errors import UsageError
-from lorarack.registry.values import Value
+from lorarack.adapters.comparison.exact_test import exact_p_value
+from lorarack.adapters.comparison.tilted_test import tilted_p_value
 
-FLIPS = 20_000
-_SEED = 30_000
+Floats = npt.NDArray[np.float64]
 
-
-class Difference(Value):
-    """``second`` minus ``first``, over the same rows."""
-
-    rows: int
-    interval: Interval
-    wins: int  # rows on which the second scores more
-    losses: int  # rows on which the first scores more
-    p_value: float
-    test: str
-    method: str
+#: Bounds are found to a five-hundredth of a standard error, and never finer than this.
+_FINEST = 1e-7
 
 
-def difference(
-    first: Sequence[float], second: Sequence[float], *, binary: bool, confidence: float = 0.95
-) -> Difference:
-    """How much ``second`` differs from ``first``, row by row.
+class Pair(Protocol):
+    """The difference of two versions over units (rows, or groups of rows) that were drawn independently."""
 
-    Right-or-wrong scores get Bonett and Price's interval and McNemar's exact test, graded ones a BCa bootstrap and a
-    sign-flip permutation test.
+    @property
+    def estimate(self) -> float:
+        """The difference seen."""
 
-    Raises:
-        UsageError: no rows, or not the same number of both.
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the difference of one unit."""
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+
+    @property
+    def least(self) -> float:
+        """No true difference is below this."""
+
+    def p_value(self, at: float) -> float:
+        """How often chance alone gives so large a difference if the true one is ``at`` or less."""
+
+    def reversed(self) -> "Pair":
+        """The same with the two versions exchanged."""
+
+
+@dataclass(frozen=True, slots=True)
+class RightOrWrong:
+    """Scores of 0 and 1: only the numbers of rows that differ matter."""
+
+    wins: int
+    losses: int
+    units: int
+
+    least = -1.0
+
+    @property
+    def estimate(self) -> float:
+        """The difference of the shares of right rows."""
+        return (self.wins - self.losses) / self.units
+
+    @property
+    def spread(self) -> float:
+        """Of one row; a quarter of a row is added on each side, so that it is not 0 where no row differs."""
+        won, lost = (self.wins + 0.25) / (self.units + 0.5), (self.losses + 0.25) / (self.units + 0.5)
+        return math.sqrt(won + lost - (won - lost) ** 2)
+
+    def p_value(self, at: float) -> float:
+        """Of the exact test."""
+        return exact_p_value(self.wins, self.losses, self.units, at)
+
+    def reversed(self) -> "RightOrWrong":
+        """Wins and losses exchanged."""
+        return RightOrWrong(self.losses, self.wins, self.units)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graded:
+    """Any scores: ``gain`` of each unit, and the ``weight`` by which the true difference counts in it.
+
+    The weight is 1 for a row and the number of rows for a group. ``lowest`` and ``highest`` are the limits of a gain per
+    weight, None where there are none: the worst unit that was seen then stands for the worst there can be.
     """
-    if not first or len(first) != len(second):
-        raise UsageError(
-            f"Paired scores need the same rows on both sides, at least one: got {len(first)} and {len(second)}."
-        )
-    changes = [after - before for before, after in zip(first, second, strict=True)]
-    wins, losses = sum(change > 0 for change in changes), sum(change < 0 for change in changes)
-    if binary:
-        interval, p_value = adjusted_wald(wins, losses, len(changes), confidence), mcnemar(wins, losses)
-        test, method = "McNemar's exact test", "Bonett-Price"
-    elif wins + losses == 0:
-        # All rows alike: a bootstrap would claim certainty. One imaginary row each way says how little is known.
-        interval, p_value = adjusted_wald(0, 0, len(changes), confidence), 1.0
-        test, method = "sign-flip permutation test", "Bonett-Price"
-    else:
-        interval, p_value = bootstrap(changes, confidence), sign_flip(changes)
-        test, method = "sign-flip permutation test", "BCa bootstrap"
-    return Difference(
-        rows=len(changes), interval=interval, wins=wins, losses=losses, p_value=p_value, test=test, method=method
-    )
+
+    gain: Floats
+    weight: Floats
+    lowest: float | None = -1.0
+    highest: float | None = 1.0
+
+    @property
+    def units(self) -> int:
+        """Rows, or groups."""
+        return len(self.gain)
+
+    @property
+    def least(self) -> float:
+        """The lower limit."""
+        return -math.inf if self.lowest is None else self.lowest
+
+    @property
+    def estimate(self) -> float:
+        """Gain for a weight of 1."""
+        return float(self.gain.sum() / self.weight.sum())
+
+    @property
+    def spread(self) -> float:
+        """Of one unit, with half a unit added that gains or loses everything."""
+        rest = self.gain - self.estimate * self.weight
+        most = 1.0 if self.lowest is None or self.highest is None else (self.highest - self.lowest) / 2
+        extra = (most * float(self.weight.mean())) ** 2 if self.lowest is not None else 0.0
+        return math.sqrt((float(rest @ rest) + extra / 2) / (len(rest) + 0.5)) / float(self.weight.mean())
+
+    def p_value(self, at: float) -> float:
+        """Of the tilted test."""
+        if self.lowest is not None and at <= self.lowest:
+            return 0.0
+        values = self.gain - at * self.weight
+        heaviest = float(self.weight.max())
+        seen = max(float(np.abs(values).max()), 1e-12)
+        worst = -seen if self.lowest is None else (self.lowest - at) * heaviest
+        if heaviest == float(self.weight.min()):
+            return tilted_p_value(values, worst, self.gain, worst + at * heaviest)
+        return tilted_p_value(values, worst)
+
+    def reversed(self) -> "Graded":
+        """Gains become losses."""
+        low, high = (None if end is None else -end for end in (self.highest, self.lowest))
+        return Graded(-self.gain, self.weight, low, high)
 
 
-def adjusted_wald(wins: int, losses: int, rows: int, confidence: float = 0.95) -> Interval:
-    """Interval for the difference of two shares over the same rows; ``mean`` is the plain difference.
+def lower_bound(pair: Pair, level: float) -> float:
+    """The least true difference that the test does not reject at ``level``: the true one is below it that rarely."""
+    normal = float(ndtri(level))
 
-    One imaginary row is added to the wins and one to the losses, which keeps its coverage near the nominal one down to
-    few rows and keeps it honest when nothing differs, where a bootstrap has no width. Source: D. G. Bonett and
-    R. M. Price, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data",
-    J. Educ. Behav. Stat. 37 (2012).
-    """
-    total = rows + 2
-    won, lost = (wins + 1) / total, (losses + 1) / total
-    half = quantile(confidence) * math.sqrt((won + lost - (won - lost) ** 2) / total)
-    low, high = max(-1.0, won - lost - half), min(1.0, won - lost + half)
-    return Interval(mean=(wins - losses) / rows, low=low, high=high, confidence=confidence)
+    def above(at: float) -> float:
+        return float(ndtri(min(max(pair.p_value(at), 1e-300), 1 - 1e-12))) - normal
 
-
-def mcnemar(wins: int, losses: int) -> float:
-    """Two-sided p-value: how often a fair coin splits the rows that differ at least this unevenly.
-
-    Source: Q. McNemar, "Note on the sampling error of the difference between correlated proportions", Psychometrika 12
-    (1947), in its exact binomial form.
-    """
-    differing = wins + losses
-    tail = sum(math.comb(differing, count) for count in range(min(wins, losses) + 1))
-    return min(1.0, 2 * tail / 2**differing)
+    error = pair.spread / math.sqrt(pair.units)
+    low = high = max(pair.least, pair.estimate + normal * error)  # near it already
+    step = error / 4
+    while low > pair.least and above(low) > 0:
+        high, low, step = low, max(pair.least, low - step), 2 * step
+    if low <= pair.least:
+        return pair.least
+    step = error / 4
+    while high < pair.estimate and (high == low or above(high) <= 0):
+        low, high, step = high, min(pair.estimate, high + step), 2 * step
+    if high >= pair.estimate and above(high) <= 0:
+        return pair.estimate
+    return float(brentq(above, low, high, xtol=max(_FINEST, error / 500)))
 
 
-def sign_flip(changes: Sequence[float]) -> float:
-    """Two-sided p-value: how often the mean is at least this far from 0 when each row's sign is a coin toss.
-
-    20,000 tosses of all rows, always with the same seed; the seen one counts as one of them, so that the value is never
-    0. Source: R. A. Fisher, "The Design of Experiments" (1935).
-    """
-    moved = np.asarray([change for change in changes if change != 0.0])
-    seen = abs(moved.sum())
-    source = np.random.default_rng(_SEED)
-    as_far = 0
-    for count in portions(FLIPS):
-        sums = source.choice((-1.0, 1.0), size=(count, len(moved))) @ moved
-        as_far += int((np.abs(sums) >= seen - 1e-12).sum())
-    return (as_far + 1) / (FLIPS + 1)
+def upper_bound(pair: Pair, level: float) -> float:
+    """The same from above."""
+    return -lower_bound(pair.reversed(), level)

@@ -23,6 +23,7 @@ class ComparisonPlan:
         rows: what.
         score: what an answer is worth.
         seen: rows that the versions know from training.
+        groups: for each row the group that it belongs to, where rows are not independent of each other.
     """
 
     versions: tuple[Version, ...]
@@ -31,6 +32,7 @@ class ComparisonPlan:
     rows: Rows
     score: Score
     seen: tuple[SeenRows, ...] = ()
+    groups: tuple[object, ...] | None = None
 
     @property
     def requests(self) -> int:
@@ -52,6 +54,7 @@ def plan_comparison(
     include_base: bool = False,
     base_stride: int = 1,
     allow_seen: bool = False,
+    groups: tuple[object, ...] | None = None,
 ) -> ComparisonPlan:
     """Find the versions, and check that they can be compared on ``rows``.
 
@@ -63,6 +66,7 @@ def plan_comparison(
         include_base: ask the bare base too.
         base_stride: ask the base one row in so many.
         allow_seen: score rows that the versions know from training.
+        groups: for each row the group that it belongs to; of ``row_groups``.
 
     Raises:
         NotFound, BadReference: as the registry's ``resolve``.
@@ -77,7 +81,7 @@ def plan_comparison(
     subjects = [Subject(model=version.reference, digest=version.digest) for version in versions]
     if include_base:
         subjects.append(Subject(model=base.name, stride=base_stride))
-    return ComparisonPlan(versions, base, tuple(subjects), rows, chosen, seen)
+    return ComparisonPlan(versions, base, tuple(subjects), rows, chosen, seen, groups)
 
 
 def _contenders(registry: Registry, references: Sequence[str]) -> tuple[tuple[Version, ...], Base]:

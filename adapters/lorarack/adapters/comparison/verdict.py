@@ -1,97 +1,102 @@
-"""The rule that says which version to keep: the cheapest that the best does not beat beyond noise."""
+"""What a comparison says: of each version, and which one it recommends."""
 
-from collections.abc import Sequence
+from typing import Any, Literal
 
-from lorarack.adapters.comparison.candidates import Candidate
-from lorarack.adapters.comparison.paired import Difference, difference
-from lorarack.adapters.comparison.words import points, span
-from lorarack.registry.errors import UsageError
-from lorarack.registry.values import Value
+from pydantic import Field
+
+from lorarack.registry.values import Dataset, Value
+
+Answer = Literal["not_worse", "worse", "undecided"]
+
+
+class AgainstBest(Value):
+    """A version's difference to the best one.
+
+    ``low`` and ``high`` are 95 % bounds, each for itself; ``p`` is the p-value of "worse by the margin or more", adjusted for the
+    number of versions. ``low`` is above minus the margin exactly where ``p`` is 0.05 or less and ``answer`` is ``not_worse``.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    answer: Answer
+
+
+class ScoreMetric(Value):
+    """As which metric a version's score was kept."""
+
+    name: str
+    split: str
+    dataset: str
+
+
+class VersionScore(Value):
+    """A version's mean score with its 95 % interval, its cost, and how it stands against the best.
+
+    What the registry knows of it is None where the scores were made elsewhere.
+    """
+
+    reference: str
+    score: float
+    low: float
+    high: float
+    against_best: AgainstBest
+    cost: float | None = None
+    rank: int | None = None
+    parameters: int | None = None
+    bytes: int | None = None
+    validation_loss: float | None = None
+    train_loss: float | None = None
+    cut_off: int | None = None
+    metric: ScoreMetric | None = None
 
 
 class Verdict(Value):
-    """Which version to keep, and why.
+    """The answer of the margin rule.
 
-    ``best`` scored most; ``difference`` is how much the best differs from ``against``: from the kept version, or, where
-    the best is kept, from the dearest of those it was kept over. ``warnings`` are what a reader should not overlook.
+    ``recommended`` is None while it is undecided. ``answer`` is ``not_worse`` where the recommended version is not worse than the
+    best; ``worse`` where the cheapest one is, and the best is recommended. ``rows_needed`` is about how many rows would decide.
     """
 
-    keep: str
+    margin: float
     best: str
-    against: str
-    difference: Difference
-    reason: str
+    recommended: str | None
+    answer: Answer
+    rows: int
+    rows_needed: int | None
+    versions: tuple[VersionScore, ...]
     warnings: tuple[str, ...] = ()
+    subject: str = Field(exclude=True)  # whom the answer is about: the cheapest version that is not shown to be worse
+    losses: bool = Field(default=False, exclude=True)
+
+    def of(self, reference: str) -> VersionScore:
+        """That version; ``KeyError`` when it is none of them."""
+        for version in self.versions:
+            if version.reference == reference:
+                return version
+        raise KeyError(reference)
 
 
-def decide(lines: Sequence[Candidate], *, binary: bool, confidence: float = 0.95) -> Verdict:
-    """Which of the versions to keep.
+class BaseScore(Value):
+    """How the bare base answers, beside the versions: a yardstick, not a choice."""
 
-    The best is the one with the highest score, among equals the cheapest. Cheapest first (rank, parameters, then
-    validation loss and bytes), the first version is kept whose difference to the best has an interval with 0 in it;
-    if there is none, the best. With more than two versions the intervals are made wider (Bonferroni), so that all of
-    them together hold with the given confidence.
-
-    Raises:
-        UsageError: fewer than two versions.
-    """
-    versions = sorted((line for line in lines if not line.is_base), key=lambda line: line.cost)
-    if len(versions) < 2:
-        raise UsageError("A comparison needs two versions or more; name another reference.", code="nothing_to_compare")
-    best = max(versions, key=lambda line: line.score.mean)  # the first, that is the cheapest, among equals
-    others = [line for line in versions if line is not best]
-    each = 1 - (1 - confidence) / len(others)
-    gaps = {line.model: difference(line.scores, best.scores, binary=binary, confidence=each) for line in others}
-    cheaper = versions[: versions.index(best)]
-    kept = next((line for line in cheaper if not gaps[line.model].interval.excludes_zero), best)
-    against = kept if kept is not best else (cheaper or others)[-1 if cheaper else 0]
-    gap = gaps[against.model]
-    reason = _reason(kept, best, against, gap, binary)
-    warnings = _warnings(kept, lines, binary, confidence)
-    return Verdict(
-        keep=kept.model, best=best.model, against=against.model, difference=gap, reason=reason, warnings=warnings
-    )
+    model: str
+    rows: int
+    score: float
+    low: float
+    high: float
 
 
-def _reason(kept: Candidate, best: Candidate, against: Candidate, gap: Difference, binary: bool) -> str:
-    figures = f"{points(gap.interval.mean)} points, {span(gap.interval)}, p = {gap.p_value:.2g}"
-    if kept is not best:
-        return (
-            f"Keep {kept.title}: {gap.rows} rows show no gain of {best.title} over it beyond noise ({figures}), "
-            f"and {_saving(kept, best)}."
-        )
-    if against.cost < best.cost:
-        return f"Keep {best.title}: {_gain(best, against, gap, binary)} than {against.title}, beyond noise ({figures})."
-    verb = "scores no less than" if gap.interval.mean == 0 else "scores more than"
-    return f"Keep {best.title}: the cheapest, and it {verb} {against.title} ({figures})."
+class Comparison(Value):
+    """A verdict, and what it was found on."""
 
+    verdict: Verdict
+    title: str
+    score: str = "score"
+    dataset: Dataset | None = None
+    base: BaseScore | None = None
 
-def _saving(kept: Candidate, best: Candidate) -> str:
-    """What speaks for the cheaper of two that score alike."""
-    if kept.parameters < best.parameters:
-        return f"it has {100 * kept.parameters / best.parameters:.0f} % of the parameters"
-    if kept.validation_loss is not None and kept.cost[2] < best.cost[2]:
-        theirs = "none recorded" if best.validation_loss is None else f"{best.validation_loss:.4f}"
-        return f"its validation loss is the lower one ({kept.validation_loss:.4f} against {theirs})"
-    return "it is no dearer"
-
-
-def _gain(best: Candidate, against: Candidate, gap: Difference, binary: bool) -> str:
-    if binary:
-        right, before = round(sum(best.scores)), round(sum(against.scores))
-        return f"it answers {right - before} more of {gap.rows} rows right ({right} against {before})"
-    return f"it scores {100 * gap.interval.mean:.1f} points more on {gap.rows} rows"
-
-
-def _warnings(kept: Candidate, lines: Sequence[Candidate], binary: bool, confidence: float) -> tuple[str, ...]:
-    found = []
-    for base in (line for line in lines if line.is_base):
-        gain = difference(base.scores, kept.scores[:: base.stride], binary=binary, confidence=confidence).interval
-        if gain.low <= 0:
-            found.append(
-                f"Nothing here shows that {kept.title} beats the bare base ({points(gain.mean)} points, {span(gain)})."
-            )
-    cut = [f"{line.cut_off} of {line.title}" for line in lines if line.cut_off and not line.is_base]
-    if cut:
-        found.append(f"Answers were cut off by the limit of tokens: {', '.join(cut)}; raise --max-tokens to be fair.")
-    return tuple(found)
+    def to_json(self) -> dict[str, Any]:
+        """For programs: the verdict; what it was found on stands with each version's metric."""
+        return self.verdict.to_json()

@@ -1,18 +1,92 @@
-"""Numbers as people read them."""
+"""Numbers and verdicts as people read them."""
 
-from lorarack.adapters.comparison.intervals import Interval
-
-
-def points(share: float) -> str:
-    """A difference of shares in percentage points, always with its sign: ``+12.5``."""
-    return f"{100 * share:+.1f}"
+from lorarack.adapters.comparison.verdict import AgainstBest, Verdict, VersionScore
 
 
-def span(interval: Interval) -> str:
-    """``95 % CI +4.1 to +20.9``, in points."""
-    return f"{100 * interval.confidence:.4g} % CI {points(interval.low)} to {points(interval.high)}"
+def sentence(verdict: Verdict) -> str:
+    """The verdict in one sentence, with its figures."""
+    subject, best = verdict.of(verdict.subject), verdict.of(verdict.best)
+    if verdict.recommended is None:
+        return _undecided(verdict, subject, best)
+    if verdict.answer == "worse":
+        cheapest = verdict.versions[0]
+        return (
+            f"{best.reference} is recommended: {cheapest.reference} is worse by more than {margin_text(verdict)} "
+            f"({_figures(verdict, cheapest.against_best)})."
+        )
+    if subject is not best:
+        return (
+            f"{subject.reference} is recommended: it is not worse than {best.reference} by {margin_text(verdict)} "
+            f"({_figures(verdict, subject.against_best)}, p = {subject.against_best.p:.2g}){_saving(subject, best)}."
+        )
+    why = "the cheapest, and the best here" if best.cost is not None else "the best here"
+    return (
+        f"{best.reference} is recommended: {why}, and no other is better by {margin_text(verdict)} "
+        f"(95 % bound {points(best.against_best.low, verdict)}, p = {best.against_best.p:.2g})."
+    )
 
 
-def share(interval: Interval) -> str:
+def _undecided(verdict: Verdict, subject: VersionScore, best: VersionScore) -> str:
+    unit = " %" if verdict.losses else "-point"
+    needed = f"about {verdict.rows_needed} rows would decide a {100 * verdict.margin:.4g}{unit} margin"
+    if subject is best:
+        return (
+            f"Not enough rows to tell: {best.reference} has the best score, but another may be better by "
+            f"{points(-subject.against_best.low, verdict)} (95 % bound); {needed}."
+        )
+    gap = subject.against_best
+    low, high = points(-gap.high, verdict), points(-gap.low, verdict)
+    return (
+        f"Not enough rows to tell: {points(-gap.difference, verdict)}{_unit(verdict)} for {best.reference} over "
+        f"{subject.reference} (95 % bounds {low} to {high}); {needed}."
+    )
+
+
+def _figures(verdict: Verdict, gap: AgainstBest) -> str:
+    bounds = f"95 % bounds {points(gap.low, verdict)} to {points(gap.high, verdict)}"
+    return f"{points(gap.difference, verdict)}{_unit(verdict)}, {bounds}"
+
+
+def points(difference: float, verdict: Verdict) -> str:
+    """A difference with its sign: in points (``+12.5``), or for losses in per cent (``+1.2 %``)."""
+    return f"{100 * difference:+.1f}{' %' if verdict.losses else ''}"
+
+
+def margin_text(verdict: Verdict) -> str:
+    """``5 points``, or ``1 % of the loss``."""
+    number = f"{100 * verdict.margin:.4g}"
+    if verdict.losses:
+        return f"{number} % of the loss"
+    return "1 point" if number == "1" else f"{number} points"
+
+
+def score_text(version: VersionScore, verdict: Verdict) -> str:
+    """``87.5 % (79–93)``, or ``0.412 (0.401–0.424)`` for a loss."""
+    if verdict.losses:
+        return f"{version.score:.4g} ({version.low:.4g}–{version.high:.4g})"
+    return percent(version.score, version.low, version.high)
+
+
+def difference_text(version: VersionScore, verdict: Verdict) -> str:
+    """``-7.3 (-15.3 to +1.0)``; nothing for the best."""
+    gap = version.against_best
+    if version.reference == verdict.best:
+        return "–"
+    return f"{points(gap.difference, verdict)} ({points(gap.low, verdict)} to {points(gap.high, verdict)})"
+
+
+def percent(score: float, low: float, high: float) -> str:
     """``87.5 % (79–93)``."""
-    return f"{100 * interval.mean:.1f} % ({100 * interval.low:.0f}–{100 * interval.high:.0f})"
+    return f"{100 * score:.1f} % ({100 * low:.0f}–{100 * high:.0f})"
+
+
+def _unit(verdict: Verdict) -> str:
+    return "" if verdict.losses else " points"
+
+
+def _saving(cheap: VersionScore, best: VersionScore) -> str:
+    """What the cheaper of two saves."""
+    if cheap.cost is None or best.cost is None or not cheap.cost < best.cost:
+        return ""
+    what = "has {} of the parameters" if cheap.cost == cheap.parameters else "costs {}"
+    return ", and " + what.format(f"{100 * cheap.cost / best.cost:.3g} %")

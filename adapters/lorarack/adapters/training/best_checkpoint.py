@@ -6,22 +6,28 @@ from typing import Any
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from transformers.trainer_callback import TrainerCallback
 
+from lorarack.adapters.training.fit import Validation
 from lorarack.adapters.training.plan import Plan
 from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.registry.errors import EngineError
 from lorarack.registry.values import Metric
 
+#: The split under which the curve of the fixed slice of training rows is kept.
+TRAIN_SLICE = "train_slice"
+
 
 class BestCheckpointCallback(TrainerCallback):
     """Listens to the Trainer. The best adapter's weights are kept in memory: they are small, and no file can be left over."""
 
-    def __init__(self, model: Any, plan: Plan, patience: int | None, progress: TrainingProgress) -> None:
+    def __init__(
+        self, model: Any, plan: Plan, patience: int | None, progress: TrainingProgress, base: Validation
+    ) -> None:
         self._model = model
         self._plan = plan
         self._patience = patience
         self._progress = progress
         self._losses: list[tuple[int, float]] = []
-        self._validations: list[tuple[int, float]] = []
+        self.validations = [base]
         self._best: dict[str, Any] | None = None
         self.best_step = 0
 
@@ -40,19 +46,23 @@ class BestCheckpointCallback(TrainerCallback):
         if "loss" in logs:
             self._losses.append((state.global_step, float(logs["loss"])))
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: dict[str, float], **_: Any) -> Any:
+    def add(self, validation: Validation) -> None:
+        """Take what was measured; ``on_evaluate`` follows."""
+        self.validations.append(validation)
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Keep the weights when they are the best so far; stop when that was too long ago."""
-        loss = metrics["eval_loss"]
+        losses = [found.validation.mean for found in self.validations[1:]]
+        loss = losses[-1]
         if not math.isfinite(loss):
             raise _diverged(state.global_step)
-        best = loss < min((earlier for _, earlier in self._validations), default=math.inf)
-        self._validations.append((state.global_step, loss))
+        best = loss < min(losses[:-1], default=math.inf)
         if best:
             self.best_step = state.global_step
             weights = get_peft_model_state_dict(self._model, save_embedding_layers=False)
             self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
         self._progress.validated(state.global_step, self._losses[-1][1] if self._losses else None, loss, best)
-        since = sum(1 for step, _ in self._validations if step > self.best_step)
+        since = sum(1 for found in self.validations if found.step > self.best_step)
         if self._patience is not None and since >= self._patience:
             control.should_training_stop = True
         return control
@@ -63,27 +73,23 @@ class BestCheckpointCallback(TrainerCallback):
             raise EngineError("Training ended before its first validation; run it again.", code="no_validation")
         set_peft_model_state_dict(self._model, self._best)
 
-    def train_loss(self) -> float:
-        """Mean training loss between the validation before the best one and the best one."""
-        earlier = [step for step, _ in self._validations if step < self.best_step]
-        start = max(earlier, default=0)
-        window = [loss for step, loss in self._losses if start < step <= self.best_step]
-        return sum(window) / len(window)
-
-    def eval_loss(self) -> float:
-        """The lowest loss on the validation rows."""
-        return min(loss for _, loss in self._validations)
+    @property
+    def best(self) -> Validation:
+        """What was measured of the weights that ``restore_best`` puts back."""
+        return next(found for found in self.validations[1:] if found.step == self.best_step)
 
     def curves(self, train_digest: str, validation_digest: str) -> tuple[Metric, ...]:
-        """Both losses over steps."""
+        """The losses over steps: of the steps' own rows, of the slice of training rows, of the validation rows."""
         found = [
             Metric(name="loss", split="train", value=loss, step=step, dataset=train_digest)
             for step, loss in self._losses
         ]
-        found.extend(
-            Metric(name="loss", split="validation", value=loss, step=step, dataset=validation_digest)
-            for step, loss in self._validations
-        )
+        for point in self.validations[1:]:
+            slice_, validation = point.train.mean, point.validation.mean
+            found += [
+                Metric(name="loss", split=TRAIN_SLICE, value=slice_, step=point.step, dataset=train_digest),
+                Metric(name="loss", split="validation", value=validation, step=point.step, dataset=validation_digest),
+            ]
         return tuple(found)
 
 

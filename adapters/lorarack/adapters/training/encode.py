@@ -5,7 +5,6 @@ where the template asks for the assistant's turn, so that training and serving s
 text, as ``/v1/completions`` takes them, with the special tokens that the tokenizer puts in front.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -177,10 +176,3 @@ def _check_length(rows: Rows, encoded: list[Encoded], max_length: int) -> None:
             "out with 'too_long: drop'.",
             code="too_long",
         )
-
-
-def batches(rows: list[Encoded], size: int) -> Iterator[list[Encoded]]:
-    """The rows by length, longest first, in groups of ``size``: little padding, and memory trouble shows at once."""
-    ordered = sorted(rows, key=len, reverse=True)
-    for start in range(0, len(ordered), size):
-        yield ordered[start : start + size]

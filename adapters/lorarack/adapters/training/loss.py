@@ -1,13 +1,14 @@
 """Loss on completions: the sum over their tokens, with logits made only where they are needed."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.nn.functional import cross_entropy
 
-from lorarack.adapters.training.encode import NO_LOSS, Encoded, batches
+from lorarack.adapters.training.encode import NO_LOSS, Encoded
+from lorarack.adapters.training.row_losses import RowLosses
 
 Batch = dict[str, Any]
 
@@ -33,6 +34,40 @@ class Collator:
 
 def completion_loss(model: Any, batch: Batch) -> tuple[Any, int]:
     """Sum of the cross entropies of all completion tokens in ``batch``, and how many they are."""
+    losses, _ = _token_losses(model, batch, "sum")
+    return losses, int((batch["labels"][:, 1:] != NO_LOSS).sum())
+
+
+def row_losses(model: Any, rows: Sequence[Encoded], pad: int, batch_size: int) -> RowLosses:
+    """The losses of ``rows``, in their order, in evaluation mode."""
+    collate = Collator(pad)
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    sums, tokens = [0.0] * len(rows), [0] * len(rows)
+    try:
+        with torch.no_grad():
+            for places in _by_length(rows, batch_size):
+                features = collate([rows[place].features() for place in places])
+                batch = {key: value.to(device) for key, value in features.items()}
+                losses, wanted = _token_losses(model, batch, "none")
+                totals = torch.zeros(wanted.shape, dtype=losses.dtype, device=device).masked_scatter(wanted, losses)
+                for place, total, count in zip(
+                    places, totals.double().sum(1).tolist(), wanted.sum(1).tolist(), strict=True
+                ):
+                    sums[place], tokens[place] = total, count
+    finally:
+        model.train(was_training)
+    return RowLosses(tuple(sums), tuple(tokens))
+
+
+def mean_loss(model: Any, rows: Sequence[Encoded], pad: int, batch_size: int) -> float:
+    """Mean cross entropy of a completion token over ``rows``, every token counting the same, in evaluation mode."""
+    return row_losses(model, rows, pad, batch_size).mean
+
+
+def _token_losses(model: Any, batch: Batch, reduction: str) -> tuple[Any, Any]:
+    """The cross entropies of the completion tokens, row after row, and where they are: a mask (rows, some columns)."""
     targets = batch["labels"][:, 1:]
     columns = (targets != NO_LOSS).any(dim=0).nonzero().squeeze(-1)
     targets = targets[:, columns]
@@ -41,26 +76,14 @@ def completion_loss(model: Any, batch: Batch) -> tuple[Any, int]:
     else:
         logits = model(input_ids=batch["input_ids"], use_cache=False).logits[:, columns]
     wanted = targets != NO_LOSS
-    return cross_entropy(logits[wanted].float(), targets[wanted], reduction="sum"), int(wanted.sum())
+    return cross_entropy(logits[wanted].float(), targets[wanted], reduction=reduction), wanted
 
 
-def mean_loss(model: Any, rows: list[Encoded], pad: int, batch_size: int) -> float:
-    """Mean cross entropy of a completion token over ``rows``, every token counting the same, in evaluation mode."""
-    collate = Collator(pad)
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    total, tokens = 0.0, 0
-    try:
-        with torch.no_grad():
-            for group in batches(rows, batch_size):
-                batch = {key: value.to(device) for key, value in collate([row.features() for row in group]).items()}
-                loss, count = completion_loss(model, batch)
-                total += float(loss)
-                tokens += count
-    finally:
-        model.train(was_training)
-    return total / tokens
+def _by_length(rows: Sequence[Encoded], size: int) -> Iterator[list[int]]:
+    """Places of rows, longest first, in groups of ``size``: little padding, and memory trouble shows at once."""
+    ordered = sorted(range(len(rows)), key=lambda place: len(rows[place]), reverse=True)
+    for start in range(0, len(ordered), size):
+        yield ordered[start : start + size]
 
 
 def _keeps_logits(model: Any) -> bool:

@@ -15,7 +15,9 @@ from lorarack.registry.values import Base
 
 
 def use_all_cores() -> None:
-    """Let torch use every core that this process may run on."""
+    """Let torch use every core that this process may run on, unless ``OMP_NUM_THREADS`` says how many."""
+    if os.environ.get("OMP_NUM_THREADS"):
+        return
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

@@ -46,3 +46,9 @@ def rate_at(step: int, plan: Plan, schedule: str) -> float:
         return 1.0
     done = (step - plan.warmup_steps) / max(1, plan.steps - plan.warmup_steps)
     return (1 + math.cos(math.pi * done)) / 2 if schedule == "cosine" else 1 - done
+
+
+def rate_spent(step: int, plan: Plan, schedule: str) -> float:
+    """The share of the whole run's learning rate that is used up after ``step`` steps."""
+    rates = [rate_at(place, plan, schedule) for place in range(plan.steps)]
+    return math.fsum(rates[:step]) / math.fsum(rates)

@@ -6,20 +6,21 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from lorarack.adapters.data.source import source_name
+from lorarack.adapters.training.fit import Fit
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.registry.values import Provenance
 
 _PACKAGES = ("lorarack", "torch", "transformers", "peft", "accelerate")
 
 
-def provenance(inputs: Inputs, rank: int, best_step: int, wall_seconds: float) -> Provenance:
+def provenance(inputs: Inputs, rank: int, fit: Fit, wall_seconds: float) -> Provenance:
     """Complete enough to run it again; files by name, never by path."""
     recipe = inputs.recipe
     names = {key: source_name(value) for key in ("train", "validation", "test") if (value := getattr(recipe.data, key))}
     data = recipe.data.model_copy(update={**names, "revision": inputs.train.commit or recipe.data.revision})
     plain = recipe.model_copy(update={"data": data, "ranks": (rank,), "base": inputs.base.name})
     return Provenance(
-        recipe={**plain.to_json(), "best_step": best_step},
+        recipe={**plain.to_json(), "best_step": fit.best_step, "fit": fit.to_json()},
         datasets=inputs.datasets(),
         seed=recipe.seed,
         versions=_versions(),

@@ -49,6 +49,7 @@ def _train_ranks(
 ) -> dict[int, Published]:
     _need_packages()
     with silence_libraries():
+        from lorarack.adapters.training.loaded_base import LoadedBase
         from lorarack.adapters.training.model import load_end, load_tokenizer, use_all_cores
         from lorarack.adapters.training.provenance import provenance
         from lorarack.adapters.training.tokens import encode_splits, with_lengths
@@ -61,18 +62,19 @@ def _train_ranks(
         progress.data(with_lengths(inputs, tokens))
         if end.note:
             progress.note(end.note)
+        base = LoadedBase(inputs, tokens)
         made: dict[int, Published] = {}
         for rank in ranks:
             with tempfile.TemporaryDirectory(prefix="lorarack-train-") as workspace:
                 folder = Path(workspace)
-                outcome = train_rank(inputs, tokens, rank, folder, progress)
+                outcome = train_rank(base, inputs.recipe, rank, folder, progress)
                 made[rank] = registry.publish(
                     folder,
                     inputs.recipe.name,
                     base=inputs.base.name,
                     metrics=outcome.metrics,
                     tags={RECIPE_TAG: inputs.family},
-                    provenance=provenance(inputs, rank, outcome.best_step, outcome.wall_seconds),
+                    provenance=provenance(inputs, rank, outcome.fit, outcome.wall_seconds),
                 )
         return made
 

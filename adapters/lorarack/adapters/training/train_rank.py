@@ -1,20 +1,24 @@
 """Train one adapter at one rank into a folder."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
+from peft import set_peft_model_state_dict
 from transformers import set_seed
 
+from lorarack.adapters.ranks.weights import Factors, tensors_of
+from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.best_checkpoint import BestCheckpointCallback
-from lorarack.adapters.training.inputs import Inputs
-from lorarack.adapters.training.model import add_adapter, check_dtype, first_line, load_model, pad_id
-from lorarack.adapters.training.plan import make_plan
+from lorarack.adapters.training.fit import Fit, Validation, final_metrics, judge
+from lorarack.adapters.training.loaded_base import LoadedBase
+from lorarack.adapters.training.model import check_dtype, first_line
+from lorarack.adapters.training.plan import make_plan, rate_spent
 from lorarack.adapters.training.progress import TrainingProgress
-from lorarack.adapters.training.tokens import Tokens
 from lorarack.adapters.training.trainer import CompletionTrainer
 from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.registry.values import Metric
@@ -22,31 +26,47 @@ from lorarack.registry.values import Metric
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run measured."""
+    """What a run measured: its metrics, how it went, and the losses row by row at the best step."""
 
     metrics: tuple[Metric, ...]
-    best_step: int
+    fit: Fit
+    best: Validation
     wall_seconds: float
 
 
-def train_rank(inputs: Inputs, tokens: Tokens, rank: int, folder: Path, progress: TrainingProgress) -> Outcome:
+def train_rank(
+    base: LoadedBase,
+    recipe: Recipe,
+    rank: int,
+    folder: Path,
+    progress: TrainingProgress,
+    start: Mapping[str, Factors] | None = None,
+) -> Outcome:
     """Train at ``rank`` and leave the best checkpoint in ``folder`` as a PEFT folder.
+
+    Args:
+        base: what is trained on, and the rows.
+        recipe: how.
+        rank: of the adapter.
+        folder: where it goes.
+        progress: hears about steps and validations.
+        start: where the adapter begins; without it A is random and B zero.
 
     Raises:
         EngineError: the loss diverged, memory ran out, or the base cannot be loaded.
         UsageError: the accelerator does not compute in the recipe's dtype.
     """
     started = time.monotonic()
-    recipe = inputs.recipe
     check_dtype(recipe.dtype)
-    plan = make_plan(recipe, len(tokens.train))
-    set_seed(recipe.seed)
+    plan = make_plan(recipe, len(base.tokens.train))
     with _faults(rank):
-        model = add_adapter(load_model(inputs.base, recipe.dtype), recipe, rank, inputs.base.public_id)
-        callback = BestCheckpointCallback(model, plan, recipe.patience, progress)
-        trainer = CompletionTrainer(
-            model, recipe, plan, pad_id(tokens.tokenizer), tokens.train, tokens.validation, callback, str(folder)
-        )
+        alone = base.alone
+        set_seed(recipe.seed)
+        model = base.with_adapter(recipe, rank)
+        if start is not None:
+            set_peft_model_state_dict(model, tensors_of(start))
+        callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone)
+        trainer = CompletionTrainer(model, recipe, plan, base, callback, str(folder))
         progress.begin(f"{recipe.name} rank {rank}", plan.steps)
         try:
             trainer.train()
@@ -55,12 +75,11 @@ def train_rank(inputs: Inputs, tokens: Tokens, rank: int, folder: Path, progress
         callback.restore_best()
         model.save_pretrained(folder, save_embedding_layers=False)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; lorarack fills one when it pushes
-    digests = inputs.train.digest, inputs.validation.digest
-    finals = (
-        Metric(name="loss", split="train", value=callback.train_loss(), dataset=digests[0]),
-        Metric(name="loss", split="validation", value=callback.eval_loss(), dataset=digests[1]),
-    )
-    return Outcome((*callback.curves(*digests), *finals), callback.best_step, time.monotonic() - started)
+        base.take_off(model)
+    fit = judge(callback.validations, partial(rate_spent, plan=plan, schedule=recipe.schedule))
+    digests = base.inputs.train.digest, base.inputs.validation.digest
+    metrics = (*callback.curves(*digests), *final_metrics(fit, *digests))
+    return Outcome(metrics, fit, callback.best, time.monotonic() - started)
 
 
 @contextmanager

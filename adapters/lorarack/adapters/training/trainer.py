@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from transformers import Trainer, TrainingArguments
-from transformers.trainer_callback import PrinterCallback, TrainerCallback
+from transformers.trainer_callback import PrinterCallback
 
 from lorarack.adapters.recipe import Recipe
-from lorarack.adapters.training.encode import Encoded
-from lorarack.adapters.training.loss import Batch, Collator, completion_loss, mean_loss
+from lorarack.adapters.training.best_checkpoint import BestCheckpointCallback
+from lorarack.adapters.training.loaded_base import LoadedBase
+from lorarack.adapters.training.loss import Batch, Collator, completion_loss
 from lorarack.adapters.training.plan import Plan, rate_at
 
 
@@ -22,23 +23,21 @@ class CompletionTrainer(Trainer):
         model: Any,
         recipe: Recipe,
         plan: Plan,
-        pad: int,
-        train: list[Encoded],
-        validation: list[Encoded],
-        callback: TrainerCallback,
+        base: LoadedBase,
+        callback: BestCheckpointCallback,
         workspace: str,
     ) -> None:
         super().__init__(
             model=model,
             args=_arguments(recipe, plan, workspace),
-            data_collator=Collator(pad),
-            train_dataset=[row.features() for row in train],
+            data_collator=Collator(base.pad),
+            train_dataset=[row.features() for row in base.tokens.train],
             callbacks=[callback],
         )
         self.remove_callback(PrinterCallback)
         self.model_accepts_loss_kwargs = True  # compute_loss divides by num_items_in_batch itself
-        self._validation = validation
-        self._pad = pad
+        self._base = base
+        self._best = callback
         self._rate = partial(rate_at, plan=plan, schedule=recipe.schedule)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -56,10 +55,10 @@ class CompletionTrainer(Trainer):
         return (loss, {}) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Loss on the validation rows, told to the callbacks."""
-        with self.compute_loss_context_manager():
-            loss = mean_loss(self.model, self._validation, self._pad, self.args.train_batch_size)
-        metrics = {"eval_loss": loss}
+        """Losses on the validation rows and on the slice of training rows, told to the callbacks."""
+        found = self._base.measure(self.model, self.state.global_step)
+        self._best.add(found)
+        metrics = {"eval_loss": found.validation.mean, "train_slice_loss": found.train.mean}
         self.log(metrics)
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics

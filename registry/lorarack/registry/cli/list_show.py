@@ -101,6 +101,9 @@ def _provenance(version: Version) -> list[tuple[str, str]]:
     if origin is None:
         return [("provenance", "none recorded")]
     lines = [("data", escape(f"{d.split}: {d.name}, {d.rows} rows, {short_digest(d.digest)}")) for d in origin.datasets]
+    fit = origin.recipe.get("fit")
+    if isinstance(fit, dict) and isinstance(fit.get("reason"), str):
+        lines.append(("fit", escape(str(fit["reason"]))))
     if origin.source:
         lines.append(("from", escape(origin.source)))
     if origin.seed is not None:

@@ -1,0 +1,51 @@
+"""A verdict on scores that were made elsewhere: no server, no torch, and no registry is needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lorarack.adapters.comparison.costs import UNKNOWN, given_costs, known_versions
+from lorarack.adapters.comparison.margin_rule import check_margin, judge
+from lorarack.adapters.comparison.scores_file import read_scores
+from lorarack.adapters.comparison.verdict import Comparison
+from lorarack.adapters.comparison.version_facts import with_facts
+from lorarack.registry.values import Version
+
+
+def compare_scores(
+    path: Path,
+    *,
+    margin: float,
+    costs: Sequence[str] = (),
+    losses: bool = False,
+    group_by: str = "group",
+    registry: str | None = None,
+) -> Comparison:
+    """Judge the scores in a file.
+
+    Args:
+        path: JSON Lines, each ``{"row": …, "scores": {"a@1": 1, "a@2": 0}}``.
+        margin: how much worse a version may be and still count as not worse.
+        costs: ``a@1=4`` for each version; without them the number of parameters, where the registry knows all versions.
+        losses: the scores are losses, less is better, and the margin is a share of the best one's.
+        group_by: the key of a line that says which rows belong together.
+        registry: its folder; by default the usual one, if it is there.
+
+    Raises:
+        UsageError: the margin is none, a line is wrong, there is nothing to compare, or the costs are not of these versions.
+        NotFound: no such file, or no registry in the folder given.
+    """
+    check_margin(margin, losses=losses)
+    file = read_scores(path, losses=losses, group_by=group_by)
+    references = file.table.references
+    versions: dict[str, Version] = {}
+    known: dict[str, float] | None
+    if costs:
+        known = given_costs(costs, references)
+    else:
+        versions = known_versions(registry, references)
+        known = {reference: float(version.parameters) for reference, version in versions.items()} or None
+    unknown = () if known else (UNKNOWN.format(f"{references[0]}=4"),)
+    verdict = judge(file.table, margin, known, (*file.warnings, *unknown))
+    return Comparison(
+        verdict=with_facts(verdict, versions), title=path.name, score="mean loss" if losses else "mean score"
+    )
