@@ -2,12 +2,11 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from tests.registry.contract.postgres import drop_database, new_database
+from tests.registry.contract.postgres import new_database
 
 from lorarack.registry.catalog.catalog import SqlCatalog
 from lorarack.registry.catalog.postgresql import PostgresDatabase
@@ -18,18 +17,20 @@ from lorarack.registry.interface import Catalog
 Opener = Callable[[], Catalog]
 
 
-@contextmanager
-def in_sqlite(place: Path) -> Iterator[Opener]:
+def in_sqlite(place: Path) -> Opener:
     place.mkdir(parents=True)
     shutil.copy(_empty_file(), place / "catalog.sqlite")
-    yield lambda: SqlCatalog(SqliteDatabase(place / "catalog.sqlite"))
+    return lambda: SqlCatalog(SqliteDatabase(place / "catalog.sqlite"))
 
 
-@contextmanager
-def in_postgresql(_: Path) -> Iterator[Opener]:
-    address = new_database(empty_catalog())
-    yield lambda: SqlCatalog(PostgresDatabase(address))
-    drop_database(address)
+def in_postgresql(_: Path) -> Opener:
+    address = new_catalog()
+    return lambda: SqlCatalog(PostgresDatabase(address))
+
+
+def new_catalog() -> str:
+    """The address of an empty catalog in PostgreSQL, which ends with the test."""
+    return new_database(_empty_database())
 
 
 @cache
@@ -41,14 +42,14 @@ def _empty_file() -> Path:
 
 
 @cache
-def empty_catalog() -> str:
+def _empty_database() -> str:
     """The same in PostgreSQL."""
     address = new_database()
     PostgresDatabase(address).close()
     return address
 
 
-CATALOGS: dict[str, Callable[[Path], AbstractContextManager[Opener]]] = {
+CATALOGS: dict[str, Callable[[Path], Opener]] = {
     "sqlite": in_sqlite,
     "postgresql": in_postgresql,
 }

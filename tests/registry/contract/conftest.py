@@ -7,10 +7,17 @@ import pytest
 from tests.registry.contract.blob_stores import DATA, LARGE, STORES, Damage
 from tests.registry.contract.catalog_values import reading
 from tests.registry.contract.catalogs import CATALOGS, Opener
+from tests.registry.contract.postgres import drop_copies
 from tests.registry.contract.registries import REGISTRIES
 
 from lorarack.registry import BaseId, Registry
 from lorarack.registry.interface import BlobStore, Catalog
+
+
+@pytest.fixture(autouse=True)
+def no_database_is_left() -> Iterator[None]:
+    yield
+    drop_copies()
 
 
 @pytest.fixture(params=STORES)
@@ -37,15 +44,15 @@ def data(request: pytest.FixtureRequest) -> bytes:
 def open_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     """Opens one catalog, each time another instance."""
     opened: list[Catalog] = []
+    make = CATALOGS[request.param](tmp_path / "catalog")
 
     def opener() -> Catalog:
         opened.append(make())
         return opened[-1]
 
-    with CATALOGS[request.param](tmp_path / "catalog") as make:
-        yield opener
-        for catalog in opened:
-            catalog.close()
+    yield opener
+    for catalog in opened:
+        catalog.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 
 _NAMES = count(1)
+_COPIES: list[str] = []
 
 
 @cache
@@ -52,11 +53,19 @@ def server() -> str:
 
 
 def new_database(template: str | None = None) -> str:
-    """The address of a new database, empty or a copy of the one with that address."""
+    """The address of a new database: an empty one, or a copy of ``template``, which ends with the test."""
     name = f"lorarack_{next(_NAMES)}"
     with psycopg.connect(server(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {_name(template)}" if template else ""))
+    if template:
+        _COPIES.append(name)
     return server().replace("/postgres?", f"/{name}?")
+
+
+def drop_copies() -> None:
+    """Remove all copies, whoever is connected to them."""
+    while _COPIES:
+        drop_database(_COPIES.pop())
 
 
 def drop_database(address: str) -> None:

@@ -4,8 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from obstore.store import MemoryStore
-from tests.registry.contract.catalogs import empty_catalog
-from tests.registry.contract.postgres import drop_database, new_database
+from tests.registry.contract.catalogs import new_catalog
 
 from lorarack.registry import Registry, open_registry
 from lorarack.registry.blobs.folder import FolderBlobs
@@ -23,21 +22,14 @@ def with_objects_in_memory(place: Path) -> Registry:
     )
 
 
-class InPostgres(LocalRegistry):
-    """Its catalog in a database of its own, which ends with the registry, and its blobs in a folder."""
-
-    def __init__(self, place: Path) -> None:
-        self._address = new_database(empty_catalog())
-        super().__init__(SqlCatalog(PostgresDatabase(self._address)), FolderBlobs(place), "test")
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-        drop_database(self._address)
+def in_postgresql(place: Path) -> Registry:
+    """The catalog in a database of its own, the blobs in a folder."""
+    return LocalRegistry(SqlCatalog(PostgresDatabase(new_catalog())), FolderBlobs(place), "test")
 
 
 #: Each opens a new, empty registry.
 REGISTRIES: dict[str, Callable[[Path], Registry]] = {
     "folder": lambda place: open_registry(place),
     "objects in memory": with_objects_in_memory,
-    "postgresql": InPostgres,
+    "postgresql": in_postgresql,
 }

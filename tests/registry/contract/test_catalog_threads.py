@@ -42,7 +42,7 @@ def test_writers_get_numbers_of_their_own(catalog: Catalog, open_catalog: Opener
     created: list[bool] = []
     moves: list[int] = []
     followed: list[Event] = []
-    done = threading.Event()
+    finished: list[int] = []
     put(catalog)
 
     def write(writer: int) -> Callable[[], None]:
@@ -59,14 +59,13 @@ def test_writers_get_numbers_of_their_own(catalog: Catalog, open_catalog: Opener
                     moves.append(number)
                 except Conflict:
                     continue
-            if len(own) == WRITERS * EACH:
-                done.set()
+            finished.append(writer)
 
         return work
 
     def follow() -> None:
         reader, cursor = open_catalog(), 0
-        while not done.is_set() or reader.last_event_id() > cursor:
+        while len(finished) < WRITERS or reader.last_event_id() > cursor:
             found = reader.events(cursor, 7)
             followed.extend(found)
             cursor = found[-1].cursor if found else cursor
