@@ -1,5 +1,6 @@
 """The catalogs that there are. Another kind joins by one line in ``CATALOGS``."""
 
+import atexit
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -36,9 +37,10 @@ def new_catalog() -> str:
 @cache
 def _empty_file() -> Path:
     """A database with all tables: a copy takes a twentieth of a migration's time."""
-    path = Path(tempfile.mkdtemp()) / "catalog.sqlite"
-    SqliteDatabase(path).close()
-    return path
+    folder = tempfile.mkdtemp(prefix="lorarack-sqlite-")
+    atexit.register(shutil.rmtree, folder)
+    SqliteDatabase(Path(folder, "catalog.sqlite")).close()
+    return Path(folder, "catalog.sqlite")
 
 
 @cache

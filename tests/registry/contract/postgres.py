@@ -23,7 +23,7 @@ _COPIES: list[str] = []
 def server() -> str:
     """The address of a server that runs as long as this process, with a database ``postgres``. It is not safe from power cuts."""
     # The path of a socket has 107 bytes at most; where tests write may be deeper.
-    folder = tempfile.mkdtemp(prefix="lorarack-", dir="/tmp")
+    folder = tempfile.mkdtemp(prefix="lorarack-pg-", dir="/tmp")
     own = {"XDG_RUNTIME_DIR": folder, "TMPDIR": folder}  # its lock file must not be another user's
     log = Path(folder, "keeper.log")
     with log.open("w") as errors:

@@ -102,7 +102,12 @@ class CatalogReader:
 
     def events(self, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
         """The first ``limit`` events (of one adapter) behind cursor ``after``."""
-        query = select(EVENTS).where(EVENTS.c.id > min(after, LARGEST)).order_by(EVENTS.c.id).limit(min(limit, LARGEST))
+        query = (
+            select(EVENTS)
+            .where(EVENTS.c.id > min(max(after, 0), LARGEST))
+            .order_by(EVENTS.c.id)
+            .limit(min(limit, LARGEST))
+        )
         if adapter is not None:
             query = query.where(EVENTS.c.adapter == adapter)
         with self._database.reading() as connection:
