@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
     from lorarack.adapters.comparison.verdict import Comparison
     from lorarack.adapters.data.load import load_rows
+    from lorarack.adapters.data.options import ReadOptions
     from lorarack.adapters.data.rows import Row, Rows
     from lorarack.adapters.evaluation.answers import Evaluation, Subject
     from lorarack.adapters.evaluation.client import ServerClient
@@ -27,6 +28,7 @@ __all__ = [
     "Comparison",
     "ComparisonPlan",
     "Evaluation",
+    "ReadOptions",
     "Recipe",
     "Row",
     "Rows",
@@ -52,6 +54,7 @@ _MODULES = {
     "comparison.plan": "ComparisonPlan plan_comparison",
     "comparison.verdict": "Comparison",
     "data.load": "load_rows",
+    "data.options": "ReadOptions",
     "data.rows": "Row Rows",
     "evaluation.answers": "Evaluation Subject",
     "evaluation.client": "ServerClient",
