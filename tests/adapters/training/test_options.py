@@ -109,7 +109,7 @@ def test_two_processes_train_one_version(tmp_path: Path, registry: Registry, rec
         "train",
         str(path),
         "--registry",
-        str(registry.home),
+        str(registry.location),
         "--json",
     ]
     done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)

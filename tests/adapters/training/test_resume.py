@@ -78,19 +78,19 @@ def test_a_killed_process_goes_on_from_the_command_line(
     run = tmp_path / "run"
     for kill in ("partial", "step-6"):
         folder = ("--resume", run) if run.exists() else ("--run", run)
-        script = KILLED.format(kill=kill, arguments=[*map(str, ("train", path, *folder, "--registry", registry.home))])
+        script = KILLED.format(kill=kill, arguments=[*map(str, ("train", path, *folder, "--registry", registry.location))])
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert done.returncode == -signal.SIGKILL, done.stderr
     assert [entry.name for entry in (run / "rank-2").glob("*.partial")] == []
     assert registry.adapters() == ()
-    answer = lorarack("train", "letters", "--resume", run, "--registry", registry.home, "--json")
+    answer = lorarack("train", "letters", "--resume", run, "--registry", registry.location, "--json")
     (made,) = answer.json()
     hold("train", answer.json())
     assert made["digest"] == _in_new_registry(tmp_path / "whole", tiny_folder, recipe(**SETTINGS), [])[0]
     steps = [json.loads(line)["step"] for line in (run / "curves.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
     assert sorted(entry.name for entry in run.iterdir()) == ["curves.jsonl", "lock", "recipe.yaml", "run.json"]
-    (again,) = lorarack("train", "--resume", run, "--registry", registry.home, "--json").json()
+    (again,) = lorarack("train", "--resume", run, "--registry", registry.location, "--json").json()
     assert (again["reference"], again["created"]) == ("letters@1", False)
 
 
@@ -166,7 +166,7 @@ def test_a_run_is_taken_up_as_it_began(tmp_path: Path, registry: Registry, recip
         train(plan, registry, run=tmp_path / "nowhere", resume=True)
     with RunFolder.open(run).alone(), pytest.raises(Conflict, match="Another process works on the run"):
         train(plan, registry, run=run, resume=True)
-    refused = lorarack("train", "--resume", run, "--learning-rate", 0.5, "--registry", registry.home)
+    refused = lorarack("train", "--resume", run, "--learning-rate", 0.5, "--registry", registry.location)
     assert (refused.code, "in which 'learning_rate' is another" in refused.err) == (2, True)
     write_rows(Path(plan.data.train), "abcdef")
     with pytest.raises(UsageError, match=r"are not those that the run in .* began with"):
