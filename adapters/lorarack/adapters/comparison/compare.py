@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE, check_margin, judge
+from lorarack.adapters.comparison.margin_rule import ERROR_RATE, checked_margin, judge
 from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.score_table import ScoreTable
@@ -22,7 +22,7 @@ def compare(
     client: ServerClient,
     done: Callable[[int], None] = lambda _: None,
     *,
-    margin: float = DEFAULT_MARGIN,
+    margin: float | None = None,
 ) -> Comparison:
     """Ask the plan's rows, keep the scores, and say which version to recommend.
 
@@ -31,18 +31,18 @@ def compare(
         plan: of ``plan_comparison``.
         client: a server of the plan's base over the same registry.
         done: called after each answer with the number of answers so far, of ``plan.requests``.
-        margin: how much worse a version may be and still count as not worse.
+        margin: how much worse a version may be and still count as not worse. Default: five points, or 1 % of a loss.
 
     Raises:
         UsageError: the margin is none.
         LorarackError: as ``evaluate``; nothing is recorded then.
     """
-    check_margin(margin)
+    margin = checked_margin(margin, losses=not plan.score.higher_is_better)
     return conclude(registry, plan, evaluate(plan.subjects, plan.rows, plan.score, client, done), margin=margin)
 
 
 def conclude(
-    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float = DEFAULT_MARGIN
+    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float | None = None
 ) -> Comparison:
     """Keep each version's score as a metric with the data set's digest, and say which version to recommend.
 
@@ -106,8 +106,8 @@ def _beside_base(table: ScoreTable, verdict: Verdict, base: Answers) -> Iterator
     low, high = lower_bound(gain, ERROR_RATE), upper_bound(gain, ERROR_RATE)
     if low <= 0:
         yield (
-            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} points, "
-            f"95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
+            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} "
+            f"{'%' if table.losses else 'points'}, 95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
         )
 
 
