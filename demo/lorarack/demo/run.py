@@ -8,7 +8,7 @@ from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.data.load import load_rows
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate
+from lorarack.adapters.evaluation.run import ask_and_score
 from lorarack.adapters.progress import counting, waiting
 from lorarack.adapters.recipe import load_recipe
 from lorarack.adapters.serving_process import serving, stopped_by_sigterm
@@ -102,7 +102,7 @@ def _serve_and_compare(
             by_rank = [
                 one.model_copy(update={"asked_as": name}) for one, name in zip(plan.subjects, names, strict=False)
             ]
-            answers = evaluate([*by_rank, Subject(model=base.name)], few, plan.score, client)
+            answers = ask_and_score([*by_rank, Subject(model=base.name)], few, plan.score, client)
             console.show(side_by_side(answers, few, [*names, base.name]))
         with console.step(f"Which rank to keep: {len(rows)} held-out rows"):
             return choose_default(console, registry, plan, _evaluation(console, plan, client))
@@ -115,7 +115,7 @@ def _evaluation(console: StepConsole, plan: ComparisonPlan, client: ServerClient
         console.say("These versions have answered these rows before; their answers are used again.")
         return known
     with counting("      asking", plan.requests) as done:
-        evaluation = evaluate(plan.subjects, plan.rows, plan.score, client, done)
+        evaluation = ask_and_score(plan.subjects, plan.rows, plan.score, client, done)
     save_answers(path, evaluation)
     return evaluation
 

@@ -1,44 +1,17 @@
 """From a plan and answers to a verdict, kept in the registry."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE, check_margin, judge
+from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE, judge
 from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.score_table import ScoreTable
 from lorarack.adapters.comparison.verdict import BaseScore, Comparison, ScoreMetric, Verdict
 from lorarack.adapters.comparison.version_facts import with_facts
 from lorarack.adapters.evaluation.answers import Answers, Evaluation
-from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate
 from lorarack.registry import Metric, Registry
-
-
-def compare(
-    registry: Registry,
-    plan: ComparisonPlan,
-    client: ServerClient,
-    done: Callable[[int], None] = lambda _: None,
-    *,
-    margin: float = DEFAULT_MARGIN,
-) -> Comparison:
-    """Ask the plan's rows, keep the scores, and say which version to recommend.
-
-    Args:
-        registry: where the scores go.
-        plan: of ``plan_comparison``.
-        client: a server of the plan's base over the same registry.
-        done: called after each answer with the number of answers so far, of ``plan.requests``.
-        margin: how much worse a version may be and still count as not worse.
-
-    Raises:
-        UsageError: the margin is none.
-        LorarackError: as ``evaluate``; nothing is recorded then.
-    """
-    check_margin(margin)
-    return conclude(registry, plan, evaluate(plan.subjects, plan.rows, plan.score, client, done), margin=margin)
 
 
 def conclude(
@@ -51,13 +24,10 @@ def conclude(
     """
     references = tuple(version.reference for version in plan.versions)
     columns = [evaluation.of(reference).scores for reference in references]
-    table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups)
+    losses = not evaluation.higher_is_better
+    table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups, losses)
     verdict = judge(table, margin, {version.reference: float(version.parameters) for version in plan.versions})
-    kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
-    for version in plan.versions:
-        value = evaluation.of(version.reference).mean
-        metric = Metric(**kept.model_dump(), value=value, higher_is_better=True)
-        registry.add_metrics(version.reference, [metric])
+    kept = keep_scores(registry, plan, evaluation)
     cut_off = {reference: evaluation.of(reference).cut_off for reference in references}
     base = next((found for found in evaluation.results if found.subject.model not in references), None)
     warnings = (
@@ -70,13 +40,23 @@ def conclude(
         title=evaluation.dataset.name,
         score=evaluation.score,
         dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
-        base=_base_score(base) if base else None,
+        base=_base_score(base, losses=losses) if base else None,
     )
 
 
-def _base_score(base: Answers) -> BaseScore:
+def keep_scores(registry: Registry, plan: ComparisonPlan, evaluation: Evaluation) -> ScoreMetric:
+    """Keep each version's mean score as a metric with the data set's digest."""
+    kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
+    for version in plan.versions:
+        value = evaluation.of(version.reference).mean
+        metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
+        registry.add_metrics(version.reference, [metric])
+    return kept
+
+
+def _base_score(base: Answers, *, losses: bool) -> BaseScore:
     scores = np.array([base.scores], dtype=np.float64).T
-    low, high = ScoreTable((base.subject.model,), scores).interval(0)
+    low, high = ScoreTable((base.subject.model,), scores, losses=losses).interval(0)
     return BaseScore(model=base.subject.model, rows=len(base.scores), score=base.mean, low=low, high=high)
 
 
@@ -86,11 +66,12 @@ def _beside_base(table: ScoreTable, verdict: Verdict, base: Answers) -> Iterator
     stride = base.subject.stride
     scores = np.column_stack([table.scores[::stride, table.references.index(chosen)], base.scores])
     groups = None if table.groups is None else table.groups[::stride]
-    gain = ScoreTable((chosen, base.subject.model), scores, groups).pair(0, 1)
+    gain = ScoreTable((chosen, base.subject.model), scores, groups, table.losses).pair(0, 1)
     low, high = lower_bound(gain, ERROR_RATE), upper_bound(gain, ERROR_RATE)
     if low <= 0:
+        unit = "% of its loss" if table.losses else "points"
         yield (
-            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} points, "
+            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} {unit}, "
             f"95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
         )
 
