@@ -1,6 +1,6 @@
 """From a plan and answers to a verdict, kept in the registry."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE,
 from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.score_table import ScoreTable
-from lorarack.adapters.comparison.verdict import BaseScore, Comparison, ScoreMetric, Verdict
+from lorarack.adapters.comparison.verdict import BaseScore, ComparedRow, Comparison, ScoreMetric, Verdict
 from lorarack.adapters.comparison.version_facts import with_facts
 from lorarack.adapters.evaluation.answers import Answers, Evaluation
 from lorarack.registry import Metric, Registry
@@ -41,6 +41,7 @@ def conclude(
         score=evaluation.score,
         dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
         base=_base_score(base, losses=losses) if base else None,
+        disagreeing=tuple(_disagreeing(plan, evaluation, references)),
     )
 
 
@@ -52,6 +53,20 @@ def keep_scores(registry: Registry, plan: ComparisonPlan, evaluation: Evaluation
         metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
         registry.add_metrics(version.reference, [metric])
     return kept
+
+
+def _disagreeing(plan: ComparisonPlan, evaluation: Evaluation, references: Sequence[str]) -> Iterator[ComparedRow]:
+    answers = {reference: evaluation.of(reference).answers for reference in references}
+    for place, row in enumerate(plan.rows if evaluation.higher_is_better else ()):
+        here = {reference: given[place] for reference, given in answers.items()}
+        if len({answer.score for answer in here.values()}) > 1:
+            yield ComparedRow(
+                name=plan.rows.where(row),
+                scores={reference: answer.score for reference, answer in here.items()},
+                prompt=row.question,
+                expected=row.completion,
+                answers={reference: answer.text for reference, answer in here.items()},
+            )
 
 
 def _base_score(base: Answers, *, losses: bool) -> BaseScore:
