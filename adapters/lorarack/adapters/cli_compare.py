@@ -37,8 +37,12 @@ def compare(
         ),
     ] = None,
     margin: Annotated[
-        float, typer.Option(help="How much worse a version may be and still count as not worse; 0.05 are five points.")
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            help="How much worse a version may be and still count as not worse. Default: 0.05, five points; of losses 0.01, 1 %.",
+            show_default=False,
+        ),
+    ] = None,
     cost: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,9 +106,9 @@ def compare(
     Example: lorarack compare support@r4 support@r16 --data heldout.jsonl --margin 0.05
     """
     _check_installed()
-    from lorarack.adapters.comparison.margin_rule import check_margin
+    from lorarack.adapters.comparison.margin_rule import checked_margin
 
-    check_margin(margin, losses=loss)
+    checked_margin(margin, losses=loss)
     if scores is not None:
         if references or data is not None:
             raise UsageError("--scores judges the scores in its file; leave out references and --data.")

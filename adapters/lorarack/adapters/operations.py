@@ -5,7 +5,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from lorarack.adapters.comparison.compare import conclude, keep_scores
-from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, check_margin
+from lorarack.adapters.comparison.margin_rule import checked_margin
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.data.rows import Rows
@@ -72,7 +72,7 @@ def compare(
     references: Sequence[str],
     rows: Rows,
     *,
-    margin: float = DEFAULT_MARGIN,
+    margin: float | None = None,
     score: str | None = None,
     server: EvaluationServer = _LOCAL,
     include_base: bool = False,
@@ -88,7 +88,8 @@ def compare(
         registry: where the versions are.
         references: two or more versions of one base.
         rows: held-out rows, of ``load_rows``.
-        margin: how much worse a version may be and still count as not worse; fixed before looking.
+        margin: how much worse a version may be and still count as not worse; fixed before looking. Default: five points, or
+            one per cent of a loss.
         score: a score's name; without it the one that fits the rows.
         server: a running server, or how to start one; by default one is started and stopped.
         include_base: ask the bare base too.
@@ -110,11 +111,11 @@ def compare(
         EngineError: the server could not be started.
         StoreError: the folder cannot be written.
     """
-    check_margin(margin)
     plan = plan_comparison(
         registry, references, rows, score=score, include_base=include_base, base_stride=base_stride,
         allow_seen=allow_seen, groups=groups,
     )  # fmt: skip
+    margin = checked_margin(margin, losses=not plan.score.higher_is_better)
     return conclude(registry, plan, _evaluate(registry, plan, server, save, progress), margin=margin)
 
 

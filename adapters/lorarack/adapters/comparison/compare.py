@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE, judge
+from lorarack.adapters.comparison.margin_rule import ERROR_RATE, judge
 from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.score_table import ScoreTable
@@ -15,7 +15,7 @@ from lorarack.registry import Metric, Registry
 
 
 def conclude(
-    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float = DEFAULT_MARGIN
+    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float | None = None
 ) -> Comparison:
     """Keep each version's score as a metric with the data set's digest, and say which version to recommend.
 
@@ -40,7 +40,7 @@ def conclude(
         title=evaluation.dataset.name,
         score=evaluation.score,
         dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
-        base=_base_score(base, losses=losses) if base else None,
+        base=_base_score(base, losses) if base else None,
         disagreeing=tuple(_disagreeing(plan, evaluation, references)),
     )
 
@@ -69,7 +69,7 @@ def _disagreeing(plan: ComparisonPlan, evaluation: Evaluation, references: Seque
             )
 
 
-def _base_score(base: Answers, *, losses: bool) -> BaseScore:
+def _base_score(base: Answers, losses: bool) -> BaseScore:
     scores = np.array([base.scores], dtype=np.float64).T
     low, high = ScoreTable((base.subject.model,), scores, losses=losses).interval(0)
     return BaseScore(model=base.subject.model, rows=len(base.scores), score=base.mean, low=low, high=high)
@@ -84,10 +84,9 @@ def _beside_base(table: ScoreTable, verdict: Verdict, base: Answers) -> Iterator
     gain = ScoreTable((chosen, base.subject.model), scores, groups, table.losses).pair(0, 1)
     low, high = lower_bound(gain, ERROR_RATE), upper_bound(gain, ERROR_RATE)
     if low <= 0:
-        unit = "% of its loss" if table.losses else "points"
         yield (
-            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} {unit}, "
-            f"95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
+            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} "
+            f"{'%' if table.losses else 'points'}, 95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
         )
 
 

@@ -14,7 +14,7 @@ from lorarack.adapters.comparison.tilted_test import tilted_p_value
 
 Floats = npt.NDArray[np.float64]
 
-#: Bounds are found to a five-hundredth of a standard error, and never finer than this.
+#: Bounds are found to a two-hundredth of a standard error, and never finer than this.
 _FINEST = 1e-7
 
 
@@ -149,7 +149,7 @@ def lower_bound(pair: Pair, level: float) -> float:
         low, high, step = high, min(pair.estimate, high + step), 2 * step
     if high >= pair.estimate and above(high) <= 0:
         return pair.estimate
-    return float(brentq(above, low, high, xtol=max(_FINEST, error / 500)))
+    return float(brentq(above, low, high, xtol=max(_FINEST, error / 200)))
 
 
 def upper_bound(pair: Pair, level: float) -> float:
