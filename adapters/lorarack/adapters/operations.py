@@ -152,5 +152,5 @@ def _client(
         return
     log = log_file()
     progress.starting(plan.base.name, log)
-    with serving(plan.base.name, registry.home, log, server.serve_args, waiting=progress.waiting) as started:
+    with serving(plan.base.name, Path(registry.location), log, server.serve_args, waiting=progress.waiting) as started:
         yield server.client(started.url)

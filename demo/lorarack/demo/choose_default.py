@@ -4,7 +4,7 @@ from lorarack.adapters.comparison.report import as_table
 from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.comparison.words import sentence
 from lorarack.demo.console import StepConsole
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 
 
 def choose_default(console: StepConsole, registry: Registry, comparison: Comparison) -> None:
