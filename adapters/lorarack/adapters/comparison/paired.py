@@ -136,6 +136,8 @@ def lower_bound(pair: Pair, level: float) -> float:
         return float(ndtri(min(max(pair.p_value(at), 1e-300), 1 - 1e-12))) - normal
 
     error = pair.spread / math.sqrt(pair.units)
+    if not error and pair.least == -math.inf:  # equal losses on all rows: nothing to estimate how far off they may be
+        return pair.estimate
     low = high = max(pair.least, pair.estimate + normal * error)  # near it already
     step = error / 4
     while low > pair.least and above(low) > 0:
