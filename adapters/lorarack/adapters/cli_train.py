@@ -1,19 +1,23 @@
 """``lorarack train``."""
 
-import os
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from lorarack.adapters.data.source import hub_id
-from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+from lorarack.adapters.cli_recipe import (
+    AnswersOption,
+    ColumnOption,
+    DataOption,
+    RecipeArgument,
+    ValidationOption,
+    data_settings,
+    recipe_from,
+)
 from lorarack.adapters.training.fit import fit_of
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
 from lorarack.registry.cli.render import size, table
-from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Metric, Published
 
@@ -24,25 +28,12 @@ def mount(app: typer.Typer) -> None:
 
 
 def train(
-    what: Annotated[str, typer.Argument(metavar="RECIPE.yaml|NAME", help="A recipe, or the adapter's name.")],
+    what: RecipeArgument,
     base: Annotated[str | None, typer.Option(help="The base model: name, Hub id or folder.")] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|FOLDER|HUB_ID", help="Rows to train on: JSON Lines, JSON, CSV, Parquet, or on the Hub."
-        ),
-    ] = None,
-    validation: Annotated[
-        str | None, typer.Option(metavar="FILE|FOLDER|HUB_ID", help="Rows that choose the best checkpoint.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=COLUMN", help="Which column holds what: prompt=question, completion=answer."),
-    ] = None,
-    answers: Annotated[
-        str | None,
-        typer.Option(metavar="last|every", help="Which answers of a conversation are learned. Default: last."),
-    ] = None,
+    data: DataOption = None,
+    validation: ValidationOption = None,
+    column: ColumnOption = None,
+    answers: AnswersOption = None,
     rank: Annotated[list[int] | None, typer.Option(help="One version is trained for each.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Default: twice the rank.")] = None,
     target_module: Annotated[list[str] | None, typer.Option(help="Default: all linear modules but lm_head.")] = None,
@@ -74,12 +65,7 @@ def train(
         "max_steps": max_steps,
         "seed": seed,
     }
-    rows = {"train": _placed(data), "validation": _placed(validation), "columns": _columns(column), "answers": answers}
-    recipe = _recipe(
-        what,
-        {key: value for key, value in given.items() if value is not None},
-        {key: value for key, value in rows.items() if value},
-    )
+    recipe = recipe_from(what, given, data_settings(data, validation, column, answers))
     from lorarack.adapters.training.progress import ConsoleProgress
     from lorarack.adapters.training.run import train as run
 
@@ -92,33 +78,6 @@ def train(
             note(f"{done.version.reference}: {fit.reason}.")
     counted = [report.to_json() for report in progress.reports]
     emit([{**_record(done), "data": counted} for done in published], json, lambda: _table(published))
-
-
-def _placed(source: str | None) -> str | None:
-    """A path from where the command is given; the id of a data set on the Hub as it is."""
-    if not source or (hub_id(source) and not os.path.exists(source)):
-        return source
-    return os.path.abspath(source)
-
-
-def _columns(pairs: list[str] | None) -> dict[str, str]:
-    split = [pair.partition("=") for pair in pairs or []]
-    if wrong := next((pair for pair in split if not all(pair)), None):
-        raise UsageError(f"--column is NAME=COLUMN, for example prompt=question, not {''.join(wrong)!r}.", code="usage")
-    return {name: column for name, _, column in split}
-
-
-def _recipe(what: str, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
-    """The recipe file with the options over it, or a recipe made of options alone."""
-    if what.endswith((".yaml", ".yml")) or os.path.isfile(what):  # which says no to what is no path at all
-        settings = load_recipe(Path(what)).to_json()
-        return make_recipe({**settings, **given, "data": {**settings["data"], **data}})
-    for key, flag in (("base", "--base"), ("train", "--data")):
-        if key not in given and key not in data:
-            raise UsageError(
-                f"Training {what!r} needs {flag}; or give a recipe file, whose name ends in .yaml.", code="usage"
-            )
-    return make_recipe({"name": what, **given, "data": data})
 
 
 def _record(done: Published) -> dict[str, object]:
