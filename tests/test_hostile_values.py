@@ -28,7 +28,7 @@ NO_PATHS = {
         "max_steps",
         "seed",
         "target_module",
-        "at_once",
+        "concurrency",
         "port",
     ),
     *(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.system.conftest import BASE
-from tests.system.server import Server
+from tests.system.server import KEY, Server
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 
@@ -96,3 +96,24 @@ def test_fifty_random_mixtures_are_right_for_every_row(
             answers = list(pool.map(lambda row: ask(server, *row), rows))
             for (model, prompt), answer in zip(rows, answers, strict=True):
                 check(answer, model, prompt, reference)
+
+
+def test_likelihoods_of_expected_texts_are_pefts(server: Server, adapters: dict[str, Path], reference: Any) -> None:
+    """The score nll, of a conversation and of a plain prompt: the tokens that training learns, without the end of turn."""
+    from lorarack.adapters.data import Message, Row
+    from lorarack.adapters.evaluation.client import Question, ServerClient
+    from lorarack.adapters.training.encode import encode_row
+
+    rows = (
+        Row("Blue, with a little grey.", messages=(Message("user", "What colour is the sea?"),)),
+        Row(" Rome, and of Spain Madrid.", prompt="The capital of France is Paris, of Italy"),
+    )
+    questions = [Question(model, row, likelihood=True) for row in rows for model in (BASE, *adapters)]
+    replies = ServerClient(server.url, KEY).ask(questions)
+    for question, reply in zip(questions, replies, strict=True):
+        encoded = encode_row(question.row, reference.tokenizer)
+        tokens = (*encoded.prompt, *encoded.completion[: reply.tokens])
+        assert reply.tokens == len(encoded.completion) - 1  # the end of turn
+        truth = reference.truth(None if question.model == BASE else question.model, tokens, 1)
+        wanted = -sum(truth.logprobs[-reply.tokens :]) / reply.tokens
+        assert reply.nll == pytest.approx(wanted, abs=TOLERANCE), question.model

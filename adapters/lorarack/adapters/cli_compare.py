@@ -60,7 +60,7 @@ def compare(
     gate: Annotated[
         bool, typer.Option("--gate", help="Exit with code 3 unless the cheaper version is shown to be not worse.")
     ] = False,
-    base_too: Annotated[bool, typer.Option("--base-too", help="Ask the bare base the same rows.")] = False,
+    include_base: Annotated[bool, typer.Option("--include-base", help="Ask the bare base the same rows.")] = False,
     score: Annotated[
         str | None,
         typer.Option(
@@ -70,10 +70,10 @@ def compare(
     url: Annotated[
         str | None, typer.Option(envvar="LORARACK_URL", help="A running server. Default: one is started, then stopped.")
     ] = None,
-    serve_flags: Annotated[
-        str, typer.Option("--serve", metavar="FLAGS", help="Flags for the server that is started, in quotes.")
+    serve_args: Annotated[
+        str, typer.Option("--serve-args", metavar="FLAGS", help="Flags for the server that is started, in quotes.")
     ] = "",
-    at_once: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at a time.")] = 64,
+    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Requests under way at a time.")] = 64,
     max_tokens: Annotated[int, typer.Option(min=1, help="Where an answer is cut off.")] = 256,
     allow_seen: Annotated[
         bool,
@@ -108,12 +108,12 @@ def compare(
             raise UsageError("Name versions and their rows with --data, or give a file with --scores.")
         if cost or loss:
             raise UsageError("--cost and --loss are for scores made elsewhere; give them with --scores.")
-        if url is not None and serve_flags:
-            raise UsageError("--serve is for a server that is started here; with --url leave it out.")
+        if url is not None and serve_args:
+            raise UsageError("--serve-args is for a server that is started here; with --url leave it out.")
         with ExitStack() as stack:
             found = _asked(
-                stack, references, data, registry, margin=margin, group_by=group_by, score=score, base_too=base_too,
-                allow_seen=allow_seen, url=url, serve_flags=serve_flags, at_once=at_once, max_tokens=max_tokens,
+                stack, references, data, registry, margin=margin, group_by=group_by, score=score, include_base=include_base,
+                allow_seen=allow_seen, url=url, serve_args=serve_args, concurrency=concurrency, max_tokens=max_tokens,
             )  # fmt: skip
     _print(found, markdown=markdown, json=json)
     if gate and found.verdict.answer != "not_worse":
@@ -147,11 +147,11 @@ def _asked(
     margin: float,
     group_by: str | None,
     score: str | None,
-    base_too: bool,
+    include_base: bool,
     allow_seen: bool,
     url: str | None,
-    serve_flags: str,
-    at_once: int,
+    serve_args: str,
+    concurrency: int,
     max_tokens: int,
 ) -> "Comparison":
     """Ask a server the rows of ``data``, and judge the answers."""
@@ -167,10 +167,10 @@ def _asked(
     groups = row_groups(data, rows, group_by) if group_by else None
     opened = stack.enter_context(open_registry(registry, create=False))
     plan = plan_comparison(
-        opened, references, rows, score=score, include_base=base_too, allow_seen=allow_seen, groups=groups
+        opened, references, rows, score=score, include_base=include_base, allow_seen=allow_seen, groups=groups
     )
-    address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_flags)
-    client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), at_once, max_tokens)
+    address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_args)
+    client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), concurrency, max_tokens)
     with counting("asking", plan.requests) as done:
         return conduct(opened, plan, client, done, margin=margin)
 
@@ -186,7 +186,7 @@ def _started(stack: ExitStack, base: str, registry: Path, flags: str) -> str:
     try:
         given = shlex.split(flags)
     except ValueError as error:
-        raise UsageError(f"--serve {flags!r} cannot be split into flags: {error}.", code="bad_flag") from error
+        raise UsageError(f"--serve-args {flags!r} cannot be split into flags: {error}.", code="bad_flag") from error
     log = home_folder() / "logs" / f"serve-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
     note(f"Starting a server of {base}; it logs to {log}")
     with waiting("starting the server") as tick:

@@ -31,7 +31,7 @@ STEPS = 8
 
 #: The longest right answer has about 70 tokens.
 _MAX_TOKENS = 96
-_AT_ONCE = 96
+_CONCURRENCY = 96
 #: The base talks until it is cut off, and is wrong: a few rows of its show that.
 _BASE_STRIDE = 4
 
@@ -96,7 +96,7 @@ def _serve_and_compare(
             with waiting("      starting") as tick:
                 running = server.enter_context(serving(base.name, registry.home, log, SERVE_FLAGS, waiting=tick))
             console.say(f"ready at {running.url}: {', '.join(names)} and {base.name}")
-        client = ServerClient(running.url, at_once=_AT_ONCE, max_tokens=_MAX_TOKENS)
+        client = ServerClient(running.url, concurrency=_CONCURRENCY, max_tokens=_MAX_TOKENS)
         with console.step("The same held-out prompts, one mixed batch"):
             few = handful(rows)
             by_rank = [

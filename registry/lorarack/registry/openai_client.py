@@ -17,6 +17,7 @@ from lorarack.registry.errors import (
     NotAllowed,
     NotFound,
     NotServeable,
+    RateLimited,
     Unavailable,
     UsageError,
 )
@@ -36,6 +37,7 @@ STATUS_ERRORS: Mapping[int, type[LorarackError]] = {
     413: UsageError,
     415: UsageError,
     422: NotServeable,
+    429: RateLimited,
 }
 #: The last one is how OpenAI's client knows that it was asked for the response itself.
 _SENT = frozenset({

@@ -33,7 +33,7 @@ def answer(body: dict[str, Any]) -> Said:
 def test_the_better_version_is_kept_and_the_scores_become_metrics(home: Path, data: Path) -> None:
     with openai_server(answer) as server:
         said = lorarack(
-            "compare", "orders@r2", "orders@r4", "--data", data, "--base-too", "--url", server.url,
+            "compare", "orders@r2", "orders@r4", "--data", data, "--include-base", "--url", server.url,
             "--registry", home, "--json",
         )  # fmt: skip
     found = said.json()
@@ -92,7 +92,7 @@ def test_rows_are_grouped_by_a_key_of_the_data(home: Path, tmp_path: Path) -> No
         (["orders@1", "orders@9"], 1, "has nothing at '@9'"),
         (["orders@1", "Orders!"], 2, "is not a reference"),
         (["orders@1", "orders@2", "--score", "rouge"], 2, "There is no score 'rouge'"),
-        (["orders@1", "orders@2", "--serve", "--x"], 2, "with --url leave it out"),
+        (["orders@1", "orders@2", "--serve-args", "--x"], 2, "with --url leave it out"),
         (["orders@1", "orders@2", "--margin", "0"], 2, "A margin of 0 is no margin"),
         (["orders@1", "orders@2", "--cost", "orders@1=2"], 2, "give them with --scores"),
         (["orders@1", "orders@2"], 1, "No server answers at http://127.0.0.1:1"),
@@ -124,12 +124,12 @@ def test_when_the_server_fails_midway_nothing_is_recorded(home: Path, data: Path
     with openai_server(failing) as server:
         said = lorarack("compare", "orders@1", "orders@2", "--data", data, "--url", server.url, "--registry", home)
     assert said.code == 1
-    assert "503: slots are full" in said.err
+    assert ": slots are full" in said.err
     with open_registry(home) as registry:
         assert all(version.metric("json_exact", "test") is None for version in registry.versions("orders"))
 
 
 def test_flags_that_cannot_be_split_are_refused_before_anything_starts(home: Path, data: Path) -> None:
-    said = lorarack("compare", "orders@1", "orders@2", "--data", data, "--registry", home, "--serve", "--x 'y")
+    said = lorarack("compare", "orders@1", "orders@2", "--data", data, "--registry", home, "--serve-args", "--x 'y")
     assert said.code == 2
     assert "cannot be split into flags" in said.err

@@ -8,7 +8,7 @@ from tests.adapters.openai_stand_in import Said, openai_server
 from lorarack.adapters.data import Message, Row, Rows, ToolCall
 from lorarack.adapters.evaluation.answers import Evaluation, Subject
 from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate, how_many
+from lorarack.adapters.evaluation.run import evaluate, request_count
 from lorarack.adapters.evaluation.scores import find_score
 from lorarack.registry.errors import Conflict, UsageError
 
@@ -30,7 +30,7 @@ def answer(body: dict[str, Any]) -> Said:
 
 def test_each_row_goes_to_all_before_the_next_and_each_answer_is_scored_under_its_name() -> None:
     with openai_server(answer) as server:
-        found = evaluate(SUBJECTS, ROWS, find_score("exact_match"), ServerClient(server.url, at_once=1))
+        found = evaluate(SUBJECTS, ROWS, find_score("exact_match"), ServerClient(server.url, concurrency=1))
     assert [(body["prompt"], body["model"]) for body in server.asked] == [
         (row.prompt, subject.model) for row in ROWS for subject in SUBJECTS
     ]
@@ -47,10 +47,10 @@ def test_a_yardstick_is_asked_fewer_rows_and_pairs_with_the_right_ones() -> None
     """The base gets rows 0, 2 and 4; the versions get all."""
     subjects = (*SUBJECTS[:2], SUBJECTS[2].model_copy(update={"stride": 2}))
     with openai_server(answer) as server:
-        found = evaluate(subjects, ROWS, find_score("exact_match"), ServerClient(server.url, at_once=1))
+        found = evaluate(subjects, ROWS, find_score("exact_match"), ServerClient(server.url, concurrency=1))
     assert [body["prompt"] for body in server.asked if body["model"] == "base"] == ["say 0", "say 2", "say 4"]
     assert [len(result.answers) for result in found.results] == [5, 5, 3]
-    assert how_many(subjects, ROWS) == len(server.asked) == 13
+    assert request_count(subjects, ROWS) == len(server.asked) == 13
 
 
 def test_a_version_can_be_asked_for_by_any_reference_to_it() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lorarack.adapters.comparison.seen import SEEN_SPLIT, SeenRows, check_unseen
 from lorarack.adapters.data.rows import Rows
 from lorarack.adapters.evaluation.answers import Subject
-from lorarack.adapters.evaluation.run import check_texts, how_many
+from lorarack.adapters.evaluation.run import check_texts, request_count
 from lorarack.adapters.evaluation.scores import Score, find_score, fitting_score
 from lorarack.registry import Base, Registry, Version
 from lorarack.registry.errors import Conflict, UsageError
@@ -37,7 +37,7 @@ class ComparisonPlan:
     @property
     def requests(self) -> int:
         """How many questions that makes."""
-        return how_many(self.subjects, self.rows)
+        return request_count(self.subjects, self.rows)
 
     @property
     def split(self) -> str:

@@ -19,13 +19,14 @@ class Subject(Value):
 
 
 class Reply(Value):
-    """What a server answered to one row."""
+    """What a server answered to one row. ``nll`` is set where the expected text was scored and nothing generated."""
 
     text: str
     tokens: int
     cut_off: bool  # stopped by the limit of tokens, not by the model
     model: str  # what the server says answered
     digest: str | None = None  # likewise, where the server says it
+    nll: float | None = None  # negative log-likelihood of the expected text, per token
 
 
 class Answer(Value):
@@ -64,6 +65,7 @@ class Evaluation(Value):
 
     score: str
     binary: bool
+    higher_is_better: bool = True
     dataset: Dataset
     max_tokens: int
     results: tuple[Answers, ...]

@@ -1,29 +1,32 @@
-"""Asking a running server many questions at a time, over OpenAI's routes."""
+"""Asking a running server many questions at a time, through OpenAI's own client."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
-
-import httpx
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from lorarack.adapters.data.rows import Row
 from lorarack.adapters.evaluation.answers import Reply
-from lorarack.adapters.evaluation.replies import read_reply
-from lorarack.registry.errors import LorarackError, Unavailable
+from lorarack.adapters.evaluation.likelihood import reference_likelihood
+from lorarack.registry.errors import LorarackError, RateLimited, Unavailable
+from lorarack.registry.openai_client import ModelServer
+
+if TYPE_CHECKING:
+    import openai
 
 #: A whole answer of a slow machine under load, in seconds.
 _LONGEST = 600.0
-
-T = TypeVar("T")
+#: Seconds before the second, third and fourth try of a request that failed for a reason that may pass.
+_PAUSES = (0.5, 2.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One row to ask of one model."""
+    """One row to ask of one model; with ``likelihood`` its expected text is scored and nothing is generated."""
 
     model: str
     row: Row
+    likelihood: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,92 +36,121 @@ class ServerClient:
     Attributes:
         url: where it is, with or without ``/v1``.
         api_key: its key, if it wants one.
-        at_once: how many requests are under way at a time, so that one batch of the engine holds them all.
+        concurrency: how many requests are under way at a time, so that one batch of the engine holds them all.
         max_tokens: where an answer is cut off.
+        pauses: seconds before each new try of a request that failed for a reason that may pass.
     """
 
     url: str
-    api_key: str | None = None
-    at_once: int = 64
+    api_key: str | None = field(default=None, repr=False)
+    concurrency: int = 64
     max_tokens: int = 256
+    pauses: Sequence[float] = _PAUSES
 
-    def ask(self, questions: Sequence[Question], done: Callable[[int], None] = lambda _: None) -> tuple[Reply, ...]:
+    def ask(
+        self,
+        questions: Sequence[Question],
+        done: Callable[[int], None] = lambda _: None,
+        keep: Callable[[int, Reply], None] = lambda _, __: None,
+    ) -> tuple[Reply, ...]:
         """The replies, in the order of the questions. Greedy: the likeliest token each time.
 
         Args:
-            questions: asked in this order, ``at_once`` at a time; interleave models to have them in one batch.
+            questions: asked in this order, ``concurrency`` at a time; interleave models to have them in one batch.
             done: called after each reply with the number of replies so far.
+            keep: called with each reply and the place of its question, as soon as it is there.
 
         Raises:
-            Unavailable, NotAllowed, NotFound, NotServeable, UsageError, EngineError: the first request that failed; the
-            others are given up.
+            NotFound: the server knows no such model.
+            Conflict: it has that version and will not serve it.
+            NotServeable: it cannot serve it whole.
+            NotAllowed: the key is missing or wrong.
+            UsageError: the server would not take a request, or its address is none.
+            Unavailable: no server there, or it failed a request in every try.
         """
+        server = ModelServer(self.url, self.api_key, _LONGEST)
+        replies: dict[int, Reply] = {}
+        failures: list[LorarackError] = []
 
-        async def ask_all(http: httpx.AsyncClient) -> tuple[Reply, ...]:
-            replies: dict[int, Reply] = {}
+        async def worker(client: "openai.AsyncOpenAI", mine: Iterator[tuple[int, Question]]) -> None:
+            for index, question in mine:
+                try:
+                    reply = await self._reply(server, client, question, failures)
+                    keep(index, reply)
+                except LorarackError as error:
+                    failures.append(error)
+                if failures:  # what is under way is kept, nothing more begins
+                    return
+                replies[index] = reply
+                done(len(replies))
+
+        async def ask_all() -> None:
             waiting = iter(enumerate(questions))
+            async with server.async_client(self.concurrency) as client, asyncio.TaskGroup() as workers:
+                for _ in range(min(self.concurrency, len(questions))):
+                    workers.create_task(worker(client, waiting))
 
-            async def worker(mine: Iterator[tuple[int, Question]]) -> None:
-                for index, question in mine:
-                    replies[index] = await self._ask_one(http, question)
-                    done(len(replies))
+        asyncio.run(ask_all())
+        if failures:
+            raise failures[0]
+        return tuple(replies[index] for index in range(len(questions)))
 
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(self.at_once, len(questions))):
-                    workers.create_task(worker(waiting))
-            return tuple(replies[index] for index in range(len(questions)))
+    async def _reply(
+        self, server: ModelServer, client: "openai.AsyncOpenAI", question: Question, failures: Sequence[LorarackError]
+    ) -> Reply:
+        for pause in self.pauses:
+            try:
+                return await self._try(server, client, question)
+            except (Unavailable, RateLimited) as error:
+                if error.code == "not_openai" or failures:
+                    raise
+                await asyncio.sleep(pause)
+        return await self._try(server, client, question)
 
-        return self._run(ask_all)
-
-    async def _ask_one(self, http: httpx.AsyncClient, question: Question) -> Reply:
+    async def _try(self, server: ModelServer, client: "openai.AsyncOpenAI", question: Question) -> Reply:
         row = question.row
-        common: dict[str, Any] = {"model": question.model, "temperature": 0.0, "stream": False}
-        if row.prompt is None:
-            body = common | {"messages": row.prompt_messages, "max_completion_tokens": self.max_tokens}
-            body |= row.options.to_json()
-            if row.options.tools:  # they are in the prompt all the same, and the answer stays the text that is scored
-                body["tool_choice"] = "none"
-            return read_reply(await http.post("chat/completions", json=body), question.model)
-        body = common | {"prompt": row.prompt, "max_tokens": self.max_tokens}
-        return read_reply(await http.post("completions", json=body), question.model)
-
-    def _run(self, work: Callable[[httpx.AsyncClient], Awaitable[T]]) -> T:
-        async def inside() -> T:
-            root = self.url.rstrip("/").removesuffix("/v1")
-            headers = {"authorization": f"Bearer {self.api_key}"} if self.api_key else {}
-            limits = httpx.Limits(max_connections=self.at_once)
-            outside = httpx.URL(root).host not in (
-                "127.0.0.1",
-                "::1",
-                "localhost",
-            )  # else a proxy has no business here
-            timeout = httpx.Timeout(_LONGEST, connect=10.0)
-            async with httpx.AsyncClient(
-                base_url=f"{root}/v1/", headers=headers, limits=limits, timeout=timeout, trust_env=outside
-            ) as http:
-                return await work(http)
-
-        try:
-            return asyncio.run(inside())
-        except (LorarackError, httpx.HTTPError, httpx.InvalidURL) as error:
-            raise self._translated(error) from error
-        except BaseExceptionGroup as group:
-            raise self._translated(_first(group)) from group
-
-    def _translated(self, error: BaseException) -> BaseException:
-        if isinstance(error, httpx.TimeoutException):
-            return Unavailable(f"The server at {self.url} did not answer in time ({type(error).__name__}).")
-        if isinstance(error, httpx.ConnectError | httpx.UnsupportedProtocol | httpx.InvalidURL):
-            return Unavailable(
-                f"No server answers at {self.url} ({error}); start one with 'lorarack serve BASE', or leave out --url."
-            )
-        if isinstance(error, httpx.HTTPError):
-            return Unavailable(f"The server at {self.url} broke off ({type(error).__name__}); look at its log.")
-        return error
+        with server.errors(f"{question.model}: "):
+            if question.likelihood:
+                return await reference_likelihood(server, client, question.model, row)
+            response: Any
+            if row.prompt is not None:
+                response = await client.completions.with_raw_response.create(
+                    model=question.model, prompt=row.prompt, max_tokens=self.max_tokens, temperature=0.0
+                )
+            else:
+                extra = row.options.to_json()
+                if row.options.tools:  # the prompt still lists them; the answer stays text, which is what is scored
+                    extra["tool_choice"] = "none"
+                messages: Any = row.prompt_messages
+                response = await client.chat.completions.with_raw_response.create(
+                    model=question.model, messages=messages, max_completion_tokens=self.max_tokens, temperature=0.0,
+                    extra_body=extra,
+                )  # fmt: skip
+            answer: Any = response.parse()
+            if asyncio.iscoroutine(answer):
+                answer = await answer
+            return _read(answer, response.headers, server)
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
+def _read(answer: Any, headers: Mapping[str, str], server: ModelServer) -> Reply:
+    """The reply in an answer to a chat or completion request.
+
+    Raises:
+        Unavailable: it is no answer in OpenAI's form.
+    """
+    try:
+        choice = answer.choices[0]
+        text = choice.message.content if hasattr(choice, "message") else choice.text
+        if not isinstance(text, str | None):
+            raise TypeError
+        return Reply(
+            text=text or "",
+            tokens=int(answer.usage.completion_tokens),
+            cut_off=choice.finish_reason == "length",
+            model=str(answer.model),
+            digest=headers.get("x-lorarack-digest"),
+        )
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise Unavailable(
+            f"What answers at {server.address} does not speak OpenAI's API; is it the right port?", code="not_openai"
+        ) from error

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from lorarack.adapters.data.rows import Row, Rows
 from lorarack.adapters.evaluation.answers import Answer, Answers, Evaluation, Reply, Subject
 from lorarack.adapters.evaluation.client import Question, ServerClient
+from lorarack.adapters.evaluation.saved import SavedEvaluation
 from lorarack.adapters.evaluation.scores import Score
 from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.values import Dataset
@@ -16,35 +17,63 @@ def evaluate(
     score: Score,
     client: ServerClient,
     done: Callable[[int], None] = lambda _: None,
+    saved: SavedEvaluation | None = None,
 ) -> Evaluation:
     """Ask the rows of every subject, and score the answers.
 
     The requests go out row by row, each row to all subjects before the next, so that every batch of the engine holds
-    them all: what load or noise there is falls on all alike.
+    them all: load and noise fall on all alike.
 
     Args:
-        subjects: who is asked.
-        rows: what, and the answers expected.
-        score: what an answer is worth.
+        subjects: the versions, and the base if wanted.
+        rows: the prompts and the expected answers.
+        score: how an answer is scored.
         client: the server.
-        done: called after each answer with the number of answers so far, of ``how_many(subjects, rows)``.
+        done: called after each answer with the number of answers so far, of ``request_count(subjects, rows)``.
+        saved: where answers are kept as they arrive; those that it has are not asked for again.
 
     Raises:
-        UsageError: an answer to score is no text.
-        Conflict: the server answered with another version than was asked for. Else like ``ServerClient.ask``.
+        UsageError: an expected answer is not a text, or the server refused a request.
+        Conflict: the server answered with another version than it was asked for, or does not serve that version.
+        NotFound: the server knows no such model.
+        NotServeable: it cannot serve it whole.
+        NotAllowed: the key is missing or wrong.
+        Unavailable: no server there, or it failed a request in every try.
+        StoreError: an answer cannot be kept.
     """
     check_texts(rows)
-    asked = [(subject, row) for place, row in enumerate(rows) for subject in subjects if place % subject.stride == 0]
-    replies = client.ask([Question(subject.asked_as or subject.model, row) for subject, row in asked], done)
-    scored: dict[str, list[Answer]] = {subject.model: [] for subject in subjects}
-    for (subject, row), reply in zip(asked, replies, strict=True):
-        scored[subject.model].append(_scored(subject, row, reply, score))
+    likelihood = score.of is None
+    asked = [(subject, place) for place in range(len(rows)) for subject in subjects if place % subject.stride == 0]
+    replies: dict[int, Reply] = {}
+    for index, (subject, place) in enumerate(asked):
+        if saved and (reply := saved.known(subject, place, likelihood=likelihood)):
+            replies[index] = reply
+    already, missing = len(replies), [index for index in range(len(asked)) if index not in replies]
+
+    def keep(number: int, reply: Reply) -> None:
+        subject, place = asked[missing[number]]
+        _check_identity(subject, reply)
+        if saved:
+            saved.keep(subject, place, reply)
+        replies[missing[number]] = reply
+
+    questions = [
+        Question(subject.asked_as or subject.model, rows.rows[place], likelihood)
+        for subject, place in map(asked.__getitem__, missing)
+    ]
+    done(already)
+    if questions:
+        client.ask(questions, lambda count: done(already + count), keep)
+    answers: dict[str, list[Answer]] = {subject.model: [] for subject in subjects}
+    for index, (subject, place) in enumerate(asked):
+        answers[subject.model].append(_scored(rows.rows[place], replies[index], score))
     return Evaluation(
         score=score.name,
         binary=score.binary,
+        higher_is_better=score.higher_is_better,
         dataset=Dataset(split="test", name=rows.name, rows=len(rows), digest=rows.digest),
         max_tokens=client.max_tokens,
-        results=tuple(Answers(subject=subject, answers=tuple(scored[subject.model])) for subject in subjects),
+        results=tuple(Answers(subject=subject, answers=tuple(answers[subject.model])) for subject in subjects),
     )
 
 
@@ -62,14 +91,13 @@ def check_texts(rows: Rows) -> None:
         )
 
 
-def how_many(subjects: Sequence[Subject], rows: Rows) -> int:
+def request_count(subjects: Sequence[Subject], rows: Rows) -> int:
     """The number of questions in an evaluation."""
     return sum(-(-len(rows) // subject.stride) for subject in subjects)
 
 
-def _scored(subject: Subject, row: Row, reply: Reply, score: Score) -> Answer:
-    _check_identity(subject, reply)
-    value = score.of(reply.text, row.completion)
+def _scored(row: Row, reply: Reply, score: Score) -> Answer:
+    value = score.of(reply.text, row.completion) if score.of else reply.nll or 0.0
     return Answer(text=reply.text, score=value, tokens=reply.tokens, cut_off=reply.cut_off)
 
 
@@ -78,7 +106,7 @@ def _check_identity(subject: Subject, reply: Reply) -> None:
     same_bytes = subject.digest is None or reply.digest in (None, subject.digest)
     if reply.model != subject.model or not same_bytes:
         raise Conflict(
-            f"Asked for {subject.model}, the server answered with {reply.model} ({reply.digest or 'no digest'}); "
-            "it stands on another registry than this one. Name its registry with --registry, or leave out --url.",
+            f"{subject.model} was requested and {reply.model} ({reply.digest or 'no digest'}) answered: the server uses "
+            "another registry. Name its registry with --registry, or leave out --url.",
             code="other_version",
         )

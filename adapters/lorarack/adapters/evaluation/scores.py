@@ -1,120 +1,96 @@
-"""What an answer is worth: pure functions from an answer and what was expected to a number from 0 to 1."""
+"""The scores there are, by name. To add one: a function in ``scorers/`` and a line here."""
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from pathlib import Path
 
+from lorarack.adapters.evaluation.scorers.imported import imported
+from lorarack.adapters.evaluation.scorers.json_schema import valid_under
+from lorarack.adapters.evaluation.scorers.json_values import is_structure, json_exact, json_f1
+from lorarack.adapters.evaluation.scorers.overlap import rouge_l, token_f1
+from lorarack.adapters.evaluation.scorers.text import exact_match, matches
+from lorarack.adapters.evaluation.scorers.translation import bleu, chrf
 from lorarack.registry.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A way to score an answer; more is better.
+    """A way to score an answer.
 
     Attributes:
         name: the metric's name in the registry.
-        sentence: what a score of 1 means.
+        sentence: what it measures.
         binary: whether an answer is either right (1) or wrong (0), with nothing between.
-        of: the score of an answer, given the expected text.
+        of: the score of an answer, given the expected text; None where the expected text itself is scored by its likelihood.
+        higher_is_better: if so, scores lie from 0 to 1; else they are losses from 0 on.
     """
 
     name: str
     sentence: str
     binary: bool
-    of: Callable[[str, str], float]
+    of: Callable[[str, str], float] | None
+    higher_is_better: bool = True
 
 
-def exact_match(answer: str, expected: str) -> float:
-    """1 when the texts are equal, white space at both ends aside."""
-    return float(answer.strip() == expected.strip())
-
-
-def json_exact(answer: str, expected: str) -> float:
-    """1 when both are JSON for the same value: the order of keys and white space do not matter, the order of lists does.
-
-    Numbers are equal when they are numerically (``1`` and ``1.0``); ``true`` is not ``1``.
-    """
-    given, wanted = _leaves(answer), _leaves(expected)
-    return float(given is not None and given == wanted)
-
-
-def json_f1(answer: str, expected: str) -> float:
-    """F1 of the leaves, each a path and its value: the harmonic mean of how many given are right and how many wanted are given.
-
-    Positions in lists belong to the path. An answer that is no JSON scores 0.
-    """
-    given, wanted = _leaves(answer), _leaves(expected)
-    if given is None or wanted is None:
-        return 0.0
-    return 2 * (given & wanted).total() / (given.total() + wanted.total())
-
-
-SCORES = {
+SCORES: Mapping[str, Score] = {
     score.name: score
     for score in (
         Score("exact_match", "the answer is the expected text", True, exact_match),
         Score("json_exact", "the answer is JSON for the expected value", True, json_exact),
-        Score("json_f1", "every field of the JSON is there and right, and none too many", False, json_f1),
+        Score("json_f1", "F1 over the fields of the JSON", False, json_f1),
+        Score("token_f1", "F1 over the words, as SQuAD counts them", False, token_f1),
+        Score("bleu", "sentence BLEU", False, bleu),
+        Score("chrf", "sentence chrF", False, chrf),
+        Score("rouge_l", "F1 of the longest common subsequence of words", False, rouge_l),
+        Score("nll", "negative log-likelihood of the expected text, per token", False, None, higher_is_better=False),
     )
 }
+#: Scores with an argument after a colon.
+_WITH_ARGUMENT: Mapping[str, tuple[str, Callable[[str], Callable[[str, str], float]]]] = {
+    "regex": ("PATTERN", matches),
+    "json_schema": ("FILE", valid_under),
+}
+#: For the help of a command.
+SCORE_NAMES = ", ".join([*SCORES, *(f"{name}:{what}" for name, (what, _) in _WITH_ARGUMENT.items()), "MODULE:FUNCTION"])
 
 
 def find_score(name: str) -> Score:
-    """The score of that name.
+    """The score of that name: ``json_f1``, ``regex:PATTERN``, ``json_schema:FILE`` or ``MODULE:FUNCTION``.
 
     Raises:
-        UsageError: there is none; the sentence lists them.
+        UsageError: there is none, and the sentence lists them; or its argument is wrong.
+        NotFound: the schema's file is not there.
     """
-    if name not in SCORES:
-        near = get_close_matches(name, SCORES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise UsageError(f"There is no score {name!r}; there are {', '.join(SCORES)}.{hint}", code="unknown_score")
-    return SCORES[name]
+    if name in SCORES:
+        return SCORES[name]
+    family, colon, argument = name.partition(":")
+    if family in _WITH_ARGUMENT:
+        what, make = _WITH_ARGUMENT[family]
+        if not argument:
+            raise UsageError(f"--score {family} needs an argument: {family}:{what}.", code="unknown_score")
+        function = make(argument)
+        identity = Path(argument).read_text("utf-8") if family == "json_schema" else argument
+        return Score(_metric_name(family, identity), f"{family} {argument}", True, function)
+    if colon:
+        function, higher = imported(name)
+        return Score(_metric_name(argument, name), f"the scorer {name}", False, function, higher_is_better=higher)
+    near = get_close_matches(name, [*SCORES, *_WITH_ARGUMENT], n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"There is no score {name!r}; there are {SCORE_NAMES}.{hint}", code="unknown_score")
 
 
 def fitting_score(expected: Iterable[str]) -> Score:
     """``json_exact`` where every expected text is a JSON object or list, else ``exact_match``."""
     texts = list(expected)
-    structured = bool(texts) and all(_is_structure(text) for text in texts)
+    structured = bool(texts) and all(is_structure(text) for text in texts)
     return SCORES["json_exact" if structured else "exact_match"]
 
 
-_Path = tuple[str | int, ...]
-_Leaf = tuple[_Path, str, Any]
-
-
-def _is_structure(text: str) -> bool:
-    return text.lstrip()[:1] in ("{", "[") and _leaves(text) is not None
-
-
-def _leaves(text: str) -> Counter[_Leaf] | None:
-    """Every leaf of the JSON in ``text`` with its path, or None when it is no JSON (or nested beyond all sense)."""
-    try:
-        return Counter(_walk(json.loads(text), ()))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _walk(value: Any, path: _Path) -> Iterator[_Leaf]:
-    children: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(value, dict):
-        children = value.items()
-    elif isinstance(value, list):
-        children = enumerate(value)
-    else:
-        yield path, _kind(value), value
-        return
-    if not value:
-        yield path, type(value).__name__, None
-    for key, child in children:
-        yield from _walk(child, (*path, key))
-
-
-def _kind(leaf: Any) -> str:
-    """Keeps apart what JSON keeps apart and Python does not (``true`` and ``1``), and no more (``1`` and ``1.0``)."""
-    if isinstance(leaf, bool) or leaf is None:
-        return "constant"
-    return "text" if isinstance(leaf, str) else "number"
+def _metric_name(kind: str, argument: str) -> str:
+    """Two arguments make two metrics: their values must never be ranked against each other."""
+    plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in kind)[:40].lstrip(
+        "_0123456789"
+    )
+    return f"{plain or 'scorer'}-{hashlib.sha256(argument.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
