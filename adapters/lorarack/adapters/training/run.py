@@ -9,7 +9,7 @@ from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.adapters.training.inputs import Inputs, read_inputs
 from lorarack.adapters.training.progress import Silent, TrainingProgress
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published, State, Version
 
 #: The tag under which a version says which rank family it belongs to.
