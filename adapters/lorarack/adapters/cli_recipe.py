@@ -50,7 +50,8 @@ def recipe_from(what: str | None, given: dict[str, Any], data: dict[str, Any]) -
     """
     if what is None:
         raise UsageError(
-            "Name a recipe file, or an adapter with --base and --data; or a run to go on with, by --resume.", code="usage"
+            "Name a recipe file, or an adapter with --base and --data; or a run to go on with, by --resume.",
+            code="usage",
         )
     given = {key: value for key, value in given.items() if value is not None}
     if what.endswith((".yaml", ".yml")) or os.path.isfile(what):  # which says no to what is no path at all

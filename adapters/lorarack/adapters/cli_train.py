@@ -1,6 +1,8 @@
 """``lorarack train``."""
 
-from typing import Annotated
+import os
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -15,10 +17,12 @@ from lorarack.adapters.cli_recipe import (
 )
 from lorarack.adapters.recipe import Recipe, make_recipe
 from lorarack.adapters.training.fit import fit_of
+from lorarack.adapters.training.processes import is_first
 from lorarack.adapters.training.run_folder import RunFolder, new_run_folder
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
 from lorarack.registry.cli.render import size, table
+from lorarack.registry.errors import UsageError
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Metric, Published
 
@@ -85,6 +89,8 @@ def train(
     folder = resume or run or new_run_folder(recipe.name)
     with open_registry(registry, create=False) as opened, ConsoleProgress(talk) as progress:
         published = run_training(recipe, opened, progress, reuse=reuse, run=folder, resume=resume is not None)
+    if not is_first():
+        return
     for done in published:
         for text in done.notes:
             note(text)

@@ -78,7 +78,9 @@ def test_a_killed_process_goes_on_from_the_command_line(
     run = tmp_path / "run"
     for kill in ("partial", "step-6"):
         folder = ("--resume", run) if run.exists() else ("--run", run)
-        script = KILLED.format(kill=kill, arguments=[*map(str, ("train", path, *folder, "--registry", registry.location))])
+        script = KILLED.format(
+            kill=kill, arguments=[*map(str, ("train", path, *folder, "--registry", registry.location))]
+        )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert done.returncode == -signal.SIGKILL, done.stderr
     assert [entry.name for entry in (run / "rank-2").glob("*.partial")] == []
