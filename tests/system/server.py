@@ -17,6 +17,8 @@ import httpx
 from lorarack.registry import Registry, open_registry
 
 KEY = "a-key-for-the-tests"
+#: One thread computes. Several wait for each other at every operation, which takes minutes where another process runs.
+ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 
 
 class Server:
@@ -28,7 +30,7 @@ class Server:
         self.log = home.parent / f"server-{self.port}.log"
         self.url = f"http://127.0.0.1:{self.port}"
         self.registry: Registry = open_registry(home)
-        environ = {**os.environ, "LORARACK_HOME": str(home), "VLLM_API_KEY": KEY}
+        environ = {**os.environ, **ONE_THREAD, "LORARACK_HOME": str(home), "VLLM_API_KEY": KEY}
         environ.pop("LORARACK_REGISTRY", None)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

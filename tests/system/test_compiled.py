@@ -112,7 +112,7 @@ def test_the_second_start_compiles_nothing_and_begins_early(compiled: Server, ho
         said = again.log.read_text(errors="replace")
         assert "Directly load AOT compilation" in said
         assert "Compiling the LoRA kernel" not in said
-        assert "The engine runs in the process that was begun early" in said
+        assert "The engine runs in the prespawned process" in said
         for model in [BASE, *everyone]:
             check(ask(again, model, prompts[0]), model, prompts[0], reference)
     finally:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.header import HeaderError, Tensor
+from lorarack.registry.artifact.largest import LargestNumbers
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.base_names import find_base, is_called
 from lorarack.registry.bases import check_adapter, originals
 from lorarack.registry.blobs.verified import check_blob, read_blob
-from lorarack.registry.disk import disk_errors
+from lorarack.registry.disk import WatchedFile, disk_errors
 from lorarack.registry.errors import BlobGone, Conflict, InvalidArtifact, LorarackError
 from lorarack.registry.hub.base_files import files_of
 from lorarack.registry.interface import BlobStore, Catalog
@@ -78,8 +79,8 @@ def store(
 ) -> tuple[NewVersion, Artifact]:
     """Check the adapter in ``folder`` and store its files; the catalog is not touched.
 
-    The files are opened once. What is stored is what was checked: all numbers are looked at in the copy that becomes a blob.
-    A crash after this leaves only files that nothing refers to.
+    The files are opened once, and the weights are read once. What is stored is what was checked: the numbers are looked at in
+    the very bytes that are copied, the header in the copy. A crash after this leaves only files that nothing refers to.
 
     Args:
         folder: where a PEFT folder is.
@@ -105,9 +106,11 @@ def store(
                     f"{str(folder / WEIGHTS)!r} changed during publish; retry once nothing is writing to it.",
                     code="changed",
                 )
-            check_numbers(copy, artifact, str(folder))
+            check_numbers(copy, artifact, largest, str(folder))
 
-        weights = blobs.put(opened.weights, check)
+        largest = LargestNumbers(artifact.tensors)
+        with WatchedFile(opened.weights, largest.feed) as source:
+            weights = blobs.put(source, check)
     files = [
         StoredFile(name=CONFIG, digest=blobs.put(artifact.config), bytes=len(artifact.config)),
         StoredFile(name=WEIGHTS, digest=weights, bytes=artifact.weights_bytes),

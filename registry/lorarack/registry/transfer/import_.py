@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
+from lorarack.registry.artifact.largest import LargestNumbers
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
-from lorarack.registry.artifact.validate import inspect_artifact
+from lorarack.registry.artifact.validate import check_numbers, inspect_artifact
 from lorarack.registry.base_model.contents import KnownBase
-from lorarack.registry.disk import disk_errors
+from lorarack.registry.disk import WatchedFile, disk_errors, pump
 from lorarack.registry.errors import BlobGone, InvalidArtifact, NotFound
 from lorarack.registry.hub.base_files import files_of
 from lorarack.registry.interface import BlobStore, Catalog
@@ -131,11 +132,13 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
     folder = version_folder(root, version)
     try:
         with open_folder(folder) as opened:
-            artifact = inspect_artifact(
-                opened, base, KnownBase(base, files_of)
-            )  # the numbers are looked at in the copy that is stored
+            artifact = inspect_artifact(opened, base, KnownBase(base, files_of))
+            largest, digest = LargestNumbers(artifact.tensors), hashlib.sha256()
             opened.weights.seek(0)
-            weights = f"sha256:{hashlib.file_digest(opened.weights, 'sha256').hexdigest()}"
+            with WatchedFile(opened.weights, largest.feed) as source:
+                pump(source, digest.update)
+            check_numbers(opened.weights, artifact, largest, str(folder))
+            weights = f"sha256:{digest.hexdigest()}"
     except InvalidArtifact as error:
         return [f"{version.reference}: {problem}" for problem in error.problems]
     found = {CONFIG: sha256(artifact.config), WEIGHTS: weights}
