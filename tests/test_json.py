@@ -143,7 +143,8 @@ WITHOUT_COMMAND = {
     "add_metrics": "compare, which measures",
     "lease": "servers, which hold what they have loaded",
     "release": "likewise",
-    "changes": "servers, which follow the registry",
+    "get_version": "programs that look after versions in any state",
+    "last_event_id": "servers, which follow the registry",
     "snapshot": "servers, which resolve",
     "close": "every command",
 }

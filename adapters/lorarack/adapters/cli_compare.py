@@ -64,7 +64,7 @@ def compare(
     score: Annotated[
         str | None,
         typer.Option(
-            help="exact_match, json_exact or json_f1. Default: json_exact where the data is JSON, else exact_match."
+            help="A score by name; docs/evaluation.md lists them. Default: json_exact where the data is JSON, else exact_match."
         ),
     ] = None,
     url: Annotated[
@@ -80,6 +80,12 @@ def compare(
         typer.Option("--allow-seen", help="Score rows that the versions were trained on; kept apart as split 'seen'."),
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the report as one page that needs nothing else.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Write score against cost as a picture.")
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -115,6 +121,7 @@ def compare(
                 stack, references, data, registry, margin=margin, group_by=group_by, score=score, include_base=include_base,
                 allow_seen=allow_seen, url=url, serve_args=serve_args, concurrency=concurrency, max_tokens=max_tokens,
             )  # fmt: skip
+    _write(found, html, plot)
     _print(found, markdown=markdown, json=json)
     if gate and found.verdict.answer != "not_worse":
         raise typer.Exit(3)
@@ -127,6 +134,22 @@ def _check_installed() -> None:
             f"Comparing needs the package {missing[0]!r}; install it with: pip install 'lorarack[compare]'.",
             code="not_installed",
         )
+
+
+def _write(found: "Comparison", html: Path | None, plot: Path | None) -> None:
+    """The files that were asked for."""
+    from lorarack.adapters.comparison.report_file import write_report
+
+    if html is not None:
+        from lorarack.adapters.comparison.page import as_html
+
+        write_report(html, as_html(found).encode("utf-8", "replace"))
+        note(f"The page is {html}")
+    if plot is not None:
+        from lorarack.adapters.comparison.plot import as_png
+
+        write_report(plot, as_png(found))
+        note(f"The plot is {plot}")
 
 
 def _print(found: "Comparison", *, markdown: bool, json: bool) -> None:
@@ -169,7 +192,7 @@ def _asked(
     plan = plan_comparison(
         opened, references, rows, score=score, include_base=include_base, allow_seen=allow_seen, groups=groups
     )
-    address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_args)
+    address = url if url is not None else _started(stack, plan.base.name, Path(opened.location), serve_args)
     client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), concurrency, max_tokens)
     with counting("asking", plan.requests) as done:
         return conduct(opened, plan, client, done, margin=margin)

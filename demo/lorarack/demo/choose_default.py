@@ -7,7 +7,7 @@ from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.comparison.words import sentence
 from lorarack.adapters.evaluation.answers import Evaluation
 from lorarack.demo.console import StepConsole
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 
 
 def choose_default(

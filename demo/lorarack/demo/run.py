@@ -1,6 +1,7 @@
 """The whole story: base, training, registry, one engine, answers side by side, a verdict, files for the Hub."""
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
@@ -24,7 +25,8 @@ from lorarack.demo.worker_process import worker_process
 from lorarack.registry.cli.render import short_digest, size
 from lorarack.registry.disk import remove_tree
 from lorarack.registry.hub.folder import write_folder
-from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.interface import Registry
+from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Base, Version
 
 STEPS = 8
@@ -66,7 +68,7 @@ def run_demo(console: StepConsole) -> dict[str, Any]:
 def _make(console: StepConsole, registry: Registry) -> tuple[Base, tuple[Version, ...]]:
     """Steps 1 to 3."""
     recipe = load_recipe(recipe_path())
-    with worker_process(registry.home) as made:
+    with worker_process(Path(registry.location)) as made:
         with console.step("A small real base model"):
             base = made.base()
             console.say(f"{base.name}: {base.parameters:,} parameters, {short_digest(base.fingerprint)}")
@@ -94,7 +96,9 @@ def _serve_and_compare(
             log = places().server_log
             console.say(f"lorarack serve {base.name}; its log: {log}")
             with waiting("      starting") as tick:
-                running = server.enter_context(serving(base.name, registry.home, log, SERVE_FLAGS, waiting=tick))
+                running = server.enter_context(
+                    serving(base.name, Path(registry.location), log, SERVE_FLAGS, waiting=tick)
+                )
             console.say(f"ready at {running.url}: {', '.join(names)} and {base.name}")
         client = ServerClient(running.url, concurrency=_CONCURRENCY, max_tokens=_MAX_TOKENS)
         with console.step("The same held-out prompts, one mixed batch"):

@@ -103,7 +103,7 @@ def _plan(
     machine = inspect_machine(vllm)
     check_variables(machine.environ, machine.endpoint_plugins)
     preflight.check_compile_caches(machine.environ)
-    paths = ServerPaths(registry.home, home_folder() / "cache" / "adapters", scratch, os.getpid())
+    paths = ServerPaths(Path(registry.location), home_folder() / "cache" / "adapters", scratch, os.getpid())
     return plan_launch(request, paths, machine, registry.snapshot().versions), machine
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from benchmarks.simulated_scores import right_or_wrong
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lorarack.adapters.comparison.margin_rule import judge
+from lorarack.adapters.comparison.paired import RightOrWrong
 from lorarack.adapters.comparison.score_table import ScoreTable
 from lorarack.adapters.comparison.verdict import Verdict
 from lorarack.adapters.comparison.words import sentence
@@ -63,6 +65,29 @@ def test_ten_equal_rows_decide_nothing() -> None:
         assert verdict.best == "a@1", "among equals the cheapest"
         assert verdict.rows_needed is not None
         assert verdict.rows_needed >= 59
+
+
+def test_near_the_margin_the_rows_needed_are_many() -> None:
+    """Of 400 rows 22 are lost and none is won: worse for sure, but by more or by less than five points?"""
+    verdict = decide(rights(300, 400), rights(322, 400))
+    assert verdict.answer == "undecided"
+    assert verdict.rows_needed is not None
+    assert verdict.rows_needed > 4_000
+    assert f"about {verdict.rows_needed:,} rows would decide" in sentence(verdict)
+
+
+def test_about_that_many_rows_do_decide() -> None:
+    """Equally good versions: with the rows that were asked for about 80 % of comparisons are decided."""
+    source = np.random.default_rng(5)
+    few = right_or_wrong(source, 96, 2, 0.15, 0.0)
+    needed = decide(few[:, 1].tolist(), few[:, 0].tolist()).rows_needed
+    assert needed is not None
+    tables = (right_or_wrong(source, needed, 2, 0.15, 0.0) for _ in range(200))
+    decided = sum(
+        RightOrWrong(int((s[:, 1] > s[:, 0]).sum()), int((s[:, 1] < s[:, 0]).sum()), needed).p_value(-0.05) <= 0.05
+        for s in tables
+    )
+    assert 0.7 < decided / 200 < 0.95
 
 
 def test_two_perfect_versions_need_59_rows() -> None:

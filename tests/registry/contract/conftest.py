@@ -1,10 +1,13 @@
-"""What the contract suites share: each test of blobs runs over every store that there is."""
+"""What the contract suites share: each test runs over every store of blobs, and every registry, that there is."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.registry.contract.blob_stores import DATA, LARGE, STORES, Damage
+from tests.registry.contract.registries import REGISTRIES
 
+from lorarack.registry import Registry
 from lorarack.registry.interface import BlobStore
 
 
@@ -26,3 +29,16 @@ def damage(made: tuple[BlobStore, Damage]) -> Damage:
 @pytest.fixture(params=["in one piece", "in parts"])
 def data(request: pytest.FixtureRequest) -> bytes:
     return DATA if request.param == "in one piece" else LARGE
+
+
+@pytest.fixture(params=REGISTRIES)
+def each_registry(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Registry]:
+    with REGISTRIES[request.param](tmp_path / "registry") as registry:
+        yield registry
+
+
+@pytest.fixture
+def another(request: pytest.FixtureRequest, each_registry: Registry, tmp_path: Path) -> Iterator[Registry]:
+    """Another registry of the same kind."""
+    with REGISTRIES[request.node.callspec.params["each_registry"]](tmp_path / "another") as registry:
+        yield registry

@@ -1,4 +1,4 @@
-"""How LoRA is computed on a CPU: as the user wishes, as far as the machine allows; otherwise slower, right, and said."""
+"""How LoRA is computed on a CPU: as the user options, as far as the machine allows; otherwise slower, right, and said."""
 
 from pathlib import Path
 from typing import Any

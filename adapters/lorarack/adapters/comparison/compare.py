@@ -1,6 +1,6 @@
 """From a plan and answers to a verdict, kept in the registry."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE,
 from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.score_table import ScoreTable
-from lorarack.adapters.comparison.verdict import BaseScore, Comparison, ScoreMetric, Verdict
+from lorarack.adapters.comparison.verdict import BaseScore, ComparedRow, Comparison, ScoreMetric, Verdict
 from lorarack.adapters.comparison.version_facts import with_facts
 from lorarack.adapters.evaluation.answers import Answers, Evaluation
 from lorarack.adapters.evaluation.client import ServerClient
@@ -51,12 +51,13 @@ def conclude(
     """
     references = tuple(version.reference for version in plan.versions)
     columns = [evaluation.of(reference).scores for reference in references]
-    table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups)
+    losses = not evaluation.higher_is_better
+    table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups, losses)
     verdict = judge(table, margin, {version.reference: float(version.parameters) for version in plan.versions})
     kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
     for version in plan.versions:
         value = evaluation.of(version.reference).mean
-        metric = Metric(**kept.model_dump(), value=value, higher_is_better=True)
+        metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
         registry.add_metrics(version.reference, [metric])
     cut_off = {reference: evaluation.of(reference).cut_off for reference in references}
     base = next((found for found in evaluation.results if found.subject.model not in references), None)
@@ -70,13 +71,28 @@ def conclude(
         title=evaluation.dataset.name,
         score=evaluation.score,
         dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
-        base=_base_score(base) if base else None,
+        base=_base_score(base, losses=losses) if base else None,
+        disagreeing=tuple(_disagreeing(plan, evaluation, references)),
     )
 
 
-def _base_score(base: Answers) -> BaseScore:
+def _disagreeing(plan: ComparisonPlan, evaluation: Evaluation, references: Sequence[str]) -> Iterator[ComparedRow]:
+    answers = {reference: evaluation.of(reference).answers for reference in references}
+    for place, row in enumerate(plan.rows):
+        here = {reference: given[place] for reference, given in answers.items()}
+        if len({answer.score for answer in here.values()}) > 1:
+            yield ComparedRow(
+                name=plan.rows.where(row),
+                scores={reference: answer.score for reference, answer in here.items()},
+                prompt=row.question,
+                expected=row.completion,
+                answers={reference: answer.text for reference, answer in here.items()},
+            )
+
+
+def _base_score(base: Answers, *, losses: bool) -> BaseScore:
     scores = np.array([base.scores], dtype=np.float64).T
-    low, high = ScoreTable((base.subject.model,), scores).interval(0)
+    low, high = ScoreTable((base.subject.model,), scores, losses=losses).interval(0)
     return BaseScore(model=base.subject.model, rows=len(base.scores), score=base.mean, low=low, high=high)
 
 
@@ -86,7 +102,7 @@ def _beside_base(table: ScoreTable, verdict: Verdict, base: Answers) -> Iterator
     stride = base.subject.stride
     scores = np.column_stack([table.scores[::stride, table.references.index(chosen)], base.scores])
     groups = None if table.groups is None else table.groups[::stride]
-    gain = ScoreTable((chosen, base.subject.model), scores, groups).pair(0, 1)
+    gain = ScoreTable((chosen, base.subject.model), scores, groups, table.losses).pair(0, 1)
     low, high = lower_bound(gain, ERROR_RATE), upper_bound(gain, ERROR_RATE)
     if low <= 0:
         yield (

@@ -47,7 +47,7 @@ def judge(
     cost = [math.nan if costs is None else costs[reference] for reference in table.references]
     order = sorted(range(count), key=lambda i: (0.0 if costs is None else cost[i], -means[i], i))
     best = min(range(count), key=lambda i: (-means[i], order.index(i)))
-    tested = _holm([max(pairs[i, j].p_value(-margin) for j in range(count) if j != i) for i in range(count)])
+    tested = adjusted_p_values(pairs, count, margin)
     against = [
         _against_best([pairs[i, j] for j in range(count) if j != i], margin, *tested[i], is_best=i == best)
         for i in range(count)
@@ -95,14 +95,18 @@ def check_margin(margin: float, *, losses: bool = False) -> None:
         )
 
 
-def _holm(p_values: Sequence[float]) -> list[tuple[float, float]]:
-    """For each version its p-value, adjusted for the number of versions, and the level at which it was tested."""
-    count = len(p_values)
+def adjusted_p_values(pairs: Mapping[tuple[int, int], Pair], count: int, margin: float) -> list[tuple[float, float]]:
+    """Of "worse than the best by the margin or more", for each version: the p-value, and the level at which it was tested.
+
+    A version's own p-value is the largest of those against each other one, whichever of them is truly the best. It is then
+    adjusted for the number of versions, so that those at 0.05 or less are all right together in 95 % of comparisons.
+    """
+    alone = [max(pairs[i, j].p_value(-margin) for j in range(count) if j != i) for i in range(count)]
     found: dict[int, tuple[float, float]] = {}
     largest, stopped = 0.0, None
-    for step, i in enumerate(sorted(range(count), key=lambda i: p_values[i])):
+    for step, i in enumerate(sorted(range(count), key=lambda i: alone[i])):
         shared = min(count - 1, count - step)
-        largest = max(largest, min(1.0, shared * p_values[i]))
+        largest = max(largest, min(1.0, shared * alone[i]))
         if stopped is None and largest > ERROR_RATE:
             stopped = shared
         found[i] = largest, ERROR_RATE / (stopped or shared)

@@ -1,12 +1,14 @@
 """A verdict on scores that were made elsewhere: no server, no torch, and no registry is needed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from lorarack.adapters.comparison.costs import UNKNOWN, given_costs, known_versions
 from lorarack.adapters.comparison.margin_rule import check_margin, judge
-from lorarack.adapters.comparison.scores_file import read_scores
-from lorarack.adapters.comparison.verdict import Comparison
+from lorarack.adapters.comparison.scores_file import ScoresFile, read_scores
+from lorarack.adapters.comparison.verdict import ComparedRow, Comparison
 from lorarack.adapters.comparison.version_facts import with_facts
 from lorarack.registry.values import Version
 
@@ -47,5 +49,15 @@ def compare_scores(
     unknown = () if known else (UNKNOWN.format(f"{references[0]}=4"),)
     verdict = judge(file.table, margin, known, (*file.warnings, *unknown))
     return Comparison(
-        verdict=with_facts(verdict, versions), title=path.name, score="mean loss" if losses else "mean score"
+        verdict=with_facts(verdict, versions),
+        title=path.name,
+        score="mean loss" if losses else "mean score",
+        disagreeing=tuple(_disagreeing(file)),
     )
+
+
+def _disagreeing(file: ScoresFile) -> Iterator[ComparedRow]:
+    table = file.table
+    for place in np.flatnonzero(np.ptp(table.scores, axis=1)):
+        scores = dict(zip(table.references, table.scores[place].tolist(), strict=True))
+        yield ComparedRow(name=f"row {file.rows[place]}", scores=scores)

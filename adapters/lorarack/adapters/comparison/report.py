@@ -33,20 +33,21 @@ def as_table(comparison: Comparison) -> RenderableType:
 
 def as_markdown(comparison: Comparison) -> str:
     """The same as a Markdown table, for a report or a model card."""
-    verdict = comparison.verdict
-    columns = list(_columns(comparison))
-    heads = [head for head, _ in columns]
-    lines = [
-        _row([head.removeprefix(">").replace("-\n", "").replace("\n", " ") for head in heads]),
-        _row(["---:" if head.startswith(">") else "---" for head in heads]),
-        *([] if comparison.base is None else [_row(_base_cells(comparison.base, verdict, len(columns)))]),
-        *(_row([cell(version) for _, cell in columns]) for version in verdict.versions),
-    ]
-    data = comparison.dataset
+    verdict, data = comparison.verdict, comparison.dataset
+    heads, *lines = cells(comparison)
+    sides = ["---:" if head.startswith(">") else "---" for head, _ in _columns(comparison)]
+    table = "\n".join(map(_row, [heads, sides, *lines]))
     measured = f"{verdict.rows} rows of {comparison.title}" + (f" ({data.digest[:19]})" if data else "")
-    return "\n\n".join(
-        ["\n".join(lines), sentence(verdict), *verdict.warnings, f"Margin {margin_text(verdict)}, {measured}."]
-    )
+    margin = f"Margin {margin_text(verdict)}, {measured}."
+    return "\n\n".join([table, sentence(verdict), *verdict.warnings, margin])
+
+
+def cells(comparison: Comparison) -> list[list[str]]:
+    """The texts of the table: the headings, the base where it was asked, and each version."""
+    columns = list(_columns(comparison))
+    heads = [head.removeprefix(">").replace("-\n", "").replace("\n", " ") for head, _ in columns]
+    base = [] if comparison.base is None else [_base_cells(comparison.base, comparison.verdict, len(columns))]
+    return [heads, *base, *([cell(version) for _, cell in columns] for version in comparison.verdict.versions)]
 
 
 def _columns(comparison: Comparison) -> Iterator[tuple[str, Callable[[VersionScore], str]]]:

@@ -13,10 +13,10 @@ _MOST = 10_000_000
 
 
 def rows_needed(pairs: Sequence[Pair], margin: float, level: float, rows: int) -> int:
-    """About how many rows show that a version is not worse, if it is truly as good as the others.
+    """About how many rows decide whether a version is not worse, if it is truly as good as the others.
 
-    Where there are as many already, the version seems to lie near the margin; the number is then what would tell on which
-    side, if the differences stay as they are.
+    Where the rows already speak against that, or are as many already, it is how many would tell on which side of the margin
+    the version is if the difference stays as it is seen; near the margin that is very many.
 
     Args:
         pairs: the version against each other one.
@@ -24,11 +24,16 @@ def rows_needed(pairs: Sequence[Pair], margin: float, level: float, rows: int) -
         level: of the test.
         rows: how many there are now, in whatever units.
     """
-    if_equal = max(_needed(pair, margin, level, rows) for pair in pairs)
-    if if_equal > rows:
+    return max(rows + 1, *(_for_pair(pair, margin, level, rows) for pair in pairs))
+
+
+def _for_pair(pair: Pair, margin: float, level: float, rows: int) -> int:
+    error = pair.spread / math.sqrt(pair.units)
+    if_equal = _needed(pair, margin, level, rows)
+    may_be_equal = pair.estimate >= float(ndtri(0.025)) * error
+    if pair.p_value(-margin) <= level or (may_be_equal and if_equal > rows):
         return if_equal
-    as_seen = max(_needed(pair, max(abs(pair.estimate + margin), margin / 100), level, rows) for pair in pairs)
-    return max(as_seen, rows + 1)
+    return _needed(pair, max(abs(pair.estimate + margin), margin / 10), level, rows)
 
 
 def _needed(pair: Pair, distance: float, level: float, rows: int) -> int:

@@ -20,9 +20,10 @@ _LARGEST_LOSS = 1e9
 
 @dataclass(frozen=True, slots=True)
 class ScoresFile:
-    """What the file holds: the rows that all versions have a score on, and what is to be said about the others."""
+    """What the file holds: the rows that all versions have a score on, their names, and what is to be said about the others."""
 
     table: ScoreTable
+    rows: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -76,7 +77,8 @@ def _whole(name: str, lines: list[_Line], losses: bool) -> ScoresFile:
     scores = np.array([[line.scores[one] for one in references] for line in complete], dtype=np.float64)
     grouped = any(line.group is not None for line in complete)
     groups = tuple(("row", line.row) if line.group is None else line.group for line in complete) if grouped else None
-    return ScoresFile(ScoreTable(references, scores, groups, losses), tuple(_left_out(references, lines, complete)))
+    table, names = ScoreTable(references, scores, groups, losses), tuple(line.row for line in complete)
+    return ScoresFile(table, names, tuple(_left_out(references, lines, complete)))
 
 
 def _left_out(references: tuple[str, ...], lines: list[_Line], complete: list[_Line]) -> Iterator[str]:

@@ -88,6 +88,16 @@ class BaseScore(Value):
     high: float
 
 
+class ComparedRow(Value):
+    """A row on which the versions' scores differ, with what they answered where that is known."""
+
+    name: str
+    scores: dict[str, float]
+    prompt: str | None = None
+    expected: str | None = None
+    answers: dict[str, str] = Field(default_factory=dict)
+
+
 class Comparison(Value):
     """A verdict, and what it was found on."""
 
@@ -96,6 +106,7 @@ class Comparison(Value):
     score: str = "score"
     dataset: Dataset | None = None
     base: BaseScore | None = None
+    disagreeing: tuple[ComparedRow, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """For programs: the verdict; what it was found on stands with each version's metric."""

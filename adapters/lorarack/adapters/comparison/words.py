@@ -28,7 +28,7 @@ def sentence(verdict: Verdict) -> str:
 
 def _undecided(verdict: Verdict, subject: VersionScore, best: VersionScore) -> str:
     unit = " %" if verdict.losses else "-point"
-    needed = f"about {verdict.rows_needed} rows would decide a {100 * verdict.margin:.4g}{unit} margin"
+    needed = f"about {verdict.rows_needed:,} rows would decide a {100 * verdict.margin:.4g}{unit} margin"
     if subject is best:
         return (
             f"Not enough rows to tell: {best.reference} has the best score, but another may be better by "

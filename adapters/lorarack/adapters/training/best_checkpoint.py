@@ -1,6 +1,7 @@
 """The callback over a run: curves, the best checkpoint, early stopping, divergence."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
@@ -20,12 +21,19 @@ class BestCheckpointCallback(TrainerCallback):
     """Listens to the Trainer. The best adapter's weights are kept in memory: they are small, and no file can be left over."""
 
     def __init__(
-        self, model: Any, plan: Plan, patience: int | None, progress: TrainingProgress, base: Validation
+        self,
+        model: Any,
+        plan: Plan,
+        patience: int | None,
+        progress: TrainingProgress,
+        base: Validation,
+        give_up: Callable[[Validation], bool] | None = None,
     ) -> None:
         self._model = model
         self._plan = plan
         self._patience = patience
         self._progress = progress
+        self._give_up = give_up
         self._losses: list[tuple[int, float]] = []
         self.validations = [base]
         self._best: dict[str, Any] | None = None
@@ -63,7 +71,8 @@ class BestCheckpointCallback(TrainerCallback):
             self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
         self._progress.validated(state.global_step, self._losses[-1][1] if self._losses else None, loss, best)
         since = sum(1 for found in self.validations if found.step > self.best_step)
-        if self._patience is not None and since >= self._patience:
+        hopeless = self._give_up is not None and self._give_up(self.validations[-1])
+        if hopeless or (self._patience is not None and since >= self._patience):
             control.should_training_stop = True
         return control
 

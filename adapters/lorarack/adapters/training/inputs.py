@@ -10,7 +10,7 @@ from lorarack.adapters.data.row_digests import row_digests
 from lorarack.adapters.data.source import has_split
 from lorarack.adapters.recipe import Recipe
 from lorarack.registry.errors import UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Base, Dataset
 
 

@@ -9,7 +9,7 @@ from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.adapters.training.inputs import Inputs, read_inputs
 from lorarack.adapters.training.progress import Silent, TrainingProgress
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published, State, Version
 
 #: The tag under which a version says which rank family it belongs to.
@@ -47,22 +47,13 @@ def train(
 def _train_ranks(
     inputs: Inputs, ranks: list[int], registry: Registry, progress: TrainingProgress
 ) -> dict[int, Published]:
-    _need_packages()
+    need_packages()
     with silence_libraries():
-        from lorarack.adapters.training.loaded_base import LoadedBase
-        from lorarack.adapters.training.model import load_end, load_tokenizer, use_all_cores
+        from lorarack.adapters.training.loaded_base import open_base
         from lorarack.adapters.training.provenance import provenance
-        from lorarack.adapters.training.tokens import encode_splits, with_lengths
         from lorarack.adapters.training.train_rank import train_rank
 
-        use_all_cores()
-        tokenizer = load_tokenizer(inputs.base)
-        end = load_end(inputs.base, tokenizer)
-        tokens = encode_splits(inputs, tokenizer, end)
-        progress.data(with_lengths(inputs, tokens))
-        if end.note:
-            progress.note(end.note)
-        base = LoadedBase(inputs, tokens)
+        base = open_base(inputs, progress)
         made: dict[int, Published] = {}
         for rank in ranks:
             with tempfile.TemporaryDirectory(prefix="lorarack-train-") as workspace:
@@ -79,7 +70,12 @@ def _train_ranks(
         return made
 
 
-def _need_packages() -> None:
+def need_packages() -> None:
+    """Refuse to begin without the packages of training.
+
+    Raises:
+        UsageError: with the way out.
+    """
     missing = [name for name in ("torch", "transformers", "peft", "accelerate") if find_spec(name) is None]
     if missing:
         raise UsageError(

@@ -1,7 +1,7 @@
 """Train one adapter at one rank into a folder."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,6 +41,7 @@ def train_rank(
     folder: Path,
     progress: TrainingProgress,
     start: Mapping[str, Factors] | None = None,
+    give_up: Callable[[Validation], bool] | None = None,
 ) -> Outcome:
     """Train at ``rank`` and leave the best checkpoint in ``folder`` as a PEFT folder.
 
@@ -51,6 +52,7 @@ def train_rank(
         folder: where it goes.
         progress: hears about steps and validations.
         start: where the adapter begins; without it A is random and B zero.
+        give_up: asked after each validation whether to go no further.
 
     Raises:
         EngineError: the loss diverged, memory ran out, or the base cannot be loaded.
@@ -65,7 +67,7 @@ def train_rank(
         model = base.with_adapter(recipe, rank)
         if start is not None:
             set_peft_model_state_dict(model, tensors_of(start))
-        callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone)
+        callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone, give_up)
         trainer = CompletionTrainer(model, recipe, plan, base, callback, str(folder))
         progress.begin(f"{recipe.name} rank {rank}", plan.steps)
         try:

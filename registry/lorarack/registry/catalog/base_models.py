@@ -1,5 +1,6 @@
 """Writing base models: rows of ``bases`` and the names by which the world knows them. Called inside one write transaction."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def add_base(
     return AddedBase(called, row is None, used, taken_from)
 
 
-def renew_base(connection: Connection, name: str, reading: "Reading", places: tuple[BaseId, ...]) -> None:
+def renew_base(connection: Connection, name: str, reading: "Reading", places: Sequence[BaseId]) -> None:
     """Put what is read today in the place of what an older lorarack saw of base ``name``; it is known to be at ``places``.
 
     Raises:
@@ -87,7 +88,7 @@ def _columns(reading: "Reading") -> dict[str, Any]:
 
 
 def _insert(connection: Connection, reading: "Reading", name: str) -> int:
-    row = {**_columns(reading), "name": name, "created_at": now()}
+    row = {**_columns(reading), "name": name, "created_at": now(connection)}
     return int(connection.execute(insert(BASES), row).lastrowid)
 
 

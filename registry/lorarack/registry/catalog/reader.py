@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -12,7 +11,7 @@ from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.catalog.connection import Database, home_of
 from lorarack.registry.catalog.row_values import alias_value, base_id_value, base_value, event_value
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
-from lorarack.registry.catalog.version_values import load_versions, whole, with_belongings
+from lorarack.registry.catalog.version_values import load_versions, version_query, with_belongings
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
 from lorarack.registry.values import Adapter, Alias, Base, BaseId, Event, ModuleTable, State, StoredFile, Version
 from lorarack.registry.view import AdapterView
@@ -33,17 +32,17 @@ class CatalogReader:
         self._database = database
         self._shapes: Shapes = {}
 
-    def changes(self) -> int:
+    def last_event_id(self) -> int:
         """A number that grows with every committed write: the cursor of the newest event."""
         with self._database.reading() as connection:
-            return read_changes(connection)
+            return read_last_event_id(connection)
 
     def bases(self) -> tuple[Base, ...]:
         """All base models, by name."""
         with self._database.reading() as connection:
             return read_bases(connection, self._shapes)
 
-    def names(self) -> tuple[str, ...]:
+    def adapter_names(self) -> tuple[str, ...]:
         """Names of all adapters."""
         with self._database.reading() as connection:
             return tuple(connection.scalars(select(ADAPTERS.c.name).order_by(ADAPTERS.c.name)))
@@ -52,10 +51,6 @@ class CatalogReader:
         """Whether there is an adapter of that name."""
         with self._database.reading() as connection:
             return connection.scalar(_adapter_id(), {"name": name}) is not None
-
-    def near(self, name: str) -> list[str]:
-        """Names of adapters that may have been meant by ``name``."""
-        return get_close_matches(name, self.names(), n=3)
 
     def adapters(self) -> tuple[Adapter, ...]:
         """All adapters, by name, without their versions."""
@@ -67,7 +62,7 @@ class CatalogReader:
         with self._database.reading() as connection:
             return read_views(connection, name, with_curves=with_curves).get(name)
 
-    def pick(self, reference: Reference, *, with_curves: bool = False) -> Version | None:
+    def find_version(self, reference: Reference, *, with_curves: bool = False) -> Version | None:
         """The version that a reference names, by one indexed look; None when there is none or not exactly one.
 
         The points of its curves, of which there may be 100,000, only where they are asked for.
@@ -108,14 +103,14 @@ class CatalogReader:
 
     def events(self, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
         """The first ``limit`` events (of one adapter) behind cursor ``after``."""
-        query = select(EVENTS).where(EVENTS.c.id > after).order_by(EVENTS.c.id).limit(limit)
+        query = select(EVENTS).where(EVENTS.c.id > min(after, LARGEST)).order_by(EVENTS.c.id).limit(min(limit, LARGEST))
         if adapter is not None:
             query = query.where(EVENTS.c.adapter == adapter)
         with self._database.reading() as connection:
             return tuple(event_value(row) for row in connection.execute(query))
 
 
-def read_changes(connection: Connection) -> int:
+def read_last_event_id(connection: Connection) -> int:
     """The cursor of the newest event, as ``connection`` sees it."""
     return int(connection.scalar(select(func.max(EVENTS.c.id))) or 0)
 
@@ -218,7 +213,7 @@ def _adapters_with_base() -> Select[Any]:
 @cache
 def _picking(by: str) -> Select[Any]:
     """The statement for what a selector of that kind may name (one where it is clear)."""
-    of_adapter = whole().where(ADAPTERS.c.name == bindparam("name"))
+    of_adapter = version_query().where(ADAPTERS.c.name == bindparam("name"))
     newest = of_adapter.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)
     match by:
         case "number":

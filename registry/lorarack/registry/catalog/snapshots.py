@@ -6,7 +6,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, select
 
 from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.reader import read_bases, read_changes, read_views
+from lorarack.registry.catalog.reader import read_bases, read_last_event_id, read_views
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, VERSIONS
 from lorarack.registry.catalog.version_values import load_versions
 from lorarack.registry.snapshot import Snapshot
@@ -22,7 +22,7 @@ _AT_ONCE = 500
 def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot:
     """Everything, of one moment; made from ``since`` where that is given."""
     with database.reading() as connection:
-        changes = read_changes(connection)
+        changes = read_last_event_id(connection)
         if since is not None and _read_history(connection, since.changes) != since.history:
             since = None
         if since is not None and since.changes == changes:

@@ -24,7 +24,7 @@ _METRIC = ("name", "split", "value", "step", "dataset", "higher_is_better")
 
 
 @cache
-def whole(*, brief: bool = False) -> Select[Any]:
+def version_query(*, brief: bool = False) -> Select[Any]:
     """Versions under the names of their value's fields, to be narrowed by conditions on versions and adapters; ``brief``: without
     their provenance."""
     own = [column for column in VERSIONS.c if column.name not in ("id", "adapter_id", "provenance")]
@@ -74,7 +74,7 @@ def load_versions(
     ``brief``: without their metrics and provenance, which are most of what there is to load. ``curves``: with the points of
     their metrics' curves.
     """
-    query = whole(brief=brief).where(*conditions).order_by(VERSIONS.c.id)
+    query = version_query(brief=brief).where(*conditions).order_by(VERSIONS.c.id)
     rows = connection.execute(query).mappings()
     if conditions:
         yield from with_belongings(connection, rows.all(), brief=brief, curves=curves)
@@ -86,7 +86,7 @@ def load_versions(
 
 def load_by_ids(connection: Connection, ids: Sequence[int], *, curves: bool = True) -> list[Version]:
     """These versions, in the order of ``ids``; ids that are gone are left out."""
-    rows = connection.execute(whole().where(VERSIONS.c.id.in_(ids))).mappings().all()
+    rows = connection.execute(version_query().where(VERSIONS.c.id.in_(ids))).mappings().all()
     found = {version.engine_id: version for version in with_belongings(connection, rows, curves=curves)}
     return [found[number] for number in ids if number in found]
 
@@ -94,7 +94,7 @@ def load_by_ids(connection: Connection, ids: Sequence[int], *, curves: bool = Tr
 def with_belongings(
     connection: Connection, rows: Sequence[Mapping[Any, Any]], *, brief: bool = False, curves: bool = True
 ) -> Iterator[Version]:
-    """The versions of ``rows``, which are those of a query made of ``whole``."""
+    """The versions of ``rows``, which are those of a query made of ``version_query``."""
     query = _belongings(of_all=False, metrics=not brief, curves=curves)
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]

@@ -3,7 +3,7 @@
 import pytest
 
 from lorarack.registry.errors import UsageError
-from lorarack.registry.hub_access.names import check_subfolder, parse_repository, whole_repository
+from lorarack.registry.hub.names import check_subfolder, parse_repository, whole_repository
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from lorarack.registry.errors import NotAllowed
-from lorarack.registry.hub_access.client import hub_api, hub_endpoint
+from lorarack.registry.hub.client import hub_api, hub_endpoint
 
 
 def test_address_and_token_are_read_at_each_call(monkeypatch: pytest.MonkeyPatch) -> None:

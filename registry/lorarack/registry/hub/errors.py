@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lorarack.registry.errors import LorarackError, NotAllowed, NotFound, Unavailable, UsageError
-from lorarack.registry.hub_access.client import hub_endpoint
+from lorarack.registry.hub.client import hub_endpoint
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from lorarack.registry.errors import UsageError
-from lorarack.registry.hub_access.client import hub_endpoint
+from lorarack.registry.hub.client import hub_endpoint
 
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _REPO_ID = re.compile(rf"{_PART}/{_PART}", re.ASCII)

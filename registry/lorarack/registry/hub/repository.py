@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lorarack.registry.errors import Unavailable
-from lorarack.registry.hub_access.names import RepositoryName
-from lorarack.registry.hub_access.translate import hub_errors
+from lorarack.registry.hub.errors import hub_errors
+from lorarack.registry.hub.names import RepositoryName
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
