@@ -20,7 +20,7 @@ def test_from_rows_to_a_rank(
     data = recipe().data
     arguments = (
         *("study", "plain", "--base", "tiny", "--data", data.train, "--validation", data.validation, "--rank", 4),
-        *("--max-steps", 8, "--learning-rate", "0.02", "--registry", registry.home),
+        *("--max-steps", 8, "--learning-rate", "0.02", "--registry", registry.location),
     )
     found = lorarack(*arguments, "--json").json()
     hold("study", found)

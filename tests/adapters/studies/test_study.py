@@ -152,7 +152,7 @@ def test_a_killed_study_goes_on(registry: Registry, recipe: Make, tmp_path: Path
 
     made, studies = recipe(ranks=[1, 2], max_steps=60), tmp_path / "studies"
     started = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(registry.home), str(studies)], stdin=subprocess.PIPE, text=True
+        [sys.executable, "-c", RUN, str(registry.location), str(studies)], stdin=subprocess.PIPE, text=True
     )
     assert started.stdin is not None
     started.stdin.write(made.to_yaml())

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from lorarack.adapters.studies.records import RunRecord, StudyFolder
-from lorarack.adapters.training.inputs import Inputs
+from lorarack.adapters.training.inputs import RECIPE_TAG, Inputs
 from lorarack.adapters.training.provenance import provenance
-from lorarack.adapters.training.run import RECIPE_TAG
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Parent, Version
 
 STUDY_TAG = "study"
