@@ -102,7 +102,7 @@ def test_two_processes_train_one_version(tmp_path: Path, registry: Registry, rec
     """As accelerate and torchrun start them: each has its part of the rows, the first one publishes and says so."""
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe(max_steps=3, eval_every=3, ranks=[2]).to_yaml())
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     command = [
         *launch,
         "-m",
