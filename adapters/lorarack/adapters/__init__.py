@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lorarack.adapters.comparison.offline import compare_scores
     from lorarack.adapters.comparison.verdict import Comparison
     from lorarack.adapters.data.load import load_rows
+    from lorarack.adapters.data.options import ReadOptions
     from lorarack.adapters.data.rows import Row, Rows
     from lorarack.adapters.evaluation.answers import Evaluation, Subject
     from lorarack.adapters.evaluation.scores import find_score
@@ -25,6 +26,7 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "EvaluationServer",
+    "ReadOptions",
     "Recipe",
     "Row",
     "Rows",
@@ -46,6 +48,7 @@ _MODULES = {
     "comparison.offline": "compare_scores",
     "comparison.verdict": "Comparison",
     "data.load": "load_rows",
+    "data.options": "ReadOptions",
     "data.rows": "Row Rows",
     "evaluation.answers": "Evaluation Subject",
     "evaluation.scores": "find_score",

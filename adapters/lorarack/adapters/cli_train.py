@@ -10,6 +10,7 @@ from rich.table import Table
 from lorarack.adapters.data.source import hub_id
 from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
 from lorarack.adapters.training.fit import fit_of
+from lorarack.adapters.training.run_folder import RunFolder, new_run_folder
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
 from lorarack.registry.cli.render import size, table
@@ -24,7 +25,9 @@ def mount(app: typer.Typer) -> None:
 
 
 def train(
-    what: Annotated[str, typer.Argument(metavar="RECIPE.yaml|NAME", help="A recipe, or the adapter's name.")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="RECIPE.yaml|NAME", help="A recipe, or the adapter's name.")
+    ] = None,
     base: Annotated[str | None, typer.Option(help="The base model: name, Hub id or folder.")] = None,
     data: Annotated[
         str | None,
@@ -54,12 +57,19 @@ def train(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="Do not train again what the same recipe has already made.")
     ] = False,
+    run: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the run is kept. Default: runs/ in the home folder.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Go on with the run that is kept there, with its recipe.")
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train an adapter, at one rank or several, and publish a version for each.
 
-    Either a recipe file (options then replace its keys) or a name with --base and --data.
+    Either a recipe file (options then replace its keys) or a name with --base and --data. A run that was stopped is taken up again
+    with --resume, and ends with the weights that it would have had.
 
     Example: lorarack train support --base smollm2 --data rows.jsonl --rank 4 --rank 16
     """
@@ -75,16 +85,17 @@ def train(
         "seed": seed,
     }
     rows = {"train": _placed(data), "validation": _placed(validation), "columns": _columns(column), "answers": answers}
-    recipe = _recipe(
-        what,
-        {key: value for key, value in given.items() if value is not None},
-        {key: value for key, value in rows.items() if value},
-    )
+    said = {key: value for key, value in given.items() if value is not None}
+    said_of_data = {key: value for key, value in rows.items() if value}
+    if run is not None and resume is not None:
+        raise UsageError("--run begins a run and --resume goes on with one; give one of the two.", code="usage")
+    recipe = _resumed(resume, what, said, said_of_data) if resume else _recipe(what, said, said_of_data)
     from lorarack.adapters.training.progress import ConsoleProgress
-    from lorarack.adapters.training.run import train as run
+    from lorarack.adapters.training.run import train as run_training
 
+    folder = resume or run or new_run_folder(recipe.name)
     with open_registry(registry, create=False) as opened, ConsoleProgress(talk) as progress:
-        published = run(recipe, opened, progress, reuse=reuse)
+        published = run_training(recipe, opened, progress, reuse=reuse, run=folder, resume=resume is not None)
     for done in published:
         for text in done.notes:
             note(text)
@@ -108,8 +119,30 @@ def _columns(pairs: list[str] | None) -> dict[str, str]:
     return {name: column for name, _, column in split}
 
 
-def _recipe(what: str, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
+def _resumed(folder: Path, what: str | None, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
+    """The recipe of a run; what else is said must agree with it."""
+    recipe = RunFolder.open(folder).recipe
+    if what is not None and (what.endswith((".yaml", ".yml")) or os.path.isfile(what)):
+        said = _recipe(what, given, data)
+    else:
+        settings = recipe.to_json()
+        said = make_recipe({**settings, "name": what or recipe.name, **given, "data": {**settings["data"], **data}})
+    other = next((key for key in Recipe.model_fields if getattr(said, key) != getattr(recipe, key)), None)
+    if other:
+        raise UsageError(
+            f"--resume goes on with the recipe of the run, in which {other!r} is another; leave that out, or begin a new run.",
+            code="other_run",
+        )
+    return recipe
+
+
+def _recipe(what: str | None, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
     """The recipe file with the options over it, or a recipe made of options alone."""
+    if what is None:
+        raise UsageError(
+            "Name a recipe file, or an adapter with --base and --data; or a run to go on with, by --resume.",
+            code="usage",
+        )
     if what.endswith((".yaml", ".yml")) or os.path.isfile(what):  # which says no to what is no path at all
         settings = load_recipe(Path(what)).to_json()
         return make_recipe({**settings, **given, "data": {**settings["data"], **data}})

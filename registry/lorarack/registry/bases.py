@@ -7,6 +7,7 @@ from lorarack.registry.base_names import find_base
 from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.registry.interface import Catalog
 from lorarack.registry.reference import check_adapter_name
+from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import Base
 
 #: How one base may come from another; adapters of a base also fit its copies.
@@ -35,6 +36,7 @@ def add_base(
     if name is not None:
         check_adapter_name(name)
     look = look_at_base(files)
+    check_text(look.architecture, "architecture in config.json", MAX_NAME)
     place = files.identity().model_copy(update={"template": look.template})
     reading = complete(look, files, progress)
     renew_like(catalog, actor, reading, place, say)

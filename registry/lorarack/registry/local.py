@@ -254,6 +254,7 @@ class LocalRegistry(Registry):
         lifecycle.lease(self._catalog, versions, holder, seconds)
 
     def release(self, holder: str, version: Version | None = None) -> None:
+        check_text(holder, "holder", MAX_NAME)
         self._catalog.release(holder, (version.adapter, version.number) if version else None)
 
     def set_retention(self, adapter: str, *, keep_last: int | None = None, keep_days: int | None = None) -> None:

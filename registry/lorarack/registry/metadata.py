@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from lorarack.registry.interface import Catalog
 from lorarack.registry.lookup import get_version
-from lorarack.registry.texts import check_metrics, check_tags, check_text, check_unicode
+from lorarack.registry.texts import MAX_NAME, check_metrics, check_tags, check_text
 from lorarack.registry.values import Metric, Version
 
 
@@ -28,7 +28,7 @@ def describe(
     check_tags(tags)
     check_text(description, "description")
     for key in without:
-        check_unicode(key, "tag")
+        check_text(key, "tag", MAX_NAME)
     version = get_version(catalog, reference)
     catalog.describe(actor, version.adapter, version.number, tags or {}, without, description)
     return get_version(catalog, version.reference)

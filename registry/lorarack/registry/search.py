@@ -6,14 +6,15 @@ from lorarack.registry.interface import Catalog
 from lorarack.registry.lookup import check_known
 from lorarack.registry.queries import Best, Page, Query, parse_label
 from lorarack.registry.reference import check_adapter_name
-from lorarack.registry.texts import check_unicode
+from lorarack.registry.texts import check_text, check_unicode
 
 
 def search(catalog: Catalog, query: Query) -> Page:
     """See ``Registry.search``."""
     query = Query(**dict(query))  # a copy with changes was not checked when it was made
-    for text in (query.text, query.adapter, query.base, *query.tags):
-        check_unicode(text, "query")
+    check_unicode(query.text, "query")
+    for text in (query.adapter, query.base, query.dataset, *query.tags):
+        check_text(text, "query")
     for label in (*(condition.label for condition in query.metrics), *_metric_order(query)):
         parse_label(label)
     if query.adapter is not None and not query.adapter.endswith("*"):

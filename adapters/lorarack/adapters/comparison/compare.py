@@ -40,7 +40,7 @@ def conclude(
         title=evaluation.dataset.name,
         score=evaluation.score,
         dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
-        base=_base_score(base, losses) if base else None,
+        base=_base_score(base, losses=losses) if base else None,
         disagreeing=tuple(_disagreeing(plan, evaluation, references)),
     )
 
@@ -69,7 +69,7 @@ def _disagreeing(plan: ComparisonPlan, evaluation: Evaluation, references: Seque
             )
 
 
-def _base_score(base: Answers, losses: bool) -> BaseScore:
+def _base_score(base: Answers, *, losses: bool) -> BaseScore:
     scores = np.array([base.scores], dtype=np.float64).T
     low, high = ScoreTable((base.subject.model,), scores, losses=losses).interval(0)
     return BaseScore(model=base.subject.model, rows=len(base.scores), score=base.mean, low=low, high=high)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from lorarack.registry.catalog.connection import home_of
+from lorarack.registry.catalog.dialect import inserted_id
 from lorarack.registry.catalog.events import now
 from lorarack.registry.catalog.new_version import refuse_taken_name
 from lorarack.registry.catalog.row_values import base_id_row, base_id_value
@@ -89,7 +90,7 @@ def _columns(reading: "Reading") -> dict[str, Any]:
 
 def _insert(connection: Connection, reading: "Reading", name: str) -> int:
     row = {**_columns(reading), "name": name, "created_at": now(connection)}
-    return int(connection.execute(insert(BASES), row).lastrowid)
+    return inserted_id(connection.execute(insert(BASES), row))
 
 
 def _add_fingerprints(connection: Connection, row: Row[Any], reading: "Reading") -> None:

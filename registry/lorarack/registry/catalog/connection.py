@@ -33,7 +33,11 @@ class Database(ABC):
         self._named = named
         for engine in {reader, writer}:
             event.listen(engine, "begin", begin)
-        self._migrate_if_needed()
+        try:
+            self._migrate_if_needed()
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -1,11 +1,8 @@
 """What the catalog knows for ``gc``: which versions may go, and which stored files the others have."""
 
-import json
 from collections.abc import Collection
-from typing import Any
 
-from sqlalchemy import Connection, func, select, type_coerce
-from sqlalchemy.types import String
+from sqlalchemy import Connection, func, select
 
 from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.events import now
@@ -66,14 +63,14 @@ class CatalogCollector:
     def references(self, newer_than: int, without: Names) -> References:
         """What the versions with a larger id refer to, ``without`` some; a version's files do not change."""
         left_out = set(without)
-        query: Any = select(VERSIONS.c.id, ADAPTERS.c.name, VERSIONS.c.number, type_coerce(VERSIONS.c.files, String))
+        query = select(ADAPTERS.c.name, VERSIONS.c.number, VERSIONS.c.files)
         query = query.join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
         with self._database.reading() as connection:
             newest = connection.scalar(select(func.max(VERSIONS.c.id))) or 0
             found: set[str] = set()
-            for _, name, number, files in connection.execute(query.where(VERSIONS.c.id > newer_than)):
+            for name, number, files in connection.execute(query.where(VERSIONS.c.id > newer_than)):
                 if (name, number) not in left_out:
-                    found.update(file["digest"] for file in json.loads(files))
+                    found.update(file["digest"] for file in files)
         return References(frozenset(found), newest)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, 
 
 from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.catalog.connection import Database, home_of
+from lorarack.registry.catalog.dialect import is_listed
 from lorarack.registry.catalog.row_values import alias_value, base_id_value, base_value, event_value
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
 from lorarack.registry.catalog.version_values import load_versions, version_query, with_belongings
@@ -18,8 +19,6 @@ from lorarack.registry.view import AdapterView
 
 #: Numbers beyond this are no row's: SQLite would refuse to compare them.
 LARGEST = 2**63 - 1
-#: SQLite takes a limited number of variables in one statement.
-_AT_ONCE = 500
 
 #: The modules of base models by fingerprint, of which they are a part: they never change, and there may be a thousand.
 Shapes = dict[str, ModuleTable]
@@ -70,7 +69,7 @@ class CatalogReader:
         with self._database.reading() as connection:
             by, given = _selected(reference)
             rows = connection.execute(_picking(by), {"name": reference.name, **given}).mappings().all()
-            return next(with_belongings(connection, rows, curves=with_curves)) if len(rows) == 1 else None
+            return with_belongings(connection, rows[0], curves=with_curves) if len(rows) == 1 else None
 
     def same_weights(self, adapter: str, files: Iterable[StoredFile]) -> list[tuple[str, tuple[StoredFile, ...]]]:
         """Digest and files of each version of ``adapter`` that has the weight file among ``files``."""
@@ -103,7 +102,12 @@ class CatalogReader:
 
     def events(self, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
         """The first ``limit`` events (of one adapter) behind cursor ``after``."""
-        query = select(EVENTS).where(EVENTS.c.id > min(after, LARGEST)).order_by(EVENTS.c.id).limit(min(limit, LARGEST))
+        query = (
+            select(EVENTS)
+            .where(EVENTS.c.id > min(max(after, 0), LARGEST))
+            .order_by(EVENTS.c.id)
+            .limit(min(limit, LARGEST))
+        )
         if adapter is not None:
             query = query.where(EVENTS.c.adapter == adapter)
         with self._database.reading() as connection:
@@ -125,9 +129,9 @@ def read_bases(connection: Connection, shapes: Shapes) -> tuple[Base, ...]:
         if row.kind is not None:
             ids[row.id].append(base_id_value(row, home))
     lacking = [row.fingerprint for row in rows.values() if row.fingerprint not in shapes]
-    for start in range(0, len(lacking), _AT_ONCE):
-        some = BASES.c.fingerprint.in_(lacking[start : start + _AT_ONCE])
-        for fingerprint, modules in connection.execute(select(BASES.c.fingerprint, BASES.c.modules).where(some)):
+    if lacking:
+        query = select(BASES.c.fingerprint, BASES.c.modules).where(is_listed(BASES.c.fingerprint, lacking))
+        for fingerprint, modules in connection.execute(query):
             shapes[fingerprint] = {name: (shape[0], shape[1]) for name, shape in modules.items()}
     names = {row.id: row.name for row in rows.values()}
     return tuple(

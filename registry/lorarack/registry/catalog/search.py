@@ -52,8 +52,12 @@ def search(database: Database, query: Query) -> Page:
             found = connection.execute(_by_metric(query, wanted, behind, descending, on).limit(query.limit + 1))
             places = [_Place(row.version_id, row.value, descending, on or "") for row in found]
         page = places[: query.limit]
-        versions = load_by_ids(connection, [place.id for place in page], curves=False)
-    return Page(versions=tuple(versions), next=_cursor(query, page[-1]) if len(places) > len(page) else None)
+        loaded = load_by_ids(connection, [place.id for place in page], curves=False)
+        by_id = {version.engine_id: version for version in loaded}
+    return Page(
+        versions=tuple(by_id[place.id] for place in page),
+        next=_cursor(query, page[-1]) if len(places) > len(page) else None,
+    )
 
 
 def _conditions(query: Query) -> Iterator[ColumnElement[bool]]:
