@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lorarack.adapters.ranks.resize import resize
     from lorarack.adapters.ranks.scale import scale
     from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+    from lorarack.adapters.studies.report import StudyReport
+    from lorarack.adapters.studies.run import study
     from lorarack.adapters.training.run import train
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Recipe",
     "Row",
     "Rows",
+    "StudyReport",
     "Subject",
     "compare",
     "compare_scores",
@@ -41,6 +44,7 @@ __all__ = [
     "merge",
     "resize",
     "scale",
+    "study",
     "train",
 ]
 
@@ -58,6 +62,8 @@ _MODULES = {
     "ranks.resize": "resize",
     "ranks.scale": "scale",
     "recipe": "Recipe load_recipe make_recipe",
+    "studies.report": "StudyReport",
+    "studies.run": "study",
     "training.run": "train",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}

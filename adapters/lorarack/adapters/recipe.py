@@ -120,7 +120,7 @@ class Recipe(Value):
         description="of the base while training; the adapter's weights are float32; float16 needs a GPU",
     )
     gradient_checkpointing: bool = Field(
-        default=False, description="compute activations again in the backward pass: less memory, a third more time"
+        default=False, description="compute activations again in the backward pass: less memory, more time"
     )
     attention: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = Field(
         default=None, description="which attention of transformers' computes; null: its own choice"

@@ -30,7 +30,7 @@ def test_a_trainer_script_ends_as_a_version(tmp_path: Path, tiny_folder: Path, r
     """With losses, curves, settings and software; the weights are those that were best."""
     from lorarack.adapters.callback import LorarackCallback
 
-    callback = LorarackCallback("mine", base="tiny", registry=str(registry.location), tags={"by": "script"})
+    callback = LorarackCallback("mine", base="tiny", registry=registry.location, tags={"by": "script"})
     _trainer(tiny_folder, tmp_path / "out", callback, {"r": 4}, load_best_model_at_end=True, learning_rate=0.01).train()
     assert callback.published is not None
     version = callback.published.version
@@ -68,7 +68,7 @@ def test_what_could_not_be_published_is_refused_before_the_first_step(
     from lorarack.adapters.callback import LorarackCallback
 
     trainer = _trainer(
-        tiny_folder, tmp_path / "out", LorarackCallback("mine", base=base, registry=str(registry.location)), lora
+        tiny_folder, tmp_path / "out", LorarackCallback("mine", base=base, registry=registry.location), lora
     )
     with pytest.raises(error, match=said):
         trainer.train()
@@ -83,7 +83,7 @@ def test_an_adapter_that_cannot_be_published_is_kept(
     from lorarack.adapters.callback import LorarackCallback
     from lorarack.registry.errors import StoreError
 
-    callback = LorarackCallback("mine", base="tiny", registry=str(registry.location))
+    callback = LorarackCallback("mine", base="tiny", registry=registry.location)
     trainer = _trainer(tiny_folder, tmp_path / "out", callback, {"r": 4})
 
     def full(*_: object, **__: object) -> None:

@@ -2,8 +2,6 @@
 
 import os
 
-import torch
-
 
 def process_count() -> int:
     """How many processes train together."""
@@ -17,6 +15,8 @@ def is_first() -> bool:
 
 def say_about_gpus() -> str | None:
     """One process uses one GPU; how all are used."""
+    import torch
+
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count < 2 or process_count() > 1:
         return None

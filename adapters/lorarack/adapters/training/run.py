@@ -6,6 +6,7 @@ from pathlib import Path
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.adapters.training.inputs import RECIPE_TAG, Inputs, read_inputs
+from lorarack.adapters.training.processes import is_first
 from lorarack.adapters.training.progress import Silent, TrainingProgress
 from lorarack.adapters.training.run_folder import RUN_TAG, RunFolder, check_same_run
 from lorarack.adapters.training.served import check_packages
@@ -40,7 +41,7 @@ def train(
         NotFound, Conflict, UsageError: as ``read_inputs`` and ``RunFolder``; nothing was begun.
         EngineError: training failed. The ranks before it are published, of this one nothing is.
     """
-    progress = progress or Silent()
+    progress = progress if progress and is_first() else Silent()
     kept = RunFolder.open(run) if run is not None and resume else None
     inputs = read_inputs(recipe, registry)
     if kept is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from lorarack.adapters.training.inputs import RECIPE_TAG, Inputs
 from lorarack.adapters.training.loaded_base import LoadedBase, open_base
 from lorarack.adapters.training.processes import is_first, say_about_gpus
-from lorarack.adapters.training.progress import Silent, TrainingProgress
+from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.provenance import provenance, software
 from lorarack.adapters.training.run_folder import RUN_TAG, RunFolder
 from lorarack.adapters.training.train_rank import train_rank
@@ -27,11 +27,11 @@ def train_ranks(
         Conflict: the run's folder holds something else, or another process works in it.
         EngineError: training failed.
     """
+    if not is_first():
+        run = None
     base = open_base(inputs, progress)
     if note := say_about_gpus():
         progress.note(note)
-    if not is_first():
-        run, progress = None, Silent()
     if isinstance(run, Path):
         run = RunFolder.create(run, inputs.recipe)
         run.keep_facts({"family": inputs.family, "software": software()})
