@@ -46,7 +46,7 @@ def test_errors_that_lorarack_foresaw_come_through_whole(tmp_path: Path) -> None
 
 
 def test_a_process_that_was_killed_is_said_to_want_memory(tmp_path: Path) -> None:
-    with worker_process(tmp_path) as made, pytest.raises(EngineError, match="want of memory"):
+    with worker_process(tmp_path) as made, pytest.raises(EngineError, match="memory ran out"):
         made._made(die, signal.SIGKILL)
 
 
