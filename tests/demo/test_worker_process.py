@@ -50,8 +50,8 @@ def test_a_process_that_was_killed_is_said_to_want_memory(tmp_path: Path) -> Non
         made._made(die, signal.SIGKILL)
 
 
-def test_any_other_end_points_to_its_own_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with worker_process(tmp_path) as made, pytest.raises(EngineError, match=r"exit code 1.*stand above"):
+def test_any_other_end_points_to_its_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with worker_process(tmp_path) as made, pytest.raises(EngineError, match=r"exit code 1.*its output is above"):
         made._made(surprise)
     assert "not foreseen" in capfd.readouterr().err
 
