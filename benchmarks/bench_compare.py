@@ -41,7 +41,7 @@ def error_rates(runs: int) -> Iterator[str]:
 
 
 def _fewer(runs: int, rows: int, versions: int, name: str) -> int:
-    return max(200, runs * 2 // versions // (1 if name != "graded" else 2) // (1 if rows < 1000 else 2))
+    return max(500, runs * 2 // versions // (2 if name == "graded" or rows == 1000 else 1))
 
 
 def _wrong(draw: _Draw, rows: int, versions: int, differing: float, margin: float, runs: int) -> float:

@@ -1,5 +1,6 @@
 """What tests of every component share: the small real base model, made once per machine."""
 
+import fcntl
 import json
 import os
 import signal
@@ -19,8 +20,19 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
+# Threads of OpenMP that wait for each other sleep instead of spinning, or everything takes three times as long beside any other
+# process. It is read when torch is loaded, here and in the processes that tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # A shell starts background jobs with SIGINT ignored, and their children inherit that: Ctrl-C could not be tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes (``--dist loadgroup``) one has the session's server and all its tests; other files stay whole."""
+    for item in items:
+        group = "the session's server" if "server" in getattr(item, "fixturenames", ()) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -32,11 +44,14 @@ def small_base() -> Path:
     if given := os.environ.get("LORARACK_TEST_BASE"):
         return Path(given)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lorarack-tests"
-    done = subprocess.run(
-        [sys.executable, "-m", "lorarack.registry.cli.main", "demo", "base", "--json"],
-        env={**os.environ, "LORARACK_HOME": str(cache), "LORARACK_REGISTRY": str(cache)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of this run makes it too
+        done = subprocess.run(
+            [sys.executable, "-m", "lorarack.registry.cli.main", "demo", "base", "--json"],
+            env={**os.environ, "LORARACK_HOME": str(cache), "LORARACK_REGISTRY": str(cache)},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
     return Path(json.loads(done.stdout)["path"])

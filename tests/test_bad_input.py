@@ -54,7 +54,7 @@ def world(template: Path, hub_server: Hub, tmp_path: Path, monkeypatch: pytest.M
 
 
 def tree(root: Path) -> dict[str, str]:
-    """Everything below ``root``, by its bytes; without SQLite's side files and the memory of hashed weights, which come and go."""
+    """Everything below ``root``, by its bytes. SQLite's side files and the memory of hashed weights do not count."""
     return {
         str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for path in root.rglob("*")

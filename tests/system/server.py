@@ -17,7 +17,8 @@ import httpx
 from lorarack.registry import Registry, open_registry
 
 KEY = "a-key-for-the-tests"
-#: One thread computes. Several wait for each other at every operation, which takes minutes where another process runs.
+#: One thread that is bound to no processor: two would wait for each other at every operation while anything else runs.
+#: ``test_readme`` starts a server as users do, with all of the machine's.
 ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 
 

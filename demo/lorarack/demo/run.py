@@ -4,16 +4,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.data.load import load_rows
-from lorarack.adapters.evaluation.answers import Evaluation, Subject
-from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate
-from lorarack.adapters.progress import counting, waiting
+from lorarack.adapters.evaluation.answers import Subject
+from lorarack.adapters.evaluation.run import ask_and_score
+from lorarack.adapters.evaluation.scores import fitting_score
+from lorarack.adapters.evaluation.server import EvaluationServer
+from lorarack.adapters.operations import compare
+from lorarack.adapters.progress import ConsoleEvaluation, waiting
 from lorarack.adapters.recipe import load_recipe
 from lorarack.adapters.serving_process import serving, stopped_by_sigterm
-from lorarack.demo.answer_cache import load_answers, save_answers
 from lorarack.demo.choose_default import choose_default
 from lorarack.demo.console import StepConsole
 from lorarack.demo.memory import PeakMemory
@@ -88,8 +88,6 @@ def _serve_and_compare(
 ) -> Comparison:
     """Steps 4 to 6, and the server's end."""
     rows = load_rows(heldout_path())
-    references = [version.reference for version in versions]
-    plan = plan_comparison(registry, references, rows, include_base=True, base_stride=_BASE_STRIDE)
     names = [f"{version.adapter}@r{version.rank}" for version in versions]
     with ExitStack() as server:
         with console.step("One vLLM engine for the base and every version"):
@@ -100,28 +98,29 @@ def _serve_and_compare(
                     serving(base.name, Path(registry.location), log, SERVE_FLAGS, waiting=tick)
                 )
             console.say(f"ready at {running.url}: {', '.join(names)} and {base.name}")
-        client = ServerClient(running.url, concurrency=_CONCURRENCY, max_tokens=_MAX_TOKENS)
+        asked = EvaluationServer(running.url, concurrency=_CONCURRENCY, max_tokens=_MAX_TOKENS)
         with console.step("The same held-out prompts, one mixed batch"):
             few = handful(rows)
-            by_rank = [
-                one.model_copy(update={"asked_as": name}) for one, name in zip(plan.subjects, names, strict=False)
+            subjects = [
+                Subject(model=version.reference, asked_as=name, digest=version.digest)
+                for version, name in zip(versions, names, strict=True)
             ]
-            answers = evaluate([*by_rank, Subject(model=base.name)], few, plan.score, client)
+            score = fitting_score(row.completion for row in rows)
+            answers = ask_and_score([*subjects, Subject(model=base.name)], few, score, asked.client(running.url))
             console.show(side_by_side(answers, few, [*names, base.name]))
-        with console.step(f"Which rank to keep: {len(rows)} held-out rows"):
-            return choose_default(console, registry, plan, _evaluation(console, plan, client))
-
-
-def _evaluation(console: StepConsole, plan: ComparisonPlan, client: ServerClient) -> Evaluation:
-    path = places().answers
-    known = load_answers(path, plan.subjects, plan.rows.digest, plan.score.name, client.max_tokens)
-    if known is not None:
-        console.say("These versions have answered these rows before; their answers are used again.")
-        return known
-    with counting("      asking", plan.requests) as done:
-        evaluation = evaluate(plan.subjects, plan.rows, plan.score, client, done)
-    save_answers(path, evaluation)
-    return evaluation
+        with console.step(f"Which rank to keep: {len(rows)} held-out rows"), ConsoleEvaluation("      ") as progress:
+            comparison = compare(
+                registry,
+                [version.reference for version in versions],
+                rows,
+                server=asked,
+                include_base=True,
+                base_stride=_BASE_STRIDE,
+                save=places().evaluation,
+                progress=progress,
+            )
+            choose_default(console, registry, comparison)
+    return comparison
 
 
 def _write_for_the_hub(console: StepConsole, registry: Registry, kept: Version) -> None:

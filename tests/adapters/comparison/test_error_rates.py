@@ -42,7 +42,7 @@ def test_versions_at_the_margin_are_rarely_called_not_worse(
     versions: int, rows: int, differing: float, margin: float
 ) -> None:
     """All but the best are behind by exactly the margin; a run is wrong if any of them is called not worse."""
-    source, runs = np.random.default_rng(rows * versions), 2000
+    source, runs = np.random.default_rng(rows * versions), 2000 if versions < 6 else 600
     wrong = sum(
         any(not_worse(table(right_or_wrong(source, rows, versions, differing, margin)), margin)[1:])
         for _ in range(runs)
@@ -55,7 +55,7 @@ def test_versions_at_the_margin_are_rarely_called_not_worse(
     [(10, 0.5, 0.1), (30, 0.2, 0.05), (30, 0.5, 0.1), (100, 0.16, 0.05), (100, 0.5, 0.05), (300, 0.1, 0.03)],
 )
 def test_so_are_graded_scores(rows: int, differing: float, margin: float) -> None:
-    source, runs = np.random.default_rng(rows), 1500
+    source, runs = np.random.default_rng(rows), 1000
     wrong = 0
     for _ in range(runs):
         scores = graded(source, rows, 2, differing, margin)
@@ -76,7 +76,7 @@ def test_a_t_test_would_not_do() -> None:
 
 def test_groups_of_unequal_sizes_are_one_draw_each() -> None:
     """Whole conversations are lost together; tested row by row the error rate would be far above 5 %."""
-    source, runs = np.random.default_rng(2), 1000
+    source, runs = np.random.default_rng(2), 600
     wrong = by_row = 0
     for _ in range(runs):
         sizes = source.integers(1, 8, 60)

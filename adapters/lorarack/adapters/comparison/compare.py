@@ -1,48 +1,21 @@
 """From a plan and answers to a verdict, kept in the registry."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lorarack.adapters.comparison.margin_rule import DEFAULT_MARGIN, ERROR_RATE, check_margin, judge
+from lorarack.adapters.comparison.margin_rule import ERROR_RATE, judge
 from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.score_table import ScoreTable
 from lorarack.adapters.comparison.verdict import BaseScore, ComparedRow, Comparison, ScoreMetric, Verdict
 from lorarack.adapters.comparison.version_facts import with_facts
 from lorarack.adapters.evaluation.answers import Answers, Evaluation
-from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate
 from lorarack.registry import Metric, Registry
 
 
-def compare(
-    registry: Registry,
-    plan: ComparisonPlan,
-    client: ServerClient,
-    done: Callable[[int], None] = lambda _: None,
-    *,
-    margin: float = DEFAULT_MARGIN,
-) -> Comparison:
-    """Ask the plan's rows, keep the scores, and say which version to recommend.
-
-    Args:
-        registry: where the scores go.
-        plan: of ``plan_comparison``.
-        client: a server of the plan's base over the same registry.
-        done: called after each answer with the number of answers so far, of ``plan.requests``.
-        margin: how much worse a version may be and still count as not worse.
-
-    Raises:
-        UsageError: the margin is none.
-        LorarackError: as ``evaluate``; nothing is recorded then.
-    """
-    check_margin(margin)
-    return conclude(registry, plan, evaluate(plan.subjects, plan.rows, plan.score, client, done), margin=margin)
-
-
 def conclude(
-    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float = DEFAULT_MARGIN
+    registry: Registry, plan: ComparisonPlan, evaluation: Evaluation, *, margin: float | None = None
 ) -> Comparison:
     """Keep each version's score as a metric with the data set's digest, and say which version to recommend.
 
@@ -54,11 +27,7 @@ def conclude(
     losses = not evaluation.higher_is_better
     table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups, losses)
     verdict = judge(table, margin, {version.reference: float(version.parameters) for version in plan.versions})
-    kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
-    for version in plan.versions:
-        value = evaluation.of(version.reference).mean
-        metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
-        registry.add_metrics(version.reference, [metric])
+    kept = keep_scores(registry, plan, evaluation)
     cut_off = {reference: evaluation.of(reference).cut_off for reference in references}
     base = next((found for found in evaluation.results if found.subject.model not in references), None)
     warnings = (
@@ -76,9 +45,19 @@ def conclude(
     )
 
 
+def keep_scores(registry: Registry, plan: ComparisonPlan, evaluation: Evaluation) -> ScoreMetric:
+    """Keep each version's mean score as a metric with the data set's digest."""
+    kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
+    for version in plan.versions:
+        value = evaluation.of(version.reference).mean
+        metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
+        registry.add_metrics(version.reference, [metric])
+    return kept
+
+
 def _disagreeing(plan: ComparisonPlan, evaluation: Evaluation, references: Sequence[str]) -> Iterator[ComparedRow]:
     answers = {reference: evaluation.of(reference).answers for reference in references}
-    for place, row in enumerate(plan.rows):
+    for place, row in enumerate(plan.rows if evaluation.higher_is_better else ()):
         here = {reference: given[place] for reference, given in answers.items()}
         if len({answer.score for answer in here.values()}) > 1:
             yield ComparedRow(
@@ -106,8 +85,8 @@ def _beside_base(table: ScoreTable, verdict: Verdict, base: Answers) -> Iterator
     low, high = lower_bound(gain, ERROR_RATE), upper_bound(gain, ERROR_RATE)
     if low <= 0:
         yield (
-            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} points, "
-            f"95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
+            f"Nothing here shows that {chosen} beats the bare base ({100 * gain.estimate:+.1f} "
+            f"{'%' if table.losses else 'points'}, 95 % bounds {100 * low:+.1f} to {100 * high:+.1f})."
         )
 
 

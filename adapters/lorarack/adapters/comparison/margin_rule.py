@@ -22,23 +22,29 @@ from lorarack.registry.errors import UsageError
 ERROR_RATE = 0.05
 #: Five points: of a hundred rows, five more wrong.
 DEFAULT_MARGIN = 0.05
+#: One per cent of the best one's loss.
+DEFAULT_LOSS_MARGIN = 0.01
 
 
 def judge(
-    table: ScoreTable, margin: float, costs: Mapping[str, float] | None = None, warnings: Sequence[str] = ()
+    table: ScoreTable,
+    margin: float | None = None,
+    costs: Mapping[str, float] | None = None,
+    warnings: Sequence[str] = (),
 ) -> Verdict:
     """Which version to recommend, and what can be said of each.
 
     Args:
         table: the scores.
-        margin: how much worse a version may be and still count as not worse; fixed before looking.
+        margin: how much worse a version may be and still count as not worse; fixed before looking. Default: five points, or
+            one per cent of a loss.
         costs: of every version; without them none counts as cheaper than another.
         warnings: what is to be said beside.
 
     Raises:
         UsageError: the margin is none, or there are fewer than two versions.
     """
-    check_margin(margin, losses=table.losses)
+    margin = checked_margin(margin, losses=table.losses)
     count = len(table.references)
     if count < 2:
         raise UsageError("A comparison needs two versions or more; name another.", code="nothing_to_compare")
@@ -81,18 +87,21 @@ def judge(
     )
 
 
-def check_margin(margin: float, *, losses: bool = False) -> None:
-    """Refuse a margin that decides nothing or everything.
+def checked_margin(margin: float | None, *, losses: bool = False) -> float:
+    """The margin, by default five points, or one per cent of a loss.
 
     Raises:
-        UsageError: it is not between 0 and 1, both excluded.
+        UsageError: it is not between 0 and 1, both excluded, and so decides nothing or everything.
     """
+    if margin is None:
+        return DEFAULT_LOSS_MARGIN if losses else DEFAULT_MARGIN
     if not 0 < margin < 1:
         what = "a share of the best version's loss" if losses else "a difference of scores"
         raise UsageError(
             f"A margin of {margin:g} is no margin: it is {what}, above 0 and below 1; five points are 0.05.",
             code="bad_margin",
         )
+    return margin
 
 
 def adjusted_p_values(pairs: Mapping[tuple[int, int], Pair], count: int, margin: float) -> list[tuple[float, float]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lorarack.adapters.comparison.costs import UNKNOWN, given_costs, known_versions
-from lorarack.adapters.comparison.margin_rule import check_margin, judge
+from lorarack.adapters.comparison.margin_rule import checked_margin, judge
 from lorarack.adapters.comparison.scores_file import ScoresFile, read_scores
 from lorarack.adapters.comparison.verdict import ComparedRow, Comparison
 from lorarack.adapters.comparison.version_facts import with_facts
@@ -16,7 +16,7 @@ from lorarack.registry.values import Version
 def compare_scores(
     path: Path,
     *,
-    margin: float,
+    margin: float | None = None,
     costs: Sequence[str] = (),
     losses: bool = False,
     group_by: str = "group",
@@ -36,7 +36,7 @@ def compare_scores(
         UsageError: the margin is none, a line is wrong, there is nothing to compare, or the costs are not of these versions.
         NotFound: no such file, or no registry in the folder given.
     """
-    check_margin(margin, losses=losses)
+    margin = checked_margin(margin, losses=losses)
     file = read_scores(path, losses=losses, group_by=group_by)
     references = file.table.references
     versions: dict[str, Version] = {}

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 
 from lorarack.adapters.comparison.verdict import BaseScore, Comparison, Verdict, VersionScore
-from lorarack.adapters.comparison.words import difference_text, margin_text, percent, score_text, sentence
+from lorarack.adapters.comparison.words import difference_text, margin_text, score_text, sentence
 from lorarack.registry.cli.render import size, table
 
 _ANSWERS = {"not_worse": "not worse", "worse": "worse", "undecided": "undecided"}
@@ -80,7 +80,7 @@ def _standing(version: VersionScore, comparison: Comparison) -> str:
 
 def _base_cells(base: BaseScore, verdict: Verdict, count: int) -> list[str]:
     fewer = f" ({base.rows} rows)" if base.rows < verdict.rows else ""
-    score = percent(base.score, base.low, base.high)
+    score = score_text(base, verdict)
     cells = [base.model + fewer, *(["base"] if any(one.rank for one in verdict.versions) else []), score]
     return cells + ["–"] * (count - len(cells) - 1) + [""]
 

@@ -1,6 +1,6 @@
 """Numbers and verdicts as people read them."""
 
-from lorarack.adapters.comparison.verdict import AgainstBest, Verdict, VersionScore
+from lorarack.adapters.comparison.verdict import AgainstBest, BaseScore, Verdict, VersionScore
 
 
 def sentence(verdict: Verdict) -> str:
@@ -60,11 +60,11 @@ def margin_text(verdict: Verdict) -> str:
     return "1 point" if number == "1" else f"{number} points"
 
 
-def score_text(version: VersionScore, verdict: Verdict) -> str:
+def score_text(scored: VersionScore | BaseScore, verdict: Verdict) -> str:
     """``87.5 % (79–93)``, or ``0.412 (0.401–0.424)`` for a loss."""
     if verdict.losses:
-        return f"{version.score:.4g} ({version.low:.4g}–{version.high:.4g})"
-    return percent(version.score, version.low, version.high)
+        return f"{scored.score:.4g} ({scored.low:.4g}–{scored.high:.4g})"
+    return f"{100 * scored.score:.1f} % ({100 * scored.low:.0f}–{100 * scored.high:.0f})"
 
 
 def difference_text(version: VersionScore, verdict: Verdict) -> str:
@@ -73,11 +73,6 @@ def difference_text(version: VersionScore, verdict: Verdict) -> str:
     if version.reference == verdict.best:
         return "–"
     return f"{points(gap.difference, verdict)} ({points(gap.low, verdict)} to {points(gap.high, verdict)})"
-
-
-def percent(score: float, low: float, high: float) -> str:
-    """``87.5 % (79–93)``."""
-    return f"{100 * score:.1f} % ({100 * low:.0f}–{100 * high:.0f})"
 
 
 def _unit(verdict: Verdict) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
@@ -10,6 +11,7 @@ from transformers.trainer_callback import TrainerCallback
 from lorarack.adapters.training.fit import Validation
 from lorarack.adapters.training.plan import Plan
 from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.row_losses import RowLosses
 from lorarack.registry.errors import EngineError
 from lorarack.registry.values import Metric
 
@@ -38,10 +40,13 @@ class BestCheckpointCallback(TrainerCallback):
         self.validations = [base]
         self._best: dict[str, Any] | None = None
         self.best_step = 0
+        self.finished = False
+        #: Tokens that went through the model in this process.
+        self.tokens = 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Ask for a validation when the plan has one here."""
-        self._progress.step(state.global_step, self._losses[-1][1] if self._losses else None)
+        self._progress.step(state.global_step, self._losses[-1][1] if self._losses else None, self.tokens)
         control.should_log = control.should_log or self._plan.validates_at(state.global_step)
         control.should_evaluate = self._plan.validates_at(state.global_step)
         return control
@@ -74,7 +79,28 @@ class BestCheckpointCallback(TrainerCallback):
         hopeless = self._give_up is not None and self._give_up(self.validations[-1])
         if hopeless or (self._patience is not None and since >= self._patience):
             control.should_training_stop = True
+        self.finished = control.should_training_stop or state.global_step >= self._plan.steps
         return control
+
+    def saved(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """All that is remembered: values for JSON, and tensors."""
+        values = {
+            "losses": self._losses,
+            "validations": [asdict(found) for found in self.validations[1:]],
+            "best_step": self.best_step,
+            "finished": self.finished,
+        }
+        return values, self._best or {}
+
+    def restore(self, values: dict[str, Any], tensors: dict[str, Any]) -> None:
+        """Go on from what ``saved`` gave."""
+        self._losses = [(step, loss) for step, loss in values["losses"]]
+        self.validations[1:] = [
+            Validation(found["step"], *(RowLosses(**_tuples(found[part])) for part in ("train", "validation")))
+            for found in values["validations"]
+        ]
+        self.best_step, self.finished = values["best_step"], values["finished"]
+        self._best = tensors or None
 
     def restore_best(self) -> None:
         """Put the best weights back into the model."""
@@ -100,6 +126,10 @@ class BestCheckpointCallback(TrainerCallback):
                 Metric(name="loss", split="validation", value=validation, step=point.step, dataset=validation_digest),
             ]
         return tuple(found)
+
+
+def _tuples(found: dict[str, list[Any]]) -> dict[str, tuple[Any, ...]]:
+    return {key: tuple(values) for key, values in found.items()}
 
 
 def _diverged(step: int) -> EngineError:

@@ -65,7 +65,7 @@ class LoadedBase:
         """The losses on the slice of training rows and on the validation rows, both in evaluation mode."""
         device = next(model.parameters()).device.type
         recipe = self.inputs.recipe
-        with torch.autocast(device, torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
+        with torch.autocast(device, getattr(torch, recipe.dtype), enabled=recipe.dtype != "float32"):
             train, validation = (
                 row_losses(model, rows, self.pad, recipe.batch_size) for rows in (self._slice, self.tokens.validation)
             )
@@ -73,7 +73,7 @@ class LoadedBase:
 
     def _model(self) -> Any:
         if self._bare is None:
-            self._bare = load_model(self.inputs.base, self.inputs.recipe.dtype)
+            self._bare = load_model(self.inputs.base, self.inputs.recipe)
         return self._bare
 
 
