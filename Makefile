@@ -17,7 +17,8 @@ demo: setup ## the whole story on this machine: base, train, publish, serve, com
 	@$(RUN)/lorarack demo run
 
 test: setup lint ## lint, then every test, real servers included
-	@$(RUN)/python -m pytest
+	@$(RUN)/python -m pytest -m "not system" -q -n 2 --dist loadfile
+	@$(RUN)/python -m pytest -m system
 
 test-fast: setup ## the tests that start no server and import no torch
 	@$(RUN)/python -m pytest -m "not system and not torch" -q -n 2 --dist loadfile

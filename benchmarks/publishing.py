@@ -89,7 +89,8 @@ def adapter(folder: Path, modules: int, seed: int) -> Path:
     for layer in range(modules):
         module = f"base_model.model.model.layers.{layer}.self_attn.q_proj"
         for side, shape in (("A", (_RANK, _WIDTH)), ("B", (_WIDTH, _RANK))):
-            tensors.append(random.standard_normal(shape, dtype=np.float32))
+            # As large as trained ones: far larger ones are looked at again, in case they drown the base.
+            tensors.append(np.float32(0.02) * random.standard_normal(shape, dtype=np.float32))
             end = position + tensors[-1].nbytes
             header[f"{module}.lora_{side}.weight"] = {"dtype": "F32", "shape": shape, "data_offsets": [position, end]}
             position = end

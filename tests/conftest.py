@@ -19,6 +19,10 @@ settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
+# Threads of OpenMP that wait for each other sleep instead of spinning, or everything takes three times as long beside any other
+# process. It is read when torch is loaded, here and in the processes that tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 # A shell starts background jobs with SIGINT ignored, and their children inherit that: Ctrl-C could not be tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

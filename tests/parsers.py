@@ -24,8 +24,8 @@ from lorarack.registry.artifact.manifest import artifact_digest
 from lorarack.registry.artifact.peft_config import canonical_config, parse_config
 from lorarack.registry.artifact.tokenizer import vocabulary_digest
 from lorarack.registry.artifact.validate import read_artifact
+from lorarack.registry.hub.names import parse_repository
 from lorarack.registry.hub.results import read_claims
-from lorarack.registry.hub_access.names import parse_repository
 from lorarack.registry.queries import parse_condition
 from lorarack.registry.reference import parse_reference
 

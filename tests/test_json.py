@@ -22,7 +22,7 @@ from lorarack.registry.cli.app import build_app
 
 ALL = dict(commands(get_command(build_app())))
 #: Held to their schemas where they are run: they need a trained model or a server.
-ELSEWHERE = {"doctor", "train", "resize", "merge", "scale", "compare", "demo run", "demo base", "ask"}
+ELSEWHERE = {"doctor", "train", "study", "resize", "merge", "scale", "compare", "demo run", "demo base", "ask"}
 #: Speak no JSON: the one runs until it is stopped.
 SILENT = {"serve"}
 
@@ -143,7 +143,8 @@ WITHOUT_COMMAND = {
     "add_metrics": "compare, which measures",
     "lease": "servers, which hold what they have loaded",
     "release": "likewise",
-    "changes": "servers, which follow the registry",
+    "get_version": "programs that look after versions in any state",
+    "last_event_id": "servers, which follow the registry",
     "snapshot": "servers, which resolve",
     "close": "every command",
 }

@@ -24,10 +24,10 @@ def with_threads(module: str) -> None:
 
 def kept_kernel() -> Path:
     """The kernel as it is now, in the user's cache folder; compiled when it is not there."""
-    from lorarack.server.cpu.kernel_build import build_kernel, is_whole, kernel_path
+    from lorarack.server.cpu.kernel_build import build_kernel, is_intact, kernel_path
 
     path = kernel_path(Path.home() / ".cache" / "lorarack-bench")
-    if not is_whole(path):
+    if not is_intact(path):
         build_kernel(path)
     return path
 
@@ -39,7 +39,7 @@ class Engine:
         from lorarack.server.settings import VARIABLE, CpuLora, ServingSettings
 
         os.environ[VARIABLE] = ServingSettings(
-            registry=str(folder), base="base", fingerprint="-", cache=str(folder), faults=str(folder),
+            registry=str(folder), base="base", fingerprint="-", cache=str(folder), errors=str(folder),
             cpu_lora=CpuLora.KERNEL, kernel=str(kept_kernel()),
         ).model_dump_json()  # fmt: skip
         os.environ |= {"VLLM_PLUGINS": "lorarack", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}

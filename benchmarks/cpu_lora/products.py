@@ -42,19 +42,19 @@ _Way = Callable[[_Layer, torch.Tensor, torch.Tensor, Sequence[slice]], None]
 def main() -> None:
     """Measure and print."""
     with_threads("benchmarks.cpu_lora.products")
-    backend = LayerFactory(kept_kernel())
-    rows = backend.make_rows()
+    factory = LayerFactory(kept_kernel())
+    rows = factory.make_rows()
     print("| rank | segments | tiles | two products | with one product for all A |\n| --- | --- | --- | --- | --- |")
     for rank in _RANKS:
-        layers = [_make(backend, rows, rank, *shape) for _ in range(_MEASURED) for shape in _LAYERS]
+        layers = [_make(factory, rows, rank, *shape) for _ in range(_MEASURED) for shape in _LAYERS]
         for segments, length in _BATCHES:
             rows.assign(torch.arange(segments).repeat_interleave(length))
             taken = _measure(layers, segments, length)
             print(f"| {rank} | {segments} of {length} rows | " + " | ".join(f"{ms:.0f} ms" for ms in taken) + " |")
 
 
-def _make(backend: LayerFactory, rows: Rows, rank: int, inputs: int, widths: tuple[int, ...]) -> _Layer:
-    _, index, layer = backend.make_layer(rows, torch.bfloat16, inputs, widths, _SLOTS, rank)
+def _make(factory: LayerFactory, rows: Rows, rank: int, inputs: int, widths: tuple[int, ...]) -> _Layer:
+    _, index, layer = factory.make_layer(rows, torch.bfloat16, inputs, widths, _SLOTS, rank)
     a = [[_random(inputs, rank) for _ in widths] for _ in range(_SLOTS)]
     b = [[_random(rank, width) for width in widths] for _ in range(_SLOTS)]
     for slot in range(_SLOTS):

@@ -23,13 +23,18 @@ def test_the_face_costs_no_torch() -> None:
 
 
 def test_a_comparison_from_python(tmp_path: Path) -> None:
-    """A plan, then the server, and the scores are kept."""
+    """One call; the scores become metrics, and the answers are kept for the next one."""
     with open_registry(tmp_path / "home") as registry, openai_server(lambda body: Said(body["prompt"])) as server:
         registry.add_base(str(tiny_base(tmp_path / "tiny")), "tiny")
         for rank in (2, 4):
             registry.publish(tiny_adapter(tmp_path / str(rank), rank), "orders", base="tiny")
         rows = face.Rows("rows", tuple(face.Row(str(number), prompt=str(number)) for number in range(8)))
-        plan = face.plan_comparison(registry, ["orders@r2", "orders@r4"], rows)
-        found = face.compare(registry, plan, face.ServerClient(server.url))
+        asked = face.EvaluationServer(server.url)
+        folder = tmp_path / "evaluation"
+        found = face.compare(registry, ["orders@r2", "orders@r4"], rows, server=asked, save=folder)
         assert (found.verdict.best, found.verdict.recommended) == ("orders@1", None), "eight rows are too few"
         assert registry.resolve("orders@2").metric("exact_match", "test") is not None
+        elsewhere = face.compare_scores(folder / "scores.jsonl", margin=0.05)
+        assert elsewhere.verdict.versions[0].score == 1
+        again = face.evaluate(registry, ["orders@1"], rows, server=asked, save=folder, score="rouge_l")
+        assert (again.of("orders@1").mean, len(server.asked)) == (1, 16), "the answers are there already"

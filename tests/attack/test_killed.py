@@ -47,10 +47,10 @@ def engine_of(server: Server) -> int:
 
 
 def scratch_of(server: Server) -> str:
-    """The word by which what belongs to the server is told: its temporary folder."""
+    """The marker of the server's processes: its temporary folder."""
     for pid in below(server.process.pid):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        if any(word.endswith("keeper.py") for word in words):
+        if any(word.endswith("reaper.py") for word in words):
             return words[-2]
     raise AssertionError("nothing keeps watch")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from tests.tiny import tiny_adapter, tiny_base
 
+from lorarack.adapters.comparison.compare import conclude
 from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.data import Row, Rows
 from lorarack.adapters.evaluation.answers import Answer, Answers, Evaluation
@@ -24,7 +25,9 @@ def test_default_moves_to_the_kept_version_with_the_reason_and_then_stays(tmp_pa
         plan = plan_comparison(registry, ["orders@1", "orders@2"], _rows())
         evaluation = _evaluated(plan, 10, 90)
         for _ in range(2):
-            assert choose_default(stage, registry, plan, evaluation).verdict.recommended == "orders@2"
+            found = conclude(registry, plan, evaluation)
+            choose_default(stage, registry, found)
+            assert found.verdict.recommended == "orders@2"
         assert registry.resolve("orders").number == 2
         first, moved = registry.alias_history("orders", "default")
         assert (first.version, moved.version) == (1, 2)
@@ -43,7 +46,8 @@ def test_default_stays_where_the_rows_do_not_tell(tmp_path: Path) -> None:
         for rank in (2, 4):
             registry.publish(tiny_adapter(tmp_path / str(rank), rank), "orders", base="tiny")
         plan = plan_comparison(registry, ["orders@1", "orders@2"], _rows())
-        found = choose_default(StepConsole(Console(file=out, width=200), 1), registry, plan, _evaluated(plan, 70, 77))
+        found = conclude(registry, plan, _evaluated(plan, 70, 77))
+        choose_default(StepConsole(Console(file=out, width=200), 1), registry, found)
         assert (found.verdict.recommended, registry.resolve("orders").number) == (None, 1)
         assert len(registry.alias_history("orders", "default")) == 1
     assert "Not enough rows to tell: +7.3 points for orders@2 over orders@1" in out.getvalue()

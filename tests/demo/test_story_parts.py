@@ -7,14 +7,12 @@ import shlex
 import subprocess
 import sys
 from io import StringIO
-from pathlib import Path
 
 import pytest
 from rich.console import Console, Group
 
 from lorarack.adapters.data import Message, Row, Rows
 from lorarack.adapters.evaluation.answers import Answer, Answers, Evaluation, Subject
-from lorarack.demo.answer_cache import load_answers, save_answers
 from lorarack.demo.console import StepConsole
 from lorarack.demo.memory import PeakMemory, resident_bytes
 from lorarack.demo.next_steps import SERVE_FLAGS, next_steps, times
@@ -74,22 +72,6 @@ def test_answers_stand_side_by_side_marked_right_or_wrong() -> None:
         ["✗", "orders@r4", "on"],
     ]
     assert text.count("on and on…") == 2, "on one line, and visibly cut off"
-
-
-def test_answers_are_remembered_only_for_the_very_same_question(tmp_path: Path) -> None:
-    path = tmp_path / "demo" / "answers.json"
-    assert load_answers(path, SUBJECTS, DIGEST, "exact_match", 9) is None
-    found = evaluation("right", "wrong")
-    save_answers(path, found)
-    assert load_answers(path, SUBJECTS, DIGEST, "exact_match", 9) == found
-    assert [file.name for file in path.parent.iterdir()] == ["answers.json"]
-    other = (SUBJECTS[0].model_copy(update={"digest": "sha256:" + "e" * 64}), SUBJECTS[1])
-    assert load_answers(path, other, DIGEST, "exact_match", 9) is None
-    assert load_answers(path, SUBJECTS, "sha256:other", "exact_match", 9) is None
-    assert load_answers(path, SUBJECTS, DIGEST, "json_f1", 9) is None
-    assert load_answers(path, SUBJECTS, DIGEST, "exact_match", 10) is None
-    path.write_text('{"score": 1}')
-    assert load_answers(path, SUBJECTS, DIGEST, "exact_match", 9) is None
 
 
 def test_memory_counts_the_children_too() -> None:

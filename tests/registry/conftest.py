@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.registry.settable_clock import SettableClock
 from tests.registry.shelf import Shelf
 from tests.tiny import tiny_adapter, tiny_base
 
@@ -30,8 +31,14 @@ def home(tmp_path: Path, home_template: Path) -> Path:
 
 
 @pytest.fixture
-def registry(home: Path) -> Iterator[Registry]:
-    with open_registry(home) as opened:
+def clock() -> SettableClock:
+    """The clock of ``registry``."""
+    return SettableClock()
+
+
+@pytest.fixture
+def registry(home: Path, clock: SettableClock) -> Iterator[Registry]:
+    with open_registry(home, clock=clock) as opened:
         yield opened
 
 

@@ -1,6 +1,7 @@
 """What is kept for searching says what the versions say."""
 
 import sqlite3
+from pathlib import Path
 
 from lorarack.registry import Registry
 from lorarack.registry.catalog.text_index import searchable_text
@@ -19,7 +20,7 @@ def check_search_tables(registry: Registry) -> None:
         v.engine_id: searchable_text([v.adapter, v.description or "", *(v.tags[key] for key in sorted(v.tags))])
         for v in versions
     }
-    database = sqlite3.connect(registry.home / "catalog.sqlite")
+    database = sqlite3.connect(Path(registry.location) / "catalog.sqlite")
     found = database.execute(
         "SELECT version_id, name, split, dataset, value, higher_is_better FROM finished"
     ).fetchall()

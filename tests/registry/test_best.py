@@ -57,7 +57,7 @@ def test_there_is_no_best_of_values_on_different_data(shelf: Shelf, datasets: tu
     assert raised.value.exit_code == 3
     with pytest.raises(GateRefused, match="measured on different data sets"):
         shelf.registry.search(Query(order="eval_loss"))
-    answer = lorarack("best", "support", "--metric", "eval_loss", "--registry", shelf.registry.home)
+    answer = lorarack("best", "support", "--metric", "eval_loss", "--registry", shelf.registry.location)
     assert (answer.code, answer.out) == (3, "")
 
 
@@ -105,7 +105,9 @@ def test_a_search_ranks_on_one_data_set_over_all_pages(shelf: Shelf) -> None:
 def test_a_list_keeps_losses_on_different_data_apart(shelf: Shelf) -> None:
     for loss, dataset in ((0.5, A), (0.4, A), (0.1, B), (None, None)):
         shelf.put(loss=loss, dataset=dataset)
-    lines = [line.strip() for line in lorarack("list", "support", "--registry", shelf.registry.home).out.splitlines()]
+    lines = [
+        line.strip() for line in lorarack("list", "support", "--registry", shelf.registry.location).out.splitlines()
+    ]
     order = [line.split()[0] for line in lines if line.startswith("support@")]
     assert order == ["support@2", "support@1", "support@3", "support@4"]
     assert "measured on" in " ".join(lines[:3])

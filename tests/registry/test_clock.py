@@ -1,26 +1,25 @@
 """A clock that is set back or forward makes no order wrong: order is by ids, and moments are for people."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.registry.settable_clock import SettableClock
 from tests.tiny import tiny_adapter
 
 from lorarack.registry import Registry
-from lorarack.registry.catalog import aliases, base_models, events, gc, lifecycle, new_version
 from lorarack.registry.errors import Conflict
 
 HOLDER = "host:8000/1"
 
 
 @pytest.fixture
-def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Set the catalog's clock to so many hours from the real one."""
+def set_clock(clock: SettableClock) -> Callable[[float], None]:
+    """Set the registry's clock to so many hours from the real one."""
 
     def to(hours: float) -> None:
-        for module in (aliases, base_models, lifecycle, gc, new_version, events):
-            monkeypatch.setattr(module, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
+        clock.offset = timedelta(hours=hours)
 
     return to
 

@@ -25,7 +25,7 @@ def version(registry: Registry, tmp_path: Path) -> Version:
 
 def blob(registry: Registry, version: Version, name: str = "adapter_model.safetensors") -> Path:
     digits = next(file.digest for file in version.files if file.name == name).removeprefix("sha256:")
-    return registry.home / "blobs" / "sha256" / digits[:2] / digits
+    return Path(registry.location) / "blobs" / "sha256" / digits[:2] / digits
 
 
 def spoil(path: Path) -> None:
@@ -34,7 +34,7 @@ def spoil(path: Path) -> None:
 
 
 def state(registry: Registry, version: Version) -> State:
-    return registry._numbered(version.adapter, version.number).state
+    return registry.get_version(version.reference).state
 
 
 @pytest.mark.parametrize(
@@ -51,11 +51,13 @@ def test_what_somebody_put_aside_is_not_brought_back_by_publishing(
     registry: Registry, version: Version, tmp_path: Path, put_aside: str, reason: str
 ) -> None:
     getattr(registry, put_aside)(version.reference, reason)
-    before = registry._exact(version.reference)
+    before = registry.get_version(version.reference)
     with pytest.raises(Conflict, match=r"These files are support@2, which is .* with 'lorarack restore support@2'"):
         registry.publish(tmp_path / "source", "support", base="tiny", tags={"new": "tag"})
-    assert registry._exact(version.reference) == before
-    answer = lorarack("publish", tmp_path / "source", "support", "--base", "tiny", "--registry", registry.home)
+    assert registry.get_version(version.reference) == before
+    answer = lorarack(
+        "publish", tmp_path / "source", "support", "--base", "tiny", "--registry", Path(registry.location)
+    )
     assert (answer.code, answer.out) == (1, "")
     assert "lorarack restore support@2" in answer.err
 
@@ -97,7 +99,7 @@ def test_damage_that_is_found_later_leaves_what_somebody_said(registry: Registry
     spoil(blob(registry, version))
     with pytest.raises(Damaged):
         registry.verify("support@2")
-    found = registry._exact("support@2")
+    found = registry.get_version("support@2")
     assert (found.state, found.state_reason) == (State.QUARANTINED, "says rude things")
 
 
@@ -128,7 +130,7 @@ def dangling(path: Path) -> None:
 def test_what_cannot_be_read_is_not_damaged(
     registry: Registry, version: Version, tmp_path: Path, lose: Callable[[Path], None]
 ) -> None:
-    changes = registry.changes()
+    changes = registry.last_event_id()
     lose(blob(registry, version))
     for use in (
         lambda: registry.fetch("support@2", tmp_path / "out"),
@@ -140,8 +142,8 @@ def test_what_cannot_be_read_is_not_damaged(
             use()
         assert not isinstance(raised.value, Damaged)
         assert raised.value.http_status == 503
-    assert (state(registry, version), registry.changes()) == (State.READY, changes)
-    answer = lorarack("verify", "--all", "--json", "--registry", registry.home)
+    assert (state(registry, version), registry.last_event_id()) == (State.READY, changes)
+    answer = lorarack("verify", "--all", "--json", "--registry", Path(registry.location))
     assert answer.code == 1
     assert {found["reference"]: found["kind"] for found in json.loads(answer.out)}["support@2"] == "unreadable"
     registry.gc(grace_seconds=0)
@@ -149,7 +151,7 @@ def test_what_cannot_be_read_is_not_damaged(
 
 
 def test_gc_passes_by_whatever_is_no_file(registry: Registry, version: Version) -> None:
-    root = registry.home / "blobs" / "sha256"
+    root = Path(registry.location) / "blobs" / "sha256"
     os.mkfifo(root / ".new-pipe")
     (root / ".new-folder").mkdir()
     (root / "ab").mkdir(exist_ok=True)

@@ -134,7 +134,7 @@ def test_damage_is_found_before_anything_is_compared(shelf: Shelf) -> None:
     shelf.put()
     (weights,) = (file.digest for file in version.files if file.name.endswith(".safetensors"))
     digits = weights.removeprefix("sha256:")
-    path = shelf.registry.home / "blobs" / "sha256" / digits[:2] / digits
+    path = Path(shelf.registry.location) / "blobs" / "sha256" / digits[:2] / digits
     path.chmod(0o644)
     path.write_bytes(b"x" * path.stat().st_size)
     with pytest.raises(Damaged, match="support@1 is damaged and now out of use"):

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.registry.parts import interrupted
 from tests.tiny import tiny_adapter
 
 from lorarack.registry import GcReport, Parent, Registry, open_registry
@@ -29,7 +30,7 @@ def items(done: GcReport, kind: str = "version") -> dict[str, tuple[bool, str]]:
 
 
 def files(registry: Registry) -> set[str]:
-    return {path.name for path in (registry.home / "blobs" / "sha256").rglob("*") if path.is_file()}
+    return {path.name for path in (Path(registry.location) / "blobs" / "sha256").rglob("*") if path.is_file()}
 
 
 def weights(registry: Registry, reference: str) -> str:
@@ -68,9 +69,9 @@ def test_only_what_is_archived_and_held_by_nothing_goes(filled: Registry, tmp_pa
 def test_a_dry_run_says_the_same_and_changes_nothing(filled: Registry) -> None:
     filled.archive("support@2")
     filled.archive("support@4")
-    before, there = filled.changes(), files(filled)
+    before, there = filled.last_event_id(), files(filled)
     planned = filled.gc(dry_run=True, grace_seconds=0)
-    assert (filled.changes(), files(filled)) == (before, there)
+    assert (filled.last_event_id(), files(filled)) == (before, there)
     assert len(filled.versions("support")) == 4
     done = filled.gc(grace_seconds=0)
     assert done.items == planned.items
@@ -78,9 +79,9 @@ def test_a_dry_run_says_the_same_and_changes_nothing(filled: Registry) -> None:
 
 
 def test_with_nothing_to_do_the_log_stays_as_it_is(filled: Registry) -> None:
-    before = filled.changes()
+    before = filled.last_event_id()
     assert not any(item.removed for item in filled.gc().items)
-    assert filled.changes() == before
+    assert filled.last_event_id() == before
 
 
 def test_a_child_holds_its_parent_until_it_goes_too(registry: Registry, tmp_path: Path) -> None:
@@ -128,13 +129,13 @@ def test_young_files_stay(filled: Registry) -> None:
     }
     assert done.removed("version") == 1
     old = time.time() - HOUR_AGO
-    os.utime(filled.home / "blobs" / "sha256" / digest[7:9] / digest[7:], (old, old))
+    os.utime(Path(filled.location) / "blobs" / "sha256" / digest[7:9] / digest[7:], (old, old))
     assert items(filled.gc(grace_seconds=600), "blob")[digest][0]
 
 
 def test_what_a_killed_publisher_left_goes_and_what_a_living_one_writes_stays(filled: Registry) -> None:
     """However old: a slow disk may take longer over a file than any grace."""
-    folder = filled.home / "blobs" / "sha256"
+    folder = Path(filled.location) / "blobs" / "sha256"
     (folder / ".new-dead").write_bytes(b"half")
     old = time.time() - HOUR_AGO
     with (folder / ".new-alive").open("wb") as writer:
@@ -148,21 +149,17 @@ def test_what_a_killed_publisher_left_goes_and_what_a_living_one_writes_stays(fi
     assert (folder / ".new-alive").exists()
 
 
-def test_a_blob_taken_before_its_version_is_written_is_put_again(
-    filled: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_blob_taken_before_its_version_is_written_is_put_again(filled: Registry, tmp_path: Path) -> None:
     """A publisher slower than the grace loses nothing: under the lock it sees that its file is gone, and stores it again."""
-    add = filled._writer.add_version
     taken: list[int] = []
 
-    def collected_before(*arguments: object) -> object:
+    def collect() -> None:
         if not taken:
-            with open_registry(filled.home) as other:
-                taken.append(other.gc(grace_seconds=0).removed("blob"))
-        return add(*arguments)  # type: ignore[arg-type]
+            taken.append(filled.gc(grace_seconds=0).removed("blob"))
 
-    monkeypatch.setattr(filled._writer, "add_version", collected_before)
-    published = filled.publish(tiny_adapter(tmp_path / "late", seed=50), "support", base="tiny")
+    published = interrupted(filled, "add_version", collect).publish(
+        tiny_adapter(tmp_path / "late", seed=50), "support", base="tiny"
+    )
     assert taken == [1]
     assert filled.verify(published.version.reference).number == 5
 
@@ -188,7 +185,7 @@ def test_files_are_removed_only_while_nobody_can_write(filled: Registry, monkeyp
         return delete(blobs, digest, min_age=min_age)
 
     def write() -> None:
-        with open_registry(filled.home) as other:
+        with open_registry(Path(filled.location)) as other:
             other.archive("support@3")
             done.append("archived")
 
@@ -199,13 +196,9 @@ def test_files_are_removed_only_while_nobody_can_write(filled: Registry, monkeyp
     assert done == ["removed", "archived"]
 
 
-def test_a_version_restored_while_gc_plans_stays(filled: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_restored_while_gc_plans_stays(filled: Registry) -> None:
     filled.archive("support@2")
-    planned = filled.gc(dry_run=True, grace_seconds=0)
-    plan = tuple(item for item in planned.items if item.kind == "version")
-    filled.restore("support@2")
-    monkeypatch.setattr(filled._collector, "plan", lambda: plan)
-    done = filled.gc(grace_seconds=0)
+    done = interrupted(filled, "prune", lambda: filled.restore("support@2")).gc(grace_seconds=0)
     assert items(done)["support@2"] == (False, "it came into use, or went, meanwhile")
     assert done.freed == 0
     filled.verify("support@2")
@@ -229,7 +222,7 @@ def test_a_grace_that_makes_no_sense_is_refused(grace: float, registry: Registry
 def test_damage_shows_in_verify_and_stays(filled: Registry) -> None:
     """Publishing again is what mends it; gc leaves it to those who look into it."""
     digest = weights(filled, "support@3")
-    path = filled.home / "blobs" / "sha256" / digest[7:9] / digest[7:]
+    path = Path(filled.location) / "blobs" / "sha256" / digest[7:9] / digest[7:]
     path.chmod(0o644)
     path.write_bytes(b"damage")
     with pytest.raises(Damaged, match=r"support@3 is damaged and now out of use"):

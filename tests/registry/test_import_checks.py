@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.registry.parts import database_of
 from tests.tiny import tiny_adapter
 
 from lorarack.registry import Metric, Parent, Provenance, Registry, open_registry
@@ -99,7 +100,7 @@ def test_a_number_that_an_old_log_does_not_know_is_not_free(other: Registry, exp
     for seed in (21, 22, 23):
         other.publish(tiny_adapter(tmp_path / f"own-{seed}", seed=seed), "support", base="tiny")
     other.delete("support@2")
-    with other._database.writer.begin() as connection:
+    with database_of(other).writer.begin() as connection:
         connection.exec_driver_sql("DELETE FROM events WHERE version = 2")
     assert other.import_from(pick(export, {2}, tmp_path / "some")).versions[0].version == "support@4"
 
@@ -131,21 +132,21 @@ BAD_KEYS = BAD_TEXTS | {
 @pytest.mark.parametrize("key", BAD_KEYS.values(), ids=BAD_KEYS)
 def test_bad_keys_of_tags_come_in_nowhere(registry: Registry, adapter: Path, key: Any) -> None:
     registry.publish(adapter, "support", base="tiny")
-    changes = registry.changes()
+    changes = registry.last_event_id()
     for use in (
         lambda: registry.publish(adapter, "support", base="tiny", tags={key: "v"}),
         lambda: registry.describe("support@1", tags={key: "v"}),
     ):
         with pytest.raises(UsageError):
             use()
-    assert registry.changes() == changes
+    assert registry.last_event_id() == changes
 
 
 @pytest.mark.parametrize("text", BAD_TEXTS.values(), ids=BAD_TEXTS)
 def test_bad_texts_come_in_nowhere(registry: Registry, adapter: Path, text: Any) -> None:
     registry.publish(adapter, "support", base="tiny")
     registry.set_alias("support", "prod", 1)
-    changes = registry.changes()
+    changes = registry.last_event_id()
     for use in (
         lambda: registry.publish(adapter, "support", base="tiny", description=text),
         lambda: registry.publish(adapter, "support", base="tiny", tags={"key": text}),
@@ -157,13 +158,13 @@ def test_bad_texts_come_in_nowhere(registry: Registry, adapter: Path, text: Any)
         lambda: registry.quarantine("support@1", text),
         lambda: registry.restore("support@1", text),
         lambda: registry.lease(registry.resolve("support@1"), text),
-        lambda: Registry(registry.home, actor=text).archive("support@1"),
+        lambda: open_registry(registry.location, actor=text).archive("support@1"),
         lambda: registry.add_metrics("support@1", [Metric.model_construct(
             name="loss", split="test", value=1.0, step=None, dataset=text, higher_is_better=False)]),
     ):  # fmt: skip
         with pytest.raises(UsageError):
             use()
-    assert registry.changes() == changes
+    assert registry.last_event_id() == changes
 
 
 def test_a_provenance_that_is_no_json_is_refused(registry: Registry, adapter: Path) -> None:

@@ -47,13 +47,13 @@ Make = Callable[[Path], None]
 def blobs(registry: Registry, adapter: Path) -> list[Path]:
     """The stored files of ``support@1``."""
     registry.publish(adapter, "support", base="tiny")
-    return [path for path in (registry.home / "blobs").rglob("*") if path.is_file()]
+    return [path for path in (Path(registry.location) / "blobs").rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("make", ODD)
 def test_gc_passes_by_what_is_no_file(make: Make, registry: Registry, blobs: list[Path]) -> None:
     """Under a blob's name, as a leftover, as a folder of blobs, under other names."""
-    root = registry.home / "blobs" / "sha256"
+    root = Path(registry.location) / "blobs" / "sha256"
     (root / "00").mkdir(exist_ok=True)
     strange = [
         root / "00" / ("00" + "1" * 62),

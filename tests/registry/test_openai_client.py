@@ -13,6 +13,7 @@ from lorarack.registry.errors import (
     NotAllowed,
     NotFound,
     NotServeable,
+    RateLimited,
     Unavailable,
     UsageError,
 )
@@ -28,7 +29,7 @@ def complete(server: ModelServer) -> str:
     ("status", "kind"),
     [
         (400, UsageError), (401, NotAllowed), (403, NotAllowed), (404, NotFound), (409, Conflict), (410, Conflict),
-        (413, UsageError), (415, UsageError), (418, Unavailable), (422, NotServeable), (429, Unavailable),
+        (413, UsageError), (415, UsageError), (418, Unavailable), (422, NotServeable), (429, RateLimited),
         (500, Unavailable), (503, Unavailable),
     ],
 )  # fmt: skip

@@ -91,10 +91,10 @@ def test_numbers_of_an_import_are_not_used_again(full: Registry, other: Registry
 def test_importing_twice_changes_nothing(full: Registry, other: Registry, tmp_path: Path) -> None:
     full.export_to(tmp_path / "out")
     other.import_from(tmp_path / "out")
-    before, changes = everything(other), other.changes()
+    before, changes = everything(other), other.last_event_id()
     again = other.import_from(tmp_path / "out")
     assert not any(version.created for version in again.versions)
-    assert (everything(other), other.changes()) == (before, changes)
+    assert (everything(other), other.last_event_id()) == (before, changes)
 
 
 def test_a_number_that_was_used_here_is_not_used_again(full: Registry, other: Registry, tmp_path: Path) -> None:
@@ -230,12 +230,12 @@ def test_a_spoiled_export_is_refused_whole(
 ) -> None:
     full.export_to(tmp_path / "out")
     spoil(tmp_path / "out")
-    before, files = other.changes(), sorted(other.home.rglob("*"))
+    before, files = other.last_event_id(), sorted(Path(other.location).rglob("*"))
     with pytest.raises(InvalidArtifact, match=r"The export '.*' cannot be imported") as refused:
         other.import_from(tmp_path / "out")
     assert said in str(refused.value)
-    assert other.changes() == before
-    assert sorted(other.home.rglob("*")) == files
+    assert other.last_event_id() == before
+    assert sorted(Path(other.location).rglob("*")) == files
 
 
 # The commands
@@ -243,13 +243,13 @@ def test_a_spoiled_export_is_refused_whole(
 
 def test_the_commands(full: Registry, other: Registry, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = lorarack("export", "acme/support", out, "--registry", full.home, "--json").json()
+    done = lorarack("export", "acme/support", out, "--registry", full.location, "--json").json()
     assert done == {
         "folder": str(out),
         "versions": ["acme/support@1", "acme/support@3", "acme/support@4"],
         "left_out": [],
     }
-    answer = lorarack("import", out, "--registry", other.home)
+    answer = lorarack("import", out, "--registry", Path(other.location))
     assert (answer.code, answer.out) == (0, "Imported acme/support@1, acme/support@3, acme/support@4\n")
-    assert lorarack("import", out, "--registry", other.home).out == "Nothing new; 3 there already\n"
-    assert lorarack("export", tmp_path / "all", "--registry", full.home).out.startswith("Exported 4 versions to ")
+    assert lorarack("import", out, "--registry", Path(other.location)).out == "Nothing new; 3 there already\n"
+    assert lorarack("export", tmp_path / "all", "--registry", full.location).out.startswith("Exported 4 versions to ")

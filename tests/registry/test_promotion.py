@@ -1,9 +1,9 @@
 """Promotion under a rule, and the way back."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.registry.parts import interrupted
 from tests.registry.shelf import Shelf
 from tests.tiny import tiny_adapter
 
@@ -89,21 +89,15 @@ def test_force_moves_it_and_says_so_for_ever(shelf: Shelf) -> None:
     assert not moved.forced, "the rule held; nothing was forced"
 
 
-def test_whoever_moves_the_alias_meanwhile_is_not_overrun(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_moves_the_alias_meanwhile_is_not_overrun(shelf: Shelf) -> None:
     """The rule was held against version 1; it says nothing about version 3."""
     for loss in (0.5, 0.4, 0.3):
         shelf.put(loss=loss)
     registry = shelf.registry
     registry.set_alias("support", "prod", 1)
-    moving = registry._changer.set_alias
-
-    def moved_first(*arguments: Any, **options: Any) -> None:
-        moving("support", "prod", 3, None, None)
-        moving(*arguments, **options)
-
-    monkeypatch.setattr(registry._changer, "set_alias", moved_first)
+    slow = interrupted(registry, "set_alias", lambda: registry.set_alias("support", "prod", 3))
     with pytest.raises(Conflict, match="names version 3, not version 1") as raised:
-        registry.promote("support", "prod", 2, rule=LOSS)
+        slow.promote("support", "prod", 2, rule=LOSS)
     assert raised.value.code == "stale_expect"
 
 
@@ -113,7 +107,7 @@ def test_nor_is_whoever_makes_it_meanwhile(shelf: Shelf) -> None:
     shelf.put(loss=0.4)
     shelf.registry.set_alias("support", "new", 1)
     with pytest.raises(Conflict, match="support@new names version 1 already"):
-        shelf.registry._changer.set_alias("support", "new", 2, 0, None)
+        shelf.registry.set_alias("support", "new", 2, expect=0)
 
 
 def test_a_version_that_stands_there_already_is_no_move(shelf: Shelf) -> None:

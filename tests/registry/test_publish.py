@@ -103,10 +103,10 @@ def test_a_version_that_was_fetched_publishes_as_itself(registry: Registry, adap
 
 def test_a_refused_folder_leaves_nothing(registry: Registry, adapter: Path) -> None:
     change_config(adapter, use_dora=True)
-    before = sorted(registry.home.rglob("*"))
+    before = sorted(Path(registry.location).rglob("*"))
     with pytest.raises(InvalidArtifact, match="DoRA"):
         publish(registry, adapter)
-    assert sorted(registry.home.rglob("*")) == before
+    assert sorted(Path(registry.location).rglob("*")) == before
     with pytest.raises(NotFound):
         registry.versions("support")
 
@@ -118,7 +118,7 @@ def test_numbers_that_are_refused_leave_nothing(registry: Registry, adapter: Pat
     weights.write_bytes(data[:-4] + b"\x00\x00\xc0\x7f")  # the last number of float32 weights is NaN
     with pytest.raises(InvalidArtifact, match="holds NaN or infinity"):
         publish(registry, adapter)
-    assert [path for path in (registry.home / "blobs").rglob("*") if path.is_file()] == []
+    assert [path for path in (Path(registry.location) / "blobs").rglob("*") if path.is_file()] == []
     weights.write_bytes(data)
     assert publish(registry, adapter) == "support@1"
 
@@ -191,7 +191,7 @@ def test_numbers_are_looked_at_in_the_copy_that_is_stored(
     before_copying(monkeypatch, overwrite)
     with pytest.raises(InvalidArtifact, match="holds NaN or infinity"):
         publish(registry, adapter)
-    assert [path for path in (registry.home / "blobs").rglob("*") if path.is_file()] == []
+    assert [path for path in (Path(registry.location) / "blobs").rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize("name", ["Support", "a/b/c", "../up", "", "a@1", "a b"])

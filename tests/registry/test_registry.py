@@ -116,7 +116,7 @@ def test_a_failed_fetch_leaves_nothing(registry: Registry, adapter: Path, tmp_pa
     version = registry.resolve(publish(registry, adapter))
     for name, fault in (("adapter_model.safetensors", "other bytes"), ("adapter_config.json", "is not at")):
         digest = next(file.digest for file in version.files if file.name == name).removeprefix("sha256:")
-        blob = registry.home / "blobs" / "sha256" / digest[:2] / digest
+        blob = Path(registry.location) / "blobs" / "sha256" / digest[:2] / digest
         blob.unlink()
         if fault == "other bytes":
             blob.write_bytes(b"damage")
@@ -186,9 +186,9 @@ def test_the_place_comes_from_the_environment(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("LORARACK_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("LORARACK_REGISTRY", raising=False)
     with open_registry() as opened:
-        assert opened.home == tmp_path / "home"
+        assert Path(opened.location) == tmp_path / "home"
     monkeypatch.setenv("LORARACK_REGISTRY", str(tmp_path / "named"))
     with open_registry() as opened:
-        assert opened.home == tmp_path / "named"
+        assert Path(opened.location) == tmp_path / "named"
     with open_registry(tmp_path / "given") as opened:
-        assert opened.home == tmp_path / "given"
+        assert Path(opened.location) == tmp_path / "given"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny import tiny_adapter
 
-from lorarack.registry import AdapterView, Registry, State, Version
+from lorarack.registry import AdapterView, Registry, State, Version, open_registry
 from lorarack.registry.errors import Conflict, LorarackError, NotFound
 from lorarack.registry.resolve import resolve
 
@@ -138,7 +138,7 @@ def answer(ask: Callable[[str], Version], reference: str) -> object:
 def populated(tmp_path_factory: pytest.TempPathFactory, base_folder: Path) -> Registry:
     """Two adapters with some versions, one deleted and some moved aliases."""
     folder = tmp_path_factory.mktemp("populated")
-    registry = Registry(folder / "home")
+    registry = open_registry(folder / "home")
     registry.add_base(str(base_folder), "tiny")
     for seed, rank in enumerate((4, 8, 4, 16)):
         adapter = tiny_adapter(folder / f"{seed}", rank=rank, seed=seed)
@@ -178,5 +178,5 @@ def test_a_snapshot_stays_as_it_was_and_knows_its_age(registry: Registry, adapte
     after = registry.snapshot()
     assert before.versions == ()
     assert [version.reference for version in after.versions] == ["support@1"]
-    assert before.changes < after.changes == registry.changes()
+    assert before.changes < after.changes == registry.last_event_id()
     assert dict(after.bases) == {"tiny": registry.base("tiny")}

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, insert, update
+from tests.registry.parts import database_of
+from tests.registry.settable_clock import SettableClock
 from tests.registry.shelf import Shelf
 from tests.tiny import tiny_adapter, tiny_base
 
@@ -42,7 +44,7 @@ def _fill(registry: Registry) -> None:
     (model,) = registry.versions("support")
     like = model.model_dump(include={"alpha", "rslora", "dtype", "parameters", "bytes", "created_by"})
     like |= {"files": [file.to_json() for file in model.files], "target_modules": list(model.target_modules)}
-    with registry._database.writer.begin() as connection:
+    with database_of(registry).writer.begin() as connection:
         adapters = list(connection.scalars(ADAPTERS.select().with_only_columns(ADAPTERS.c.id)))
         for row in range(100, 100 + COUNT):
             state = chance.choice(["ready"] * 5 + ["archived", "quarantined"])
@@ -82,7 +84,7 @@ def _fill(registry: Registry) -> None:
             update_latest(connection, version.engine_id, version.metrics)
             update_text(connection, version.engine_id)
 
-    registry._database.write(keep)
+    database_of(registry).write(keep)
 
 
 @pytest.fixture(scope="module")
@@ -191,17 +193,12 @@ def test_what_is_published_meanwhile_moves_nothing(shelf: Shelf) -> None:
         shelf.registry.delete(late.reference)
 
 
-def test_times_need_not_grow_with_ids(shelf: Shelf) -> None:
+def test_times_need_not_grow_with_ids(shelf: Shelf, clock: SettableClock) -> None:
     """As after an import, or with a clock that was set back: whatever the moment, all that are so old are found, in order."""
     days = [5, 3, 9, 1, 9, 2, 7, 0]
-    ids = [shelf.put().engine_id for _ in days]
-
-    def move(connection: Connection) -> None:
-        for number, day in zip(ids, days, strict=True):
-            moment = BEGIN + timedelta(days=day)
-            connection.execute(update(VERSIONS).where(VERSIONS.c.id == number).values(created_at=moment))
-
-    shelf.registry._database.write(move)
+    for day in days:
+        clock.offset = BEGIN + timedelta(days=day, hours=1) - datetime.now(UTC)
+        shelf.put()
     for day in range(-1, 11):
         moment = BEGIN + timedelta(days=day)
         early = [f"support@{place}" for place, of in enumerate(days, 1) if of < day]

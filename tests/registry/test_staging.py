@@ -88,17 +88,17 @@ def test_a_name_in_the_folders_place_is_no_folder(
         registry.publish(tiny_adapter(tmp_path / f"made-{place}", seed=place), name, base="tiny")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    answer = lorarack("export", *given, "--registry", registry.home)
+    answer = lorarack("export", *given, "--registry", Path(registry.location))
     assert (answer.code, answer.out) == (2, "")
     assert f"lorarack export {' '.join(given)} FOLDER" in " ".join(answer.err.split())
     assert list((tmp_path / "here").iterdir()) == []
-    assert lorarack("export", f"./{given[-1]}", "--registry", registry.home).code == 0
+    assert lorarack("export", f"./{given[-1]}", "--registry", Path(registry.location)).code == 0
 
 
 def test_several_adapters_are_exported_at_once(registry: Registry, tmp_path: Path) -> None:
     for place, name in enumerate(("support", "orders", "acme/a")):
         registry.publish(tiny_adapter(tmp_path / f"made-{place}", seed=place), name, base="tiny")
     done = lorarack(
-        "export", "orders", "support@1", "support", tmp_path / "out", "--json", "--registry", registry.home
+        "export", "orders", "support@1", "support", tmp_path / "out", "--json", "--registry", Path(registry.location)
     ).json()
     assert done["versions"] == ["support@1", "orders@1"]

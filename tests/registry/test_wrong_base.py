@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.registry.parts import blobs_of
 from tests.tiny import base_tensors, change_config, tiny_adapter, tiny_base, write_json, write_safetensors
 
 from lorarack.registry import Parent, Registry
@@ -81,4 +82,4 @@ def test_what_differs_is_said(registry: Registry, tmp_path: Path) -> None:
 def test_a_parent_that_is_not_there_is_found_out_before_anything_is_stored(registry: Registry, adapter: Path) -> None:
     with pytest.raises(NotFound, match="no adapter 'support'"):
         registry.publish(adapter, "more", base="tiny", parents=[Parent(version="support@1", relation="resized")])
-    assert list(registry._blobs.list()) == []
+    assert list(blobs_of(registry).list()) == []

@@ -17,12 +17,12 @@ def ours(monkeypatch: pytest.MonkeyPatch) -> Any:
     """vLLM's manager with our loading, for this test alone, over slots that note what they are told."""
     from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
 
-    from lorarack.server.vllm.adapter_loader import guard_loading
+    from lorarack.server.vllm.adapter_loader import patch_loading
 
     for name in ("add_adapter", "remove_adapter", "set_active_adapters", "_load_adapter"):
         monkeypatch.setattr(LRUCacheWorkerLoRAManager, name, getattr(LRUCacheWorkerLoRAManager, name))
     monkeypatch.setattr(LRUCacheWorkerLoRAManager, "_lorarack", False, raising=False)
-    guard_loading()
+    patch_loading()
     made: Any = LRUCacheWorkerLoRAManager.__new__(LRUCacheWorkerLoRAManager)
     made._adapter_manager = Slots()
     return made

@@ -95,7 +95,7 @@ def test_too_little_memory_is_found(
 
 def test_no_compiler_is_found(registry: Registry, installed: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(registry.home / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path(registry.location) / "cache"))
     (finding,) = found(registry, "kernel")
     assert (finding.result, "g++" in (finding.remedy or "")) == ("warning", True)
 
@@ -111,10 +111,10 @@ def test_a_base_that_is_another_model_by_now_is_found(
 @pytest.mark.torch
 def test_the_command_on_this_machine(registry: Registry, tmp_path: Path) -> None:
     """It imports the real vLLM; a problem makes it fail, and is one line for people."""
-    answer = lorarack("doctor", "tiny", "--registry", registry.home, "--json")
+    answer = lorarack("doctor", "tiny", "--registry", Path(registry.location), "--json")
     hold("doctor", answer.json())
     assert {entry["check"] for entry in answer.json()} >= {"vllm", "import", "kernel", "base tiny"}
     tiny_base(tmp_path / "base", seed=9)
-    broken = lorarack("doctor", "--registry", registry.home, "--json")
+    broken = lorarack("doctor", "--registry", Path(registry.location), "--json")
     assert broken.code == 1
     assert [entry["check"] for entry in json.loads(broken.out) if entry["result"] == "problem"] == ["base tiny"]

@@ -2,11 +2,23 @@
 
 import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
-from lorarack.server.in_flight import InFlight
+from lorarack.server.caller import ANONYMOUS
+from lorarack.server.exchange import Exchange
+from lorarack.server.open_requests import OpenRequests
 from lorarack.server.vllm.drain import drain_before_shutdown
+
+
+@contextmanager
+def one_open(open_requests: OpenRequests) -> Iterator[None]:
+    exchange = Exchange(ANONYMOUS, "POST /v1/completions")
+    open_requests.observer.start(exchange)
+    yield
+    open_requests.observer.end(exchange)
 
 
 class Client:
@@ -20,12 +32,12 @@ class Client:
 
 
 async def test_the_engine_stops_after_the_last_request() -> None:
-    client, in_flight = Client(), InFlight()
-    drain_before_shutdown(client, in_flight)
-    with in_flight.of("support@1"):
+    client, open_requests = Client(), OpenRequests()
+    drain_before_shutdown(client, open_requests)
+    with one_open(open_requests):
         stopping = asyncio.create_task(asyncio.to_thread(client.shutdown, timeout=20))
         await asyncio.sleep(0.1)
-        assert in_flight.draining
+        assert open_requests.draining
         assert client.stopped == []
     await asyncio.wait_for(stopping, 1)
     [left] = client.stopped
@@ -34,9 +46,9 @@ async def test_the_engine_stops_after_the_last_request() -> None:
 
 
 async def test_requests_get_no_more_time_than_there_is() -> None:
-    client, in_flight = Client(), InFlight()
-    drain_before_shutdown(client, in_flight)
-    with in_flight.of("support@1"):
+    client, open_requests = Client(), OpenRequests()
+    drain_before_shutdown(client, open_requests)
+    with one_open(open_requests):
         began = time.monotonic()
         await asyncio.to_thread(client.shutdown, timeout=0.2)
         assert 0.15 < time.monotonic() - began < 2
@@ -45,17 +57,17 @@ async def test_requests_get_no_more_time_than_there_is() -> None:
 
 @pytest.mark.parametrize("timeout", [0, None])
 async def test_without_time_nothing_waits(timeout: float | None) -> None:
-    client, in_flight = Client(), InFlight()
-    drain_before_shutdown(client, in_flight)
-    with in_flight.of("support@1"):
+    client, open_requests = Client(), OpenRequests()
+    drain_before_shutdown(client, open_requests)
+    with one_open(open_requests):
         await asyncio.to_thread(client.shutdown, timeout=timeout)
     assert client.stopped == [timeout]
 
 
 async def test_on_the_event_loop_nothing_waits_for_itself() -> None:
     """vLLM calls it there once more when all is over, and when the engine has died."""
-    client, in_flight = Client(), InFlight()
-    drain_before_shutdown(client, in_flight)
-    with in_flight.of("support@1"):
+    client, open_requests = Client(), OpenRequests()
+    drain_before_shutdown(client, open_requests)
+    with one_open(open_requests):
         client.shutdown(timeout=20)
     assert client.stopped == [20]

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from lorarack.registry.errors import EngineError
-from lorarack.server.engine_errors import FirstErrorHandler, first_error, sentence
+from lorarack.server.engine_errors import FirstErrorHandler, error_line, first_error
 from lorarack.server.settings import ServingSettings
 
 
@@ -34,9 +34,9 @@ def test_no_fault_is_none(tmp_path: Path) -> None:
 
 
 def test_sentences_name_the_type_only_where_it_says_more() -> None:
-    assert sentence(EngineError("It stopped.")) == "It stopped."
-    assert sentence(KeyError()) == "KeyError"
+    assert error_line(EngineError("It stopped.")) == "It stopped."
+    assert error_line(KeyError()) == "KeyError"
     with pytest.raises(ValidationError) as refused:
         ServingSettings.model_validate({"registry": 7})
-    assert sentence(refused.value) == "Input should be a valid string"
-    assert sentence(OSError("\n\n first \n second")) == "OSError: first"
+    assert error_line(refused.value) == "Input should be a valid string"
+    assert error_line(OSError("\n\n first \n second")) == "OSError: first"

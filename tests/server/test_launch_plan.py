@@ -38,14 +38,14 @@ def test_what_the_servers_processes_are_told(base: Base) -> None:
     told = ServingSettings.from_environment({VARIABLE: str(made.environment[VARIABLE])})
     assert told == made.settings
     assert (told.base, told.fingerprint, told.registry, told.cache) == ("tiny", base.fingerprint, "/r", "/a")
-    assert (told.faults, told.launcher, told.cpu_lora, told.kernel) == ("/s", 7, CpuLora.KERNEL, "/c/kernels/k.so")
+    assert (told.errors, told.launcher, told.cpu_lora, told.kernel) == ("/s", 7, CpuLora.KERNEL, "/c/kernels/k.so")
 
 
 def test_the_environment_of_a_cpu(base: Base) -> None:
     made = plan(base, on=machine(environ={"TRITON_CACHE_DIR": "/mine", "VLLM_TARGET_DEVICE": "cpu"}))
     assert set(made.environment) == {
-        "VLLM_PLUGINS", VARIABLE, "VLLM_CPU_NUM_OF_RESERVED_CPU", "GLIBC_TUNABLES", "TORCHINDUCTOR_CACHE_DIR",
-        "VLLM_CACHE_ROOT", "VLLM_TARGET_DEVICE",
+        "VLLM_COMPUTE_NANS_IN_LOGITS", "VLLM_PLUGINS", VARIABLE, "VLLM_CPU_NUM_OF_RESERVED_CPU", "GLIBC_TUNABLES",
+        "TORCHINDUCTOR_CACHE_DIR", "VLLM_CACHE_ROOT", "VLLM_TARGET_DEVICE",
     }  # fmt: skip
     assert made.environment["TORCHINDUCTOR_CACHE_DIR"] == "/c/torchinductor", "not the guessable folder in /tmp"
     assert made.environment["VLLM_CACHE_ROOT"] == "/c/vllm"
@@ -56,7 +56,7 @@ def test_the_environment_of_a_gpu(base: Base) -> None:
     """vLLM's own kernels and memory; nothing is prespawned."""
     made = plan(base, on=machine(vllm=GPU))
     assert set(made.environment) == {
-        "VLLM_PLUGINS", VARIABLE, "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "VLLM_CACHE_ROOT"
+        "VLLM_COMPUTE_NANS_IN_LOGITS", "VLLM_PLUGINS", VARIABLE, "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "VLLM_CACHE_ROOT"
     }  # fmt: skip
     assert (made.backend, made.kernel, made.prespawn) == (None, None, None)
     assert json.loads(str(made.environment[VARIABLE]))["cpu_lora"] == "off"

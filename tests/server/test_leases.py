@@ -123,13 +123,13 @@ async def test_leases_that_cannot_be_written_are_said_once_and_written_when_they
 
 
 async def test_nothing_loaded_writes_nothing(registry: Registry) -> None:
-    before = (registry.home / "catalog.sqlite-wal").stat().st_mtime_ns
+    before = (Path(registry.location) / "catalog.sqlite-wal").stat().st_mtime_ns
     registrar = CountingRegistrar(registry)
     task = asyncio.create_task(Leases(registrar, HOLDER, tuple).keep(look=0.01, seconds=60))
     await asyncio.sleep(0.2)
     await stop(task)
     assert registrar.leased == 0
-    assert (registry.home / "catalog.sqlite-wal").stat().st_mtime_ns == before
+    assert (Path(registry.location) / "catalog.sqlite-wal").stat().st_mtime_ns == before
 
 
 async def test_a_version_that_is_gone_does_not_cost_the_others_their_lease(registry: Registry) -> None:

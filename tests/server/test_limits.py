@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from tests.server.values import LIMITS, version
 
 from lorarack.registry import State
-from lorarack.server.limits import RANK_BUCKETS, Limits, bucket, unpacked, why_not
+from lorarack.server.limits import RANK_BUCKETS, Limits, incompatibility, rank_bucket, unpacked
 
 OTHER = "sha256:" + "c" * 64
 
 
 def test_a_fitting_version_is_served() -> None:
-    assert why_not(version(), LIMITS) is None
+    assert incompatibility(version(), LIMITS) is None
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_fitting_version_is_served() -> None:
     ],
 )
 def test_what_cannot_be_served_whole_is_refused_with_the_remedy(changes: dict[str, Any], said: str) -> None:
-    reason = why_not(version(**changes), LIMITS)
+    reason = incompatibility(version(**changes), LIMITS)
     assert reason is not None
     assert said in reason
 
@@ -36,8 +36,8 @@ def test_what_cannot_be_served_whole_is_refused_with_the_remedy(changes: dict[st
 def test_modules_that_the_server_leaves_out_are_named() -> None:
     """vLLM would serve such a version in part, without a word."""
     limits = Limits(LIMITS.base, LIMITS.fingerprint, 16, target_modules=frozenset({"qkv_proj"}))
-    assert why_not(version(target_modules=("q_proj", "k_proj")), limits) is None
-    reason = why_not(version(target_modules=("q_proj", "down_proj")), limits)
+    assert incompatibility(version(target_modules=("q_proj", "k_proj")), limits) is None
+    reason = incompatibility(version(target_modules=("q_proj", "down_proj")), limits)
     assert reason is not None
     assert "down_proj" in reason
     assert "q_proj" not in reason
@@ -45,13 +45,13 @@ def test_modules_that_the_server_leaves_out_are_named() -> None:
 
 def test_embeddings_only_where_the_model_takes_them() -> None:
     limits = Limits(LIMITS.base, LIMITS.fingerprint, 16, embeddings=frozenset())
-    assert why_not(version(target_modules=("lm_head", "q_proj")), limits) is not None
-    assert why_not(version(target_modules=("lm_head", "q_proj")), LIMITS) is None
+    assert incompatibility(version(target_modules=("lm_head", "q_proj")), limits) is not None
+    assert incompatibility(version(target_modules=("lm_head", "q_proj")), LIMITS) is None
 
 
 @given(st.integers(1, 512))
 def test_a_bucket_holds_its_rank_and_no_smaller_one_does(rank: int) -> None:
-    size = bucket(rank)
+    size = rank_bucket(rank)
     assert size >= rank
     assert all(other < rank for other in RANK_BUCKETS if other < size)
 
@@ -63,5 +63,5 @@ def test_a_part_reaches_its_packed_layer_and_so_the_other_parts() -> None:
 
 def test_a_server_of_a_copy_serves_the_originals_versions() -> None:
     limits = Limits("smol-awq", OTHER, 16, originals=frozenset({LIMITS.fingerprint}))
-    assert why_not(version(), limits) is None
-    assert why_not(version(base="else", base_fingerprint="sha256:" + "d" * 64), limits) is not None
+    assert incompatibility(version(), limits) is None
+    assert incompatibility(version(base="else", base_fingerprint="sha256:" + "d" * 64), limits) is not None

@@ -62,7 +62,7 @@ def test_it_is_fetched_once_and_found_again_by_another_process(
 ) -> None:
     fetcher = CountingFetcher(registry)
     for _ in range(2):
-        with LocalCache(tmp_path / "cache", fetcher).copy_of(published) as copy:
+        with LocalCache(tmp_path / "cache", fetcher).open_copy(published) as copy:
             assert same(copy, tmp_path / "one")
             assert all(found == [published.rank, published.alpha / published.rank] for found in scalings(copy).values())
     assert fetcher.count == 1
@@ -70,7 +70,7 @@ def test_it_is_fetched_once_and_found_again_by_another_process(
 
 def test_the_copy_has_no_name_and_outlives_the_cache(tmp_path: Path, registry: Registry, published: Version) -> None:
     cache = LocalCache(tmp_path / "cache", registry)
-    with cache.copy_of(published) as copy:
+    with cache.open_copy(published) as copy:
         assert os.fstat(copy.fileno()).st_nlink == 0
         for file in (tmp_path / "cache").rglob("*.safetensors"):
             file.write_bytes(b"")
@@ -111,28 +111,28 @@ def test_what_is_damaged_is_fetched_again_also_by_a_process_that_has_read_it(
 ) -> None:
     fetcher = CountingFetcher(registry)
     cache = LocalCache(tmp_path / "cache", fetcher)
-    cache.copy_of(published).close()
+    cache.open_copy(published).close()
     (place,) = (tmp_path / "cache").iterdir()
     damage(place / name, how)
-    with cache.copy_of(published) as copy:
+    with cache.open_copy(published) as copy:
         assert same(copy, tmp_path / "one")
     assert fetcher.count == 2
     assert [entry.name for entry in (tmp_path / "cache").iterdir()] == [place.name], "nothing is left over"
-    cache.copy_of(published).close()
+    cache.open_copy(published).close()
     assert fetcher.count == 2, "it is whole again"
 
 
 def test_a_damaged_registry_gives_no_copy(tmp_path: Path, registry: Registry, published: Version) -> None:
     shutil.rmtree(tmp_path / "home" / "blobs")
     with pytest.raises(StoreError, match="is not at"):
-        LocalCache(tmp_path / "cache", registry).copy_of(published)
+        LocalCache(tmp_path / "cache", registry).open_copy(published)
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(tmp_path: Path, registry: Registry, published: Version) -> None:
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(StoreError, match="cannot be used"):
-        LocalCache(tmp_path / "cache", registry).copy_of(published)
+        LocalCache(tmp_path / "cache", registry).open_copy(published)
 
 
 def test_many_caches_over_one_folder_race(tmp_path: Path, registry: Registry, published: Version) -> None:
@@ -140,7 +140,7 @@ def test_many_caches_over_one_folder_race(tmp_path: Path, registry: Registry, pu
     found: list[bool] = []
 
     def load() -> None:
-        with LocalCache(tmp_path / "cache", registry).copy_of(published) as copy:
+        with LocalCache(tmp_path / "cache", registry).open_copy(published) as copy:
             found.append(same(copy, tmp_path / "one"))
 
     threads = [threading.Thread(target=load) for _ in range(8)]
@@ -165,5 +165,5 @@ def test_patterns_that_take_for_ever_stop_nobody(
     published = registry.publish(folder, "bomb", base="tiny").version
     started = time.monotonic()
     with pytest.raises(EngineError, match="patterns"):
-        LocalCache(tmp_path / "cache", registry).copy_of(published)
+        LocalCache(tmp_path / "cache", registry).open_copy(published)
     assert time.monotonic() - started < 15

@@ -48,7 +48,7 @@ def test_plain_vllm_keeps_its_own_arithmetic_routes_and_logs(variables: dict[str
 )
 def test_under_lorarack_serve_all_of_it_is_in_place(choice: CpuLora, expected: str) -> None:
     """Else the test above could not fail."""
-    settings = ServingSettings(registry="/r", base="b", fingerprint="f", cache="/c", faults="/f", cpu_lora=choice)
+    settings = ServingSettings(registry="/r", base="b", fingerprint="f", cache="/c", errors="/f", cpu_lora=choice)
     environ = {VARIABLE: settings.model_dump_json()}
     wrapper, routes, middlewares, notes = answer(VLLM_PLUGINS="lorarack,lorarack_http", **environ)
     assert wrapper == f"lorarack.server.cpu.{expected}"

@@ -14,7 +14,7 @@ from lorarack.registry.errors import Conflict, Damaged, EngineError, NotServeabl
 from lorarack.server.residency import Residency, key_of
 
 
-def copy_of(found: Version) -> IO[bytes]:
+def open_copy(found: Version) -> IO[bytes]:
     return BytesIO(found.digest.encode())
 
 
@@ -25,7 +25,7 @@ def snapshot_of(*versions: Version) -> Snapshot:
 
 async def test_many_requests_for_one_version_load_it_once() -> None:
     engine = RecordingEngine()
-    residency = Residency(engine, copy_of, LIMITS)
+    residency = Residency(engine, open_copy, LIMITS)
     names = await asyncio.gather(*(residency.ensure(version(1)) for _ in range(20)))
     assert set(names) == {"support@1"}
     assert engine.loads == [("support@1", 1, version(1).digest)]
@@ -34,7 +34,7 @@ async def test_many_requests_for_one_version_load_it_once() -> None:
 async def test_different_versions_are_loaded_one_at_a_time() -> None:
     """Each load stops the engine's loop for its time; two at once would stop it for longer and gain nothing."""
     engine = RecordingEngine()
-    residency = Residency(engine, copy_of, LIMITS)
+    residency = Residency(engine, open_copy, LIMITS)
     await asyncio.gather(*(residency.ensure(version(number)) for number in range(1, 6)))
     assert engine.most_at_once == 1
     assert residency.resident == {f"support@{number}" for number in range(1, 6)}
@@ -42,7 +42,7 @@ async def test_different_versions_are_loaded_one_at_a_time() -> None:
 
 async def test_a_client_that_hangs_up_does_not_stop_the_load_of_others() -> None:
     engine = RecordingEngine()
-    residency = Residency(engine, copy_of, LIMITS)
+    residency = Residency(engine, open_copy, LIMITS)
     first = asyncio.create_task(residency.ensure(version(1)))
     await asyncio.sleep(0)
     second = asyncio.create_task(residency.ensure(version(1)))
@@ -56,12 +56,12 @@ async def test_a_failed_load_is_told_to_all_and_not_tried_again_for_each_request
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The engine stops for each try; the next one is made after a while."""
-    monkeypatch.setattr("lorarack.server.residency.LATER_SECONDS", 0.2)
+    monkeypatch.setattr("lorarack.server.residency.ENGINE_RETRY_SECONDS", 0.2)
     fetched: list[Version] = []
 
     def noting(found: Version) -> IO[bytes]:
         fetched.append(found)
-        return copy_of(found)
+        return open_copy(found)
 
     engine = RecordingEngine()
     residency = Residency(engine, noting, LIMITS)
@@ -79,7 +79,7 @@ async def test_what_nobody_foresaw_is_an_error_of_that_version_alone() -> None:
     def broken(found: Version) -> IO[bytes]:
         if found.number == 1:
             raise ZeroDivisionError("odd")
-        return copy_of(found)
+        return open_copy(found)
 
     residency = Residency(RecordingEngine(), broken, LIMITS)
     with pytest.raises(EngineError, match=r"support@1 could not be loaded: ZeroDivisionError: odd"):
@@ -93,7 +93,7 @@ async def test_slow_fetches_delay_no_other_version() -> None:
     def slow(found: Version) -> IO[bytes]:
         if found.number <= 8:
             let_go.wait(10)
-        return copy_of(found)
+        return open_copy(found)
 
     residency = Residency(RecordingEngine(), slow, LIMITS)
     waiting = [asyncio.create_task(residency.ensure(version(number))) for number in range(1, 9)]
@@ -106,7 +106,7 @@ async def test_slow_fetches_delay_no_other_version() -> None:
 
 @pytest.mark.parametrize("state", [State.ARCHIVED, State.QUARANTINED])
 async def test_archived_or_quarantined_is_not_ready_whatever_else_is_wrong(state: State) -> None:
-    residency = Residency(RecordingEngine(), copy_of, LIMITS)
+    residency = Residency(RecordingEngine(), open_copy, LIMITS)
     with pytest.raises(Conflict, match=r"support@1 is \w+ \(worse\)") as refused:
         await residency.ensure(version(1, state=state, state_reason="worse.", rank=64))
     assert refused.value.code == "not_ready"
@@ -120,7 +120,7 @@ async def test_archived_while_it_loads_it_is_neither_loaded_nor_leased(where: st
         fetching.set()
         if where == "files":
             let_go.wait(10)
-        return copy_of(found)
+        return open_copy(found)
 
     engine = RecordingEngine()
     engine.delay = 0.1
@@ -140,8 +140,8 @@ async def test_archived_while_it_loads_it_is_neither_loaded_nor_leased(where: st
 async def test_a_version_is_unloaded_after_the_last_request_that_it_answers() -> None:
     """The engine would read it again for the rest of that one, and keep it."""
     engine = RecordingEngine()
-    residency = Residency(engine, copy_of, LIMITS)
-    with residency.in_flight.of(key_of(version(1))):
+    residency = Residency(engine, open_copy, LIMITS)
+    with residency.in_flight.hold(key_of(version(1))):
         await residency.ensure(version(1))
         residency.follow(snapshot_of(version(1, state=State.ARCHIVED)))
         await asyncio.sleep(0.05)
@@ -152,8 +152,8 @@ async def test_a_version_is_unloaded_after_the_last_request_that_it_answers() ->
 
 async def test_restored_before_it_was_unloaded_it_stays() -> None:
     engine = RecordingEngine()
-    residency = Residency(engine, copy_of, LIMITS)
-    with residency.in_flight.of(key_of(version(1))):
+    residency = Residency(engine, open_copy, LIMITS)
+    with residency.in_flight.hold(key_of(version(1))):
         await residency.ensure(version(1))
         residency.follow(snapshot_of(version(1, state=State.ARCHIVED)))
         await asyncio.sleep(0.01)
@@ -169,19 +169,19 @@ async def test_what_a_restored_catalog_gives_the_same_name_or_id_is_never_served
 ) -> None:
     """vLLM takes an engine id that it has for loaded: the old one has to go first."""
     engine = RecordingEngine()
-    residency = Residency(engine, copy_of, LIMITS)
+    residency = Residency(engine, open_copy, LIMITS)
     await residency.ensure(version(1))
     other = version(**({"number": 1} | again))
     await residency.ensure(other)
-    assert engine.events[:3] == [("load", 1), ("forget", 1), ("load", 1)]
+    assert engine.events[:3] == [("load", 1), ("unload", 1), ("load", 1)]
     assert residency.loaded == (other,)
 
 
 async def test_barred_on_this_server_it_is_unloaded_and_refused() -> None:
     engine = RecordingEngine()
-    residency = Residency(engine, copy_of, LIMITS)
+    residency = Residency(engine, open_copy, LIMITS)
     await residency.ensure(version(1))
-    residency.bar(version(1), EngineError("support@1 gave numbers that are none."), 30)
+    residency.refuse(version(1), EngineError("support@1 gave numbers that are none."), 30)
     with pytest.raises(EngineError, match="numbers that are none"):
         await residency.ensure(version(1))
     await until(lambda: not engine.ids)
@@ -216,7 +216,7 @@ async def test_what_does_not_fit_is_refused_before_anything_is_fetched() -> None
 
 async def test_deleted_archived_and_quarantined_versions_are_dropped_from_the_engine() -> None:
     engine = RecordingEngine()
-    residency = Residency(engine, copy_of, LIMITS)
+    residency = Residency(engine, open_copy, LIMITS)
     for number in (1, 2, 3, 4):
         await residency.ensure(version(number))
     residency.follow(snapshot_of(version(2, state=State.QUARANTINED), version(3, state=State.ARCHIVED), version(4)))
@@ -230,7 +230,7 @@ async def test_deleted_archived_and_quarantined_versions_are_dropped_from_the_en
 
 async def test_following_looks_for_what_is_loaded_only() -> None:
     """Not at every version: this runs on the event loop, and a registry may have 100,000."""
-    residency = Residency(RecordingEngine(), copy_of, LIMITS)
+    residency = Residency(RecordingEngine(), open_copy, LIMITS)
     await residency.ensure(version(1))
 
     class Guarded(AdapterView):

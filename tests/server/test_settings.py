@@ -5,7 +5,7 @@ import pytest
 from lorarack.registry.errors import EngineError
 from lorarack.server.settings import VARIABLE, ServingSettings
 
-SETTINGS = ServingSettings(registry="/r", base="smol", fingerprint="sha256:0", cache="/c", faults="/f")
+SETTINGS = ServingSettings(registry="/r", base="smol", fingerprint="sha256:0", cache="/c", errors="/f")
 
 
 def test_settings_survive_the_environment() -> None:

@@ -121,5 +121,5 @@ def test_a_number_left_in_an_unused_slot_changes_nothing() -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_one_that_is_not_finite_poisons_who_gets_the_block(number: float) -> None:
-    """0 times NaN is NaN: why ``finite.guard_cache`` is there. When this fails, it can go."""
+    """0 times NaN is NaN: why ``nonfinite.patch_kv_cache`` is there. When this fails, it can go."""
     assert not attention(number).isfinite().all()

@@ -62,7 +62,11 @@ class RecordingEngine:
         self.ids.add(engine_id)
         self.events.append(("load", engine_id))
 
-    async def forget(self, name: str, engine_id: int) -> None:
+    async def unload(self, engine_id: int) -> None:
         """Remember that it is gone."""
         self.ids.discard(engine_id)
-        self.events.append(("forget", engine_id))
+        self.events.append(("unload", engine_id))
+
+    async def list(self) -> frozenset[int]:
+        """What is there."""
+        return frozenset(self.ids)

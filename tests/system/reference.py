@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +19,28 @@ LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_
 
 @dataclass(frozen=True)
 class Truth:
-    """What a model says of a prompt: log probability of every token but the first, then the likeliest continuation."""
+    """What a model says of some tokens: the log probability of each but the first, and after each the likeliest next one."""
 
-    prompt: tuple[int, ...]
     logprobs: tuple[float, ...]
-    continuation: tuple[int, ...]
+    likeliest: tuple[int, ...]
+
+
+@cache
+def _base(folder: Path) -> Any:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 def make_adapter(base: Path, folder: Path, rank: int, seed: int, strength: float, **config: Any) -> Path:
     """An adapter of PEFT's own making, random and strong enough that nobody takes its answers for the base's."""
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     settings = {"r": rank, "lora_alpha": 2 * rank, "target_modules": LINEAR, "task_type": "CAUSAL_LM", **config}
-    adapted = get_peft_model(model, LoraConfig(**settings))
+    adapted = get_peft_model(_base(base), LoraConfig(**settings))
     with torch.no_grad():
         for name, weights in adapted.named_parameters():
             if "lora_B" in name or "lora_embedding_A" in name:  # the one of the pair that PEFT begins with zeros
                 weights.normal_(0, strength)
     adapted.save_pretrained(folder, save_embedding_layers=False)  # an adapted one would bring the base's weights along
+    adapted.unload()  # the base is as it was
     return folder
 
 
@@ -52,29 +57,24 @@ class Reference:
         self._model.eval()
         self._known: dict[tuple[str | None, tuple[int, ...]], Truth] = {}
 
-    def truth(self, name: str | None, prompt: Sequence[int], length: int) -> Truth:
-        """What adapter ``name`` (None: the bare base) says of ``prompt`` and the ``length`` tokens after it."""
-        key = (name, tuple(prompt))
+    def truth(self, name: str | None, tokens: Sequence[int]) -> Truth:
+        """What adapter ``name`` (None: the bare base) says of ``tokens``."""
+        key = (name, tuple(tokens))
         if key not in self._known:
             if name is None:
                 with self._model.disable_adapter():
-                    self._known[key] = self._compute(prompt, length)
+                    self._known[key] = self._compute(tokens)
             else:
                 self._model.set_adapter(_plain(name))
-                self._known[key] = self._compute(prompt, length)
+                self._known[key] = self._compute(tokens)
         return self._known[key]
 
     @torch.no_grad()
-    def _compute(self, prompt: Sequence[int], length: int) -> Truth:
-        tokens = list(prompt)
-        logits = self._model(torch.tensor([tokens])).logits[0]
+    def _compute(self, tokens: Sequence[int]) -> Truth:
+        logits = self._model(torch.tensor([list(tokens)])).logits[0]
         table = torch.log_softmax(logits.double(), dim=-1)
         logprobs = tuple(table[place, token].item() for place, token in enumerate(tokens[1:]))
-        continuation: list[int] = []
-        for _ in range(length):
-            continuation.append(int(logits[-1].argmax()))
-            logits = self._model(torch.tensor([[*tokens, *continuation]])).logits[0]
-        return Truth(tuple(prompt), logprobs, tuple(continuation))
+        return Truth(logprobs, tuple(logits.argmax(dim=-1).tolist()))
 
 
 def _plain(name: str) -> str:

@@ -17,6 +17,9 @@ import httpx
 from lorarack.registry import Registry, open_registry
 
 KEY = "a-key-for-the-tests"
+#: One thread that is bound to no processor: two would wait for each other at every operation while anything else runs.
+#: ``test_readme`` starts a server as users do, with all of the machine's.
+ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 
 
 class Server:
@@ -28,7 +31,7 @@ class Server:
         self.log = home.parent / f"server-{self.port}.log"
         self.url = f"http://127.0.0.1:{self.port}"
         self.registry: Registry = open_registry(home)
-        environ = {**os.environ, "LORARACK_HOME": str(home), "VLLM_API_KEY": KEY}
+        environ = {**os.environ, **ONE_THREAD, "LORARACK_HOME": str(home), "VLLM_API_KEY": KEY}
         environ.pop("LORARACK_REGISTRY", None)
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(

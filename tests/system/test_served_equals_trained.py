@@ -19,25 +19,6 @@ pytestmark = [pytest.mark.system, pytest.mark.torch]
 TOLERANCE = 0.02
 LENGTH = 4
 MIXTURES = 50
-TEXTS = (
-    "The capital of France is Paris, and the capital of Italy is",
-    "One two three four five six",
-    "def fibonacci(n):\n    if n < 2:\n        return",
-    "Water boils at a temperature of one hundred degrees",
-    "Dear customer, thank you for your order of",
-)
-
-
-@pytest.fixture(scope="module")
-def reference(small_base: Path, adapters: dict[str, Path]) -> Any:
-    from tests.system.reference import Reference
-
-    return Reference(small_base, adapters)
-
-
-@pytest.fixture(scope="module")
-def prompts(reference: Any) -> list[list[int]]:
-    return [reference.tokenizer(text)["input_ids"] for text in TEXTS]
 
 
 def ask(server: Server, model: str, prompt: Sequence[int]) -> dict[str, Any]:
@@ -48,13 +29,16 @@ def check(answer: dict[str, Any], model: str, prompt: Sequence[int], reference: 
     """The largest difference of a prompt token's log probability; the continuation must be the same tokens."""
     assert answer["model"] == model
     choice = answer["choices"][0]
-    truth = reference.truth(None if model == BASE else model, prompt, LENGTH)
+    continuation = choice["token_ids"]
+    # Each token is the likeliest after those before it: so is what PEFT itself would have continued with.
+    truth = reference.truth(None if model == BASE else model, [*prompt, *continuation])
     given = [
         table[str(token)]["logprob"] for token, table in zip(prompt[1:], choice["prompt_logprobs"][1:], strict=True)
     ]
-    worst = max(abs(mine - right) for mine, right in zip(given, truth.logprobs, strict=True))
+    worst = max(abs(mine - right) for mine, right in zip(given, truth.logprobs[: len(given)], strict=True))
     assert worst <= TOLERANCE, f"{model}: a prompt token's log probability is off by {worst:.3f}"
-    assert tuple(choice["token_ids"]) == truth.continuation, f"{model} continues differently"
+    assert len(continuation) == LENGTH
+    assert tuple(continuation) == truth.likeliest[len(prompt) - 1 : -1], f"{model} continues differently"
     return worst
 
 
@@ -63,7 +47,7 @@ def test_the_adapters_differ_from_the_base_and_from_each_other(
 ) -> None:
     """Else the tests below could not fail."""
     everyone = [None, *adapters]
-    said = {name: reference.truth(name, prompts[0], LENGTH).logprobs for name in everyone}
+    said = {name: reference.truth(name, prompts[0]).logprobs for name in everyone}
     for one in everyone:
         for other in everyone:
             if one != other:
@@ -114,6 +98,6 @@ def test_likelihoods_of_expected_texts_are_pefts(server: Server, adapters: dict[
         encoded = encode_row(question.row, reference.tokenizer)
         tokens = (*encoded.prompt, *encoded.completion[: reply.tokens])
         assert reply.tokens == len(encoded.completion) - 1  # the end of turn
-        truth = reference.truth(None if question.model == BASE else question.model, tokens, 1)
+        truth = reference.truth(None if question.model == BASE else question.model, tokens)
         wanted = -sum(truth.logprobs[-reply.tokens :]) / reply.tokens
         assert reply.nll == pytest.approx(wanted, abs=TOLERANCE), question.model

@@ -7,30 +7,32 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lorarack.adapters.comparison.compare import compare
     from lorarack.adapters.comparison.offline import compare_scores
-    from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
     from lorarack.adapters.comparison.verdict import Comparison
     from lorarack.adapters.data.load import load_rows
+    from lorarack.adapters.data.options import ReadOptions
     from lorarack.adapters.data.rows import Row, Rows
     from lorarack.adapters.evaluation.answers import Evaluation, Subject
-    from lorarack.adapters.evaluation.client import ServerClient
-    from lorarack.adapters.evaluation.run import evaluate
     from lorarack.adapters.evaluation.scores import find_score
+    from lorarack.adapters.evaluation.server import EvaluationServer
+    from lorarack.adapters.operations import compare, evaluate
     from lorarack.adapters.ranks.merge import merge
     from lorarack.adapters.ranks.resize import resize
     from lorarack.adapters.ranks.scale import scale
     from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+    from lorarack.adapters.studies.report import StudyReport
+    from lorarack.adapters.studies.run import study
     from lorarack.adapters.training.run import train
 
 __all__ = [
     "Comparison",
-    "ComparisonPlan",
     "Evaluation",
+    "EvaluationServer",
+    "ReadOptions",
     "Recipe",
     "Row",
     "Rows",
-    "ServerClient",
+    "StudyReport",
     "Subject",
     "compare",
     "compare_scores",
@@ -40,27 +42,28 @@ __all__ = [
     "load_rows",
     "make_recipe",
     "merge",
-    "plan_comparison",
     "resize",
     "scale",
+    "study",
     "train",
 ]
 
 _MODULES = {
-    "comparison.compare": "compare",
     "comparison.offline": "compare_scores",
-    "comparison.plan": "ComparisonPlan plan_comparison",
     "comparison.verdict": "Comparison",
     "data.load": "load_rows",
+    "data.options": "ReadOptions",
     "data.rows": "Row Rows",
     "evaluation.answers": "Evaluation Subject",
-    "evaluation.client": "ServerClient",
-    "evaluation.run": "evaluate",
     "evaluation.scores": "find_score",
+    "evaluation.server": "EvaluationServer",
+    "operations": "compare evaluate",
     "ranks.merge": "merge",
     "ranks.resize": "resize",
     "ranks.scale": "scale",
     "recipe": "Recipe load_recipe make_recipe",
+    "studies.report": "StudyReport",
+    "studies.run": "study",
     "training.run": "train",
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}

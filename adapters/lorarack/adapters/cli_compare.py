@@ -2,13 +2,13 @@
 
 import os
 import shlex
-from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lorarack.adapters.evaluation.scores import SCORE_NAMES
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.errors import UsageError
@@ -68,7 +68,7 @@ def compare(
     score: Annotated[
         str | None,
         typer.Option(
-            help="exact_match, json_exact or json_f1. Default: json_exact where the data is JSON, else exact_match."
+            help=f"{SCORE_NAMES}. Default: json_exact where the data is JSON, else exact_match.", show_default=False
         ),
     ] = None,
     url: Annotated[
@@ -89,6 +89,10 @@ def compare(
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Write score against cost as a picture.")
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep answers and scores here; what is there is not asked for again."),
     ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -116,14 +120,24 @@ def compare(
     else:
         if not references or data is None:
             raise UsageError("Name versions and their rows with --data, or give a file with --scores.")
+        from lorarack.adapters.comparison.groups import row_groups
+        from lorarack.adapters.data.load import load_rows
+        from lorarack.adapters.evaluation.server import EvaluationServer
+        from lorarack.adapters.operations import compare as conduct
+        from lorarack.adapters.progress import ConsoleEvaluation
+        from lorarack.registry.registry import open_registry
+
         if cost or loss:
             raise UsageError("--cost and --loss are for scores made elsewhere; give them with --scores.")
-        if url is not None and serve_args:
-            raise UsageError("--serve-args is for a server that is started here; with --url leave it out.")
-        with ExitStack() as stack:
-            found = _asked(
-                stack, references, data, registry, margin=margin, group_by=group_by, score=score, include_base=include_base,
-                allow_seen=allow_seen, url=url, serve_args=serve_args, concurrency=concurrency, max_tokens=max_tokens,
+        server = EvaluationServer(
+            url, os.environ.get("LORARACK_TOKEN"), _flags(serve_args), concurrency=concurrency, max_tokens=max_tokens
+        )
+        rows = load_rows(data)
+        groups = row_groups(data, rows, group_by) if group_by else None
+        with open_registry(registry, create=False) as opened, ConsoleEvaluation() as progress:
+            found = conduct(
+                opened, references, rows, margin=margin, score=score, server=server, include_base=include_base,
+                allow_seen=allow_seen, groups=groups, save=save, progress=progress,
             )  # fmt: skip
     _write(found, html, plot)
     _print(found, markdown=markdown, json=json)
@@ -165,57 +179,8 @@ def _print(found: "Comparison", *, markdown: bool, json: bool) -> None:
     emit(found.to_json(), json, lambda: as_table(found))
 
 
-def _asked(
-    stack: ExitStack,
-    references: list[str],
-    data: Path,
-    registry: str | None,
-    *,
-    margin: float | None,
-    group_by: str | None,
-    score: str | None,
-    include_base: bool,
-    allow_seen: bool,
-    url: str | None,
-    serve_args: str,
-    concurrency: int,
-    max_tokens: int,
-) -> "Comparison":
-    """Ask a server the rows of ``data``, and judge the answers."""
-    from lorarack.adapters.comparison.compare import compare as conduct
-    from lorarack.adapters.comparison.groups import row_groups
-    from lorarack.adapters.comparison.plan import plan_comparison
-    from lorarack.adapters.data.load import load_rows
-    from lorarack.adapters.evaluation.client import ServerClient
-    from lorarack.adapters.progress import counting
-    from lorarack.registry.registry import open_registry
-
-    rows = load_rows(data)
-    groups = row_groups(data, rows, group_by) if group_by else None
-    opened = stack.enter_context(open_registry(registry, create=False))
-    plan = plan_comparison(
-        opened, references, rows, score=score, include_base=include_base, allow_seen=allow_seen, groups=groups
-    )
-    address = url if url is not None else _started(stack, plan.base.name, opened.home, serve_args)
-    client = ServerClient(address, os.environ.get("LORARACK_TOKEN"), concurrency, max_tokens)
-    with counting("asking", plan.requests) as done:
-        return conduct(opened, plan, client, done, margin=margin)
-
-
-def _started(stack: ExitStack, base: str, registry: Path, flags: str) -> str:
-    """Start a server that stops when ``stack`` closes; its address."""
-    from datetime import UTC, datetime
-
-    from lorarack.adapters.progress import waiting
-    from lorarack.adapters.serving_process import serving
-    from lorarack.registry.settings import home_folder
-
+def _flags(text: str) -> tuple[str, ...]:
     try:
-        given = shlex.split(flags)
+        return tuple(shlex.split(text))
     except ValueError as error:
-        raise UsageError(f"--serve-args {flags!r} cannot be split into flags: {error}.", code="bad_flag") from error
-    log = home_folder() / "logs" / f"serve-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
-    note(f"Starting a server of {base}; it logs to {log}")
-    with waiting("starting the server") as tick:
-        server = stack.enter_context(serving(base, registry, log, given, waiting=tick))
-    return server.url
+        raise UsageError(f"--serve-args {text!r} cannot be split into flags: {error}.", code="bad_flag") from error

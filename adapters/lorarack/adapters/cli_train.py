@@ -7,9 +7,18 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from lorarack.adapters.data.source import hub_id
-from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+from lorarack.adapters.cli_recipe import (
+    AnswersOption,
+    ColumnOption,
+    DataOption,
+    ValidationOption,
+    data_settings,
+    recipe_from,
+)
+from lorarack.adapters.recipe import Recipe, make_recipe
 from lorarack.adapters.training.fit import fit_of
+from lorarack.adapters.training.processes import is_first
+from lorarack.adapters.training.run_folder import RunFolder, new_run_folder
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
 from lorarack.registry.cli.render import size, table
@@ -24,25 +33,14 @@ def mount(app: typer.Typer) -> None:
 
 
 def train(
-    what: Annotated[str, typer.Argument(metavar="RECIPE.yaml|NAME", help="A recipe, or the adapter's name.")],
+    what: Annotated[
+        str | None, typer.Argument(metavar="RECIPE.yaml|NAME", help="A recipe, or the adapter's name.")
+    ] = None,
     base: Annotated[str | None, typer.Option(help="The base model: name, Hub id or folder.")] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|FOLDER|HUB_ID", help="Rows to train on: JSON Lines, JSON, CSV, Parquet, or on the Hub."
-        ),
-    ] = None,
-    validation: Annotated[
-        str | None, typer.Option(metavar="FILE|FOLDER|HUB_ID", help="Rows that choose the best checkpoint.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=COLUMN", help="Which column holds what: prompt=question, completion=answer."),
-    ] = None,
-    answers: Annotated[
-        str | None,
-        typer.Option(metavar="last|every", help="Which answers of a conversation are learned. Default: last."),
-    ] = None,
+    data: DataOption = None,
+    validation: ValidationOption = None,
+    column: ColumnOption = None,
+    answers: AnswersOption = None,
     rank: Annotated[list[int] | None, typer.Option(help="One version is trained for each.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Default: twice the rank.")] = None,
     target_module: Annotated[list[str] | None, typer.Option(help="Default: all linear modules but lm_head.")] = None,
@@ -54,12 +52,19 @@ def train(
     reuse: Annotated[
         bool, typer.Option("--reuse", help="Do not train again what the same recipe has already made.")
     ] = False,
+    run: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the run is kept. Default: runs/ in the home folder.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Go on with the run that is kept there, with its recipe.")
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train an adapter, at one rank or several, and publish a version for each.
 
-    Either a recipe file (options then replace its keys) or a name with --base and --data.
+    Either a recipe file (options then replace its keys) or a name with --base and --data. A run that was stopped is taken up again
+    with --resume, and ends with the weights that it would have had.
 
     Example: lorarack train support --base smollm2 --data rows.jsonl --rank 4 --rank 16
     """
@@ -74,17 +79,18 @@ def train(
         "max_steps": max_steps,
         "seed": seed,
     }
-    rows = {"train": _placed(data), "validation": _placed(validation), "columns": _columns(column), "answers": answers}
-    recipe = _recipe(
-        what,
-        {key: value for key, value in given.items() if value is not None},
-        {key: value for key, value in rows.items() if value},
-    )
+    rows = data_settings(data, validation, column, answers)
+    if run is not None and resume is not None:
+        raise UsageError("--run begins a run and --resume goes on with one; give one of the two.", code="usage")
+    recipe = _resumed(resume, what, given, rows) if resume else recipe_from(what, given, rows)
     from lorarack.adapters.training.progress import ConsoleProgress
-    from lorarack.adapters.training.run import train as run
+    from lorarack.adapters.training.run import train as run_training
 
+    folder = resume or run or new_run_folder(recipe.name)
     with open_registry(registry, create=False) as opened, ConsoleProgress(talk) as progress:
-        published = run(recipe, opened, progress, reuse=reuse)
+        published = run_training(recipe, opened, progress, reuse=reuse, run=folder, resume=resume is not None)
+    if not is_first():
+        return
     for done in published:
         for text in done.notes:
             note(text)
@@ -94,31 +100,22 @@ def train(
     emit([{**_record(done), "data": counted} for done in published], json, lambda: _table(published))
 
 
-def _placed(source: str | None) -> str | None:
-    """A path from where the command is given; the id of a data set on the Hub as it is."""
-    if not source or (hub_id(source) and not os.path.exists(source)):
-        return source
-    return os.path.abspath(source)
-
-
-def _columns(pairs: list[str] | None) -> dict[str, str]:
-    split = [pair.partition("=") for pair in pairs or []]
-    if wrong := next((pair for pair in split if not all(pair)), None):
-        raise UsageError(f"--column is NAME=COLUMN, for example prompt=question, not {''.join(wrong)!r}.", code="usage")
-    return {name: column for name, _, column in split}
-
-
-def _recipe(what: str, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
-    """The recipe file with the options over it, or a recipe made of options alone."""
-    if what.endswith((".yaml", ".yml")) or os.path.isfile(what):  # which says no to what is no path at all
-        settings = load_recipe(Path(what)).to_json()
-        return make_recipe({**settings, **given, "data": {**settings["data"], **data}})
-    for key, flag in (("base", "--base"), ("train", "--data")):
-        if key not in given and key not in data:
-            raise UsageError(
-                f"Training {what!r} needs {flag}; or give a recipe file, whose name ends in .yaml.", code="usage"
-            )
-    return make_recipe({"name": what, **given, "data": data})
+def _resumed(folder: Path, what: str | None, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
+    """The recipe of a run; what else is said must agree with it."""
+    recipe = RunFolder.open(folder).recipe
+    if what is not None and (what.endswith((".yaml", ".yml")) or os.path.isfile(what)):
+        said = recipe_from(what, given, data)
+    else:
+        settings = recipe.to_json()
+        over = {key: value for key, value in given.items() if value is not None}
+        said = make_recipe({**settings, "name": what or recipe.name, **over, "data": {**settings["data"], **data}})
+    other = next((key for key in Recipe.model_fields if getattr(said, key) != getattr(recipe, key)), None)
+    if other:
+        raise UsageError(
+            f"--resume goes on with the recipe of the run, in which {other!r} is another; leave that out, or begin a new run.",
+            code="other_run",
+        )
+    return recipe
 
 
 def _record(done: Published) -> dict[str, object]:

@@ -2,19 +2,67 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lorarack.registry.cli.output import talk
+from lorarack.registry.cli.output import note, talk
 
 
-@contextmanager
-def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar; call the value with how many of ``total`` are done."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+class EvaluationProgress(Protocol):
+    """What an evaluation reports while it runs."""
+
+    def starting(self, base: str, log: Path) -> None:
+        """A server of ``base`` is being started; it logs to ``log``."""
+
+    def waiting(self, seconds: float) -> None:
+        """It is not ready yet, after so many seconds."""
+
+    def answered(self, done: int, total: int) -> None:
+        """So many of all requests are answered."""
+
+
+class Silent:
+    """Reports nothing."""
+
+    def starting(self, base: str, log: Path) -> None:
+        """Nothing."""
+
+    def waiting(self, seconds: float) -> None:
+        """Nothing."""
+
+    def answered(self, done: int, total: int) -> None:
+        """Nothing."""
+
+
+class ConsoleEvaluation:
+    """One line on a terminal: the server's start, then a bar of answers. Close it with ``with``."""
+
+    def __init__(self, indent: str = "") -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._indent = indent
+        self._bar = Progress(*columns, console=talk, transient=True, disable=not talk.is_terminal)
+        self._task = self._bar.add_task(f"{indent}evaluating", total=None)
+
+    def __enter__(self) -> "ConsoleEvaluation":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def starting(self, base: str, log: Path) -> None:
+        """Say where the server logs to."""
+        note(f"Starting a server of {base}; it logs to {log}")
+
+    def waiting(self, seconds: float) -> None:
+        """Show the seconds."""
+        self._bar.update(self._task, description=f"{self._indent}starting the server")
+
+    def answered(self, done: int, total: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, description=f"{self._indent}evaluating", completed=done, total=total)
 
 
 @contextmanager

@@ -19,10 +19,10 @@ from lorarack.registry.reference import check_adapter_name
 from lorarack.registry.values import Value
 
 #: What a rank family has in common: everything but these (and where the data lies, which their digests replace).
-_NOT_IN_DIGEST = ("name", "base", "data", "ranks", "alpha", "alpha_per_rank")
+_NOT_IN_DIGEST = ("name", "base", "data", "ranks", "alpha", "alpha_per_rank", "report_to")
 
 #: Keys that 0.1.0 did not have: while they say what it did, families that it began go on.
-_LATER = ("too_long",)
+_LATER = ("too_long", "gradient_checkpointing", "attention", "packing", "quantise", "peft")
 
 
 class DataPlan(Value):
@@ -115,8 +115,28 @@ class Recipe(Value):
         default=3, ge=1, description="stop after so many validations without a better loss; null never stops early"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="decides the adapter's start, the order of rows, dropout")
-    dtype: Literal["bfloat16", "float32"] = Field(
-        default="bfloat16", description="of the base while training; the adapter's weights are float32"
+    dtype: Literal["bfloat16", "float16", "float32"] = Field(
+        default="bfloat16",
+        description="of the base while training; the adapter's weights are float32; float16 needs a GPU",
+    )
+    gradient_checkpointing: bool = Field(
+        default=False, description="compute activations again in the backward pass: less memory, more time"
+    )
+    attention: Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"] | None = Field(
+        default=None, description="which attention of transformers' computes; null: its own choice"
+    )
+    packing: bool = Field(
+        default=False, description="the rows of a batch as one sequence without padding, each apart from the others"
+    )
+    quantise: Literal["4bit", "8bit"] | None = Field(
+        default=None, description="hold the base in bitsandbytes' NF4 or LLM.int8 while training; needs a GPU"
+    )
+    peft: Mapping[str, Any] = Field(
+        default={},
+        description="further settings of PEFT's LoraConfig; those that vLLM does not serve as trained are refused",
+    )
+    report_to: tuple[Literal["mlflow", "tensorboard", "wandb"], ...] = Field(
+        default=(), description="where transformers' Trainer reports the run as well"
     )
 
     @field_validator("name")
@@ -133,6 +153,11 @@ class Recipe(Value):
     @classmethod
     def _rank_alone(cls, ranks: Any) -> Any:
         return [ranks] if isinstance(ranks, int) and not isinstance(ranks, bool) else ranks
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _report_alone(cls, report_to: Any) -> Any:
+        return [report_to] if isinstance(report_to, str) else report_to
 
     @field_validator("ranks")
     @classmethod

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -17,6 +18,7 @@ from typing import IO
 import httpx
 
 from lorarack.registry.errors import EngineError, StoreError
+from lorarack.registry.settings import home_folder
 
 _HOST = "127.0.0.1"
 _START_SECONDS = 600.0
@@ -85,6 +87,11 @@ def serving(
             yield server
         finally:
             _stop(process)
+
+
+def log_file() -> Path:
+    """A file in the home folder for the log of a server that starts now."""
+    return home_folder() / "logs" / f"serve-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lorarack.registry.errors import LorarackError, NotFound, StoreError, Unavailable
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.settings import home_folder
 from lorarack.registry.values import Base
 
@@ -81,8 +81,8 @@ def _from_hub(made: Path, say: Callable[[str], None]) -> str | None:
         return None
     from huggingface_hub import snapshot_download
 
-    from lorarack.registry.hub_access.client import hub_api
-    from lorarack.registry.hub_access.translate import hub_errors
+    from lorarack.registry.hub.client import hub_api
+    from lorarack.registry.hub.errors import hub_errors
 
     api = hub_api()
     try:

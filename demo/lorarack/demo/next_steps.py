@@ -55,7 +55,7 @@ def left_behind(where: Places) -> Table:
     for name, place in (
         ("base model", where.bases),
         ("registry", where.catalog),
-        ("answers and scores", where.answers),
+        ("answers and scores", where.evaluation),
         ("files for the Hub", where.hub),
         ("server's log", where.server_log),
     ):

@@ -23,9 +23,9 @@ class Places:
         return self.home / "bases"
 
     @property
-    def answers(self) -> Path:
+    def evaluation(self) -> Path:
         """Every answer of the comparison, with its score."""
-        return self.home / "demo" / "answers.json"
+        return self.home / "demo" / "evaluation"
 
     @property
     def server_log(self) -> Path:

@@ -1,18 +1,19 @@
 """The whole story: base, training, registry, one engine, answers side by side, a verdict, files for the Hub."""
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.data.load import load_rows
-from lorarack.adapters.evaluation.answers import Evaluation, Subject
-from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate
-from lorarack.adapters.progress import counting, waiting
+from lorarack.adapters.evaluation.answers import Subject
+from lorarack.adapters.evaluation.run import ask_and_score
+from lorarack.adapters.evaluation.scores import fitting_score
+from lorarack.adapters.evaluation.server import EvaluationServer
+from lorarack.adapters.operations import compare
+from lorarack.adapters.progress import ConsoleEvaluation, waiting
 from lorarack.adapters.recipe import load_recipe
 from lorarack.adapters.serving_process import serving, stopped_by_sigterm
-from lorarack.demo.answer_cache import load_answers, save_answers
 from lorarack.demo.choose_default import choose_default
 from lorarack.demo.console import StepConsole
 from lorarack.demo.memory import PeakMemory
@@ -24,7 +25,8 @@ from lorarack.demo.worker_process import worker_process
 from lorarack.registry.cli.render import short_digest, size
 from lorarack.registry.disk import remove_tree
 from lorarack.registry.hub.folder import write_folder
-from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.interface import Registry
+from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Base, Version
 
 STEPS = 8
@@ -66,7 +68,7 @@ def run_demo(console: StepConsole) -> dict[str, Any]:
 def _make(console: StepConsole, registry: Registry) -> tuple[Base, tuple[Version, ...]]:
     """Steps 1 to 3."""
     recipe = load_recipe(recipe_path())
-    with worker_process(registry.home) as made:
+    with worker_process(Path(registry.location)) as made:
         with console.step("A small real base model"):
             base = made.base()
             console.say(f"{base.name}: {base.parameters:,} parameters, {short_digest(base.fingerprint)}")
@@ -86,38 +88,39 @@ def _serve_and_compare(
 ) -> Comparison:
     """Steps 4 to 6, and the server's end."""
     rows = load_rows(heldout_path())
-    references = [version.reference for version in versions]
-    plan = plan_comparison(registry, references, rows, include_base=True, base_stride=_BASE_STRIDE)
     names = [f"{version.adapter}@r{version.rank}" for version in versions]
     with ExitStack() as server:
         with console.step("One vLLM engine for the base and every version"):
             log = places().server_log
             console.say(f"lorarack serve {base.name}; its log: {log}")
             with waiting("      starting") as tick:
-                running = server.enter_context(serving(base.name, registry.home, log, SERVE_FLAGS, waiting=tick))
+                running = server.enter_context(
+                    serving(base.name, Path(registry.location), log, SERVE_FLAGS, waiting=tick)
+                )
             console.say(f"ready at {running.url}: {', '.join(names)} and {base.name}")
-        client = ServerClient(running.url, concurrency=_CONCURRENCY, max_tokens=_MAX_TOKENS)
+        asked = EvaluationServer(running.url, concurrency=_CONCURRENCY, max_tokens=_MAX_TOKENS)
         with console.step("The same held-out prompts, one mixed batch"):
             few = handful(rows)
-            by_rank = [
-                one.model_copy(update={"asked_as": name}) for one, name in zip(plan.subjects, names, strict=False)
+            subjects = [
+                Subject(model=version.reference, asked_as=name, digest=version.digest)
+                for version, name in zip(versions, names, strict=True)
             ]
-            answers = evaluate([*by_rank, Subject(model=base.name)], few, plan.score, client)
+            score = fitting_score(row.completion for row in rows)
+            answers = ask_and_score([*subjects, Subject(model=base.name)], few, score, asked.client(running.url))
             console.show(side_by_side(answers, few, [*names, base.name]))
-        with console.step(f"Which rank to keep: {len(rows)} held-out rows"):
-            return choose_default(console, registry, plan, _evaluation(console, plan, client))
-
-
-def _evaluation(console: StepConsole, plan: ComparisonPlan, client: ServerClient) -> Evaluation:
-    path = places().answers
-    known = load_answers(path, plan.subjects, plan.rows.digest, plan.score.name, client.max_tokens)
-    if known is not None:
-        console.say("These versions have answered these rows before; their answers are used again.")
-        return known
-    with counting("      asking", plan.requests) as done:
-        evaluation = evaluate(plan.subjects, plan.rows, plan.score, client, done)
-    save_answers(path, evaluation)
-    return evaluation
+        with console.step(f"Which rank to keep: {len(rows)} held-out rows"), ConsoleEvaluation("      ") as progress:
+            comparison = compare(
+                registry,
+                [version.reference for version in versions],
+                rows,
+                server=asked,
+                include_base=True,
+                base_stride=_BASE_STRIDE,
+                save=places().evaluation,
+                progress=progress,
+            )
+            choose_default(console, registry, comparison)
+    return comparison
 
 
 def _write_for_the_hub(console: StepConsole, registry: Registry, kept: Version) -> None:

@@ -13,25 +13,27 @@ import typing
 
 if typing.TYPE_CHECKING:
     from lorarack.registry.errors import LorarackError
-    from lorarack.registry.gc import GcItem, GcReport
+    from lorarack.registry.interface import Registry
     from lorarack.registry.queries import (
         Best,
         Change,
         Condition,
         Diff,
+        GcItem,
+        GcReport,
         Lineage,
         Link,
         MetricChange,
         ModuleChange,
         Page,
         Query,
+        Retention,
         Rule,
         parse_condition,
     )
     from lorarack.registry.reference import Reference, parse_reference
-    from lorarack.registry.registry import Registry, open_registry
+    from lorarack.registry.registry import open_registry
     from lorarack.registry.replay import replay_aliases
-    from lorarack.registry.retention import Retention
     from lorarack.registry.settings import home_folder
     from lorarack.registry.snapshot import Snapshot
     from lorarack.registry.values import (
@@ -93,12 +95,14 @@ __all__ = [
 
 _MODULES = {
     "errors": "LorarackError",
-    "gc": "GcItem GcReport",
-    "queries": "Best Change Condition Diff Lineage Link MetricChange ModuleChange Page Query Rule parse_condition",
+    "interface": "Registry",
+    "queries": (
+        "Best Change Condition Diff GcItem GcReport Lineage Link MetricChange ModuleChange Page Query Retention Rule "
+        "parse_condition"
+    ),
     "reference": "Reference parse_reference",
-    "registry": "Registry open_registry",
+    "registry": "open_registry",
     "replay": "replay_aliases",
-    "retention": "Retention",
     "settings": "home_folder",
     "snapshot": "Snapshot",
     "values": "Adapter Alias Base BaseId Dataset Event Metric Parent Provenance Published State StoredFile Version",

@@ -1,23 +1,18 @@
 """Whether a base's files still are what they were when the base was added."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from lorarack.registry.base_model.content import Progress
 from lorarack.registry.base_model.difference import difference
 from lorarack.registry.base_model.files import FolderFiles
 from lorarack.registry.base_model.fingerprint import Look, complete, look_at_base
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.interface import Catalog
 from lorarack.registry.values import Base, CheckedBase
 
-if TYPE_CHECKING:
-    from lorarack.registry.base_model.content import Progress
-    from lorarack.registry.catalog.versions import CatalogWriter
 
-
-def check_files(
-    base: Base, writer: "CatalogWriter", *, full: bool = False, progress: "Progress | None" = None
-) -> CheckedBase:
+def check_base(catalog: Catalog, actor: str, base: Base, progress: Progress | None, *, full: bool) -> CheckedBase:
     """See ``Registry.check_base``."""
     folders = [known.value for known in reversed(base.ids) if known.kind == "path"]
     path = next((folder for folder in folders if Path(folder).is_dir()), None)
@@ -38,7 +33,7 @@ def check_files(
             if full:
                 reading = complete(look, files, progress)
                 places = tuple(known for known in base.ids if known.value == path or not Path(known.value).is_dir())
-                writer.renew_base(base.name, reading, places)
+                catalog.renew_base(actor, base.name, reading, places)
                 base = base.model_copy(
                     update={
                         "fingerprint": reading.fingerprint,

@@ -1,29 +1,24 @@
 """Bases that lorarack 0.1.0 added, which saw a sample of their weights only, read again when a model like them comes in."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from lorarack.registry.base_model.files import BaseFiles, FolderFiles, HubFiles
+from lorarack.registry.base_model.files import FolderFiles
 from lorarack.registry.base_model.fingerprint import Look, Reading, complete, look_at_base
 from lorarack.registry.errors import LorarackError
-from lorarack.registry.hub_access.names import RepositoryName
+from lorarack.registry.hub.base_files import files_at
+from lorarack.registry.interface import Catalog
 from lorarack.registry.values import Base, BaseId
 
-if TYPE_CHECKING:
-    from lorarack.registry.catalog.versions import CatalogWriter
 
-
-def renew_like(
-    bases: Iterable[Base], reading: Reading, place: BaseId, writer: "CatalogWriter", say: Callable[[str], None]
-) -> None:
+def renew_like(catalog: Catalog, actor: str, reading: Reading, place: BaseId, say: Callable[[str], None]) -> None:
     """Give the base of 0.1.0 that ``reading`` may be its present fingerprints, from its own files.
 
     0.1.0 took copies with another configuration for the same base. What it was first added from is the base; other folders
     that differ from it are no longer places of the base. Where none of its files can be reached, ``reading`` (of ``place``)
     stands for it: its sample is the same.
     """
-    for base in bases:
+    for base in catalog.bases():
         if base.fingerprints or base.sampled != reading.sampled:
             continue
         found = _first(base, reading, place)
@@ -40,7 +35,7 @@ def renew_like(
                     f"{known.value!r} holds another model than base {base.name!r}; "
                     f"add it under a name of its own with 'lorarack base add {known.value} --name NEW'."
                 )
-        writer.renew_base(base.name, own, kept)
+        catalog.renew_base(actor, base.name, own, kept)
         return
 
 
@@ -49,7 +44,7 @@ def _first(base: Base, reading: Reading, place: BaseId) -> Reading | None:
         if (known.kind, known.value, known.revision) == (place.kind, place.value, place.revision):
             return reading
         try:
-            files = _files(known)
+            files = files_at(known)
             look = look_at_base(files)
             if look.sampled == base.sampled:
                 return complete(look, files)
@@ -66,9 +61,3 @@ def _differs(known: BaseId, own: Look) -> bool:
     except (LorarackError, OSError):
         return False
     return (look.sampled, look.config) != (own.sampled, own.config)
-
-
-def _files(known: BaseId) -> BaseFiles:
-    if known.kind == "path":
-        return FolderFiles(Path(known.value))
-    return HubFiles(RepositoryName(known.value, known.revision))

@@ -1,16 +1,25 @@
-"""What two versions have differently: pure comparisons."""
+"""How two versions differ: configuration, metrics, provenance, tags and the delta weight of each module."""
 
+import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from lorarack.registry.artifact.deltas import Deltas, distance, norm
+from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS
+from lorarack.registry.artifact.peft_config import applied_config, parse_config
+from lorarack.registry.blobs.verified import read_blob
+from lorarack.registry.errors import Damaged
+from lorarack.registry.interface import BlobStore, Catalog
+from lorarack.registry.lookup import get_version
 from lorarack.registry.metrics import by_dataset, latest_metrics, pair
-from lorarack.registry.queries import Change, MetricChange, ModuleChange
+from lorarack.registry.queries import Change, Diff, MetricChange, ModuleChange
 from lorarack.registry.values import Metric, Provenance, Version
+from lorarack.registry.verify import verify
 
 #: What a version's own fields say already, or what is no part of how it is applied.
-SAID = frozenset({"r", "lora_alpha", "use_rslora", "target_modules", "peft_type", "task_type", "inference_mode"})
-FIELDS = (
+_SAID = frozenset({"r", "lora_alpha", "use_rslora", "target_modules", "peft_type", "task_type", "inference_mode"})
+_FIELDS = (
     "adapter",
     "base",
     "base_fingerprint",
@@ -24,7 +33,49 @@ FIELDS = (
 )
 
 
-def module_change(name: str, deltas_a: Deltas, deltas_b: Deltas) -> ModuleChange:
+def diff(catalog: Catalog, blobs: BlobStore, actor: str, a: str, b: str) -> Diff:
+    """See ``Registry.diff``."""
+    one, other = (verify(catalog, blobs, actor, get_version(catalog, reference)) for reference in (a, b))
+    return Diff(
+        a=one.reference,
+        b=other.reference,
+        configuration=_changes(_configuration(blobs, one), _configuration(blobs, other)),
+        metrics=tuple(_metric_changes(one, other)),
+        provenance=_changes(_flat(one.provenance), _flat(other.provenance)),
+        tags=_changes(one.tags, other.tags),
+        modules=_modules(blobs, one, other),
+    )
+
+
+def _configuration(blobs: BlobStore, version: Version) -> dict[str, Any]:
+    own = version.model_dump(mode="json", include=set(_FIELDS))
+    _, stored, _ = parse_config(read_blob(blobs, _file(version, CONFIG)))
+    return own | {key: value for key, value in stored.items() if key not in _SAID}
+
+
+def _modules(blobs: BlobStore, one: Version, other: Version) -> tuple[ModuleChange, ...]:
+    with _deltas(blobs, one) as deltas_a, _deltas(blobs, other) as deltas_b:
+        names = deltas_a.modules | deltas_b.modules
+        found = [_module_change(name, deltas_a, deltas_b) for name in sorted(names)]
+    return tuple(sorted(found, key=lambda change: -(change.difference or 0.0)))
+
+
+@contextmanager
+def _deltas(blobs: BlobStore, version: Version) -> Iterator[Deltas]:
+    config = applied_config(read_blob(blobs, _file(version, CONFIG)))
+    with blobs.open(_file(version, WEIGHTS)) as file:
+        if config is None:
+            raise Damaged(f"{version.reference} has a configuration that this lorarack cannot read; upgrade lorarack.")
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        yield Deltas(file, size, config)
+
+
+def _file(version: Version, name: str) -> str:
+    return next(file.digest for file in version.files if file.name == name)
+
+
+def _module_change(name: str, deltas_a: Deltas, deltas_b: Deltas) -> ModuleChange:
     """The norms of a module's delta in both, and of the difference."""
     a, b = deltas_a.factors(name), deltas_b.factors(name)
     norm_a, norm_b = norm(a) if a else None, norm(b) if b else None
@@ -34,13 +85,13 @@ def module_change(name: str, deltas_a: Deltas, deltas_b: Deltas) -> ModuleChange
     return ModuleChange(module=name, a=norm_a, b=norm_b, difference=apart)
 
 
-def changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Change, ...]:
+def _changes(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[Change, ...]:
     """What the two have differently, in the order in which they name it."""
     keys = [*a, *(key for key in b if key not in a)]
     return tuple(Change(what=key, a=a.get(key), b=b.get(key)) for key in keys if a.get(key) != b.get(key))
 
 
-def metric_changes(one: Version, other: Version) -> Iterator[MetricChange]:
+def _metric_changes(one: Version, other: Version) -> Iterator[MetricChange]:
     """Every finished metric that one of the two has, on each data set that both share; else the newest of each."""
     a, b = latest_metrics(one.metrics), latest_metrics(other.metrics)
     for name, split in dict.fromkeys((key.name, key.split) for key in (*a, *b)):
@@ -71,7 +122,7 @@ def _last(measured: Mapping[str | None, Metric]) -> Metric | None:
     return list(measured.values())[-1] if measured else None
 
 
-def flat(provenance: Provenance | None) -> dict[str, Any]:
+def _flat(provenance: Provenance | None) -> dict[str, Any]:
     """Provenance as one level of names: ``recipe.learning_rate``, ``data.train.digest``, ``versions.torch``."""
     if provenance is None:
         return {}

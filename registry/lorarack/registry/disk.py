@@ -69,6 +69,20 @@ def pump(reader: BinaryIO, write: Callable[[bytes], object]) -> None:
         write(chunk)
 
 
+class WatchedFile(FileIO):
+    """The same open file as ``file``, of which every piece that is read is shown to ``watch`` as well."""
+
+    def __init__(self, file: FileIO, watch: Callable[[bytes], object]) -> None:
+        super().__init__(os.dup(file.fileno()))
+        self._watch = watch
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """What ``FileIO`` reads."""
+        data = super().read(-1 if size is None else size) or b""
+        self._watch(data)
+        return data
+
+
 def remove_tree(folder: Path) -> None:
     """Remove a temporary folder of ours; one that is gone already is fine."""
     shutil.rmtree(folder, ignore_errors=True)

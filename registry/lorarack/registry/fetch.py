@@ -5,16 +5,28 @@ from pathlib import Path
 
 from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.artifact.peft_config import config_for_base
-from lorarack.registry.blobs.folder import FolderBlobs
+from lorarack.registry.bases import get_base
 from lorarack.registry.blobs.staging import staging_folder
 from lorarack.registry.blobs.verified import copy_blob, read_blob
 from lorarack.registry.disk import disk_errors, sync_folder
-from lorarack.registry.errors import Conflict
+from lorarack.registry.errors import Conflict, Damaged
+from lorarack.registry.interface import BlobStore, Catalog
+from lorarack.registry.lookup import resolve
 from lorarack.registry.settings import check_path
 from lorarack.registry.values import Base, Version
+from lorarack.registry.verify import mark_damaged
 
 
-def fetch(version: Version, base: Base, folder: Path, blobs: FolderBlobs) -> Path:
+def fetch(catalog: Catalog, blobs: BlobStore, actor: str, version: Version | str, folder: Path) -> Path:
+    """See ``Registry.fetch``."""
+    found = resolve(catalog, version) if isinstance(version, str) else version
+    try:
+        return _write_folder(found, get_base(catalog, found.base), folder, blobs)
+    except Damaged as error:
+        raise mark_damaged(catalog, actor, found, error) from error
+
+
+def _write_folder(version: Version, base: Base, folder: Path, blobs: BlobStore) -> Path:
     """Write ``version`` to ``folder`` as PEFT wants it, with the base's own id filled in.
 
     Raises:

@@ -1,42 +1,82 @@
-"""What garbage collection decides: for each thing whether it is removed, and why."""
+"""Garbage collection: removes what nothing needs any more, and says why each thing is kept or removed."""
 
-from typing import Literal
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
-from pydantic import Field
+from lorarack.registry.errors import UsageError
+from lorarack.registry.interface import BlobStore, Catalog
+from lorarack.registry.queries import GcItem, GcReport, file_item
 
-from lorarack.registry.values import Value
+#: An hour: publishers put their files first and their version last, and are between the two for less than that.
+GRACE_SECONDS = 3600.0
 
-
-class GcItem(Value):
-    """One version, one stored file that no version has, or one file that a killed publisher left half-written."""
-
-    kind: Literal["version", "blob", "leftover"]
-    name: str = Field(description="support@3, a digest, or a file's name")
-    removed: bool
-    reason: str
-    bytes: int = Field(default=0, description="what its removal frees; a version's files are items of their own")
-
-
-class GcReport(Value):
-    """What one run of ``gc`` did, or with ``dry_run`` would have done, with every version and every file that no version has."""
-
-    dry_run: bool
-    grace_seconds: float
-    items: tuple[GcItem, ...] = ()
-
-    @property
-    def freed(self) -> int:
-        """Bytes freed."""
-        return sum(item.bytes for item in self.items if item.removed)
-
-    def removed(self, kind: str) -> int:
-        """How many things of that kind were removed."""
-        return sum(item.removed for item in self.items if item.kind == kind)
+#: How many things are removed under one taking of the catalog's lock: publishers wait for milliseconds, not for the whole.
+_AT_ONCE = 64
+T = TypeVar("T")
 
 
-def file_item(kind: Literal["blob", "leftover"], name: str, age: float, size: int, grace: float) -> GcItem:
-    """What becomes of a file that no version has: it goes once it is ``grace`` seconds old."""
-    removed = age >= grace
-    what = "no version has it" if kind == "blob" else "its writer is gone"
-    reason = what if removed else f"{what}, but it is younger than {grace:g} s: a publisher may be at work with it"
-    return GcItem(kind=kind, name=name, removed=removed, reason=reason, bytes=size)
+def gc(catalog: Catalog, blobs: BlobStore, actor: str, *, dry_run: bool, grace: float) -> GcReport:
+    """See ``Registry.gc``.
+
+    Files younger than ``grace`` are kept, and an older one is removed only while no publisher can look whether its files are there;
+    a publisher that finds one gone stores it again.
+
+    Raises:
+        UsageError: a negative or endless grace.
+    """
+    if not 0 <= grace < 1e9:
+        raise UsageError(f"A grace of {grace} seconds makes no sense; give 0 or more.", code="bad_grace")
+    versions = catalog.gc_plan()
+    if not dry_run:
+        versions = _prune(catalog, actor, versions)
+    known = catalog.references(without={_key(item) for item in versions if item.removed})
+    files = [
+        file_item("blob", blob.digest, blob.age, blob.bytes, grace)
+        for blob in blobs.list()
+        if blob.digest not in known.digests
+    ]
+    if not dry_run:
+        files = _remove(catalog, blobs, files, known.newest, grace)
+    leftovers = blobs.sweep(grace, dry_run=dry_run)
+    report = GcReport(dry_run=dry_run, grace_seconds=grace, items=(*versions, *files, *leftovers))
+    if not dry_run and any(item.removed for item in report.items):
+        catalog.record_gc(actor, report)
+    return report
+
+
+def _prune(catalog: Catalog, actor: str, items: Sequence[GcItem]) -> tuple[GcItem, ...]:
+    gone: set[tuple[str, int]] = set()
+    for some in _batches(_key(item) for item in items if item.removed):
+        gone.update(catalog.prune(actor, some))
+    return tuple(item if not item.removed or _key(item) in gone else _kept(item) for item in items)
+
+
+def _remove(catalog: Catalog, blobs: BlobStore, items: Sequence[GcItem], newest: int, grace: float) -> list[GcItem]:
+    gone: set[str] = set()
+
+    def remove(some: Sequence[GcItem]) -> None:
+        wanted = catalog.references(newer_than=newest).digests
+        for item in some:  # it may have been put again meanwhile
+            if item.name not in wanted and blobs.delete(item.name, min_age=grace):
+                gone.add(item.name)
+
+    for some in _batches(item for item in items if item.removed):
+        catalog.exclusively(partial(remove, some))
+    return [item if not item.removed or item.name in gone else _kept(item) for item in items]
+
+
+def _kept(item: GcItem) -> GcItem:
+    return item.model_copy(update={"removed": False, "reason": "it came into use, or went, meanwhile"})
+
+
+def _key(item: GcItem) -> tuple[str, int]:
+    adapter, _, number = item.name.partition("@")
+    return adapter, int(number)
+
+
+def _batches(things: Iterable[T]) -> Iterator[list[T]]:
+    left = iter(things)
+    while some := list(islice(left, _AT_ONCE)):
+        yield some

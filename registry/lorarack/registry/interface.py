@@ -30,11 +30,10 @@ if TYPE_CHECKING:
 
     from lorarack.registry.base_model.content import Progress
     from lorarack.registry.base_model.fingerprint import Reading
-    from lorarack.registry.gc import GcItem, GcReport
-    from lorarack.registry.queries import Best, Diff, Exported, Imported, Lineage, Link, Page, Query, Rule
+    from lorarack.registry.queries import Best, Diff, Exported, GcItem, GcReport, Imported
+    from lorarack.registry.queries import Lineage, Link, Page, Query, Retention, Rule
     from lorarack.registry.records import AddedBase, ArtifactKey, ImportResult, ImportRow, NewVersion, References, StoredBlob
     from lorarack.registry.reference import Reference
-    from lorarack.registry.retention import Retention
     from lorarack.registry.snapshot import Snapshot
     from lorarack.registry.values import Adapter, Alias, Base, BaseId, CheckedBase, Event, Metric, Parent, Provenance
     from lorarack.registry.values import Published, State, StoredFile, Version
@@ -284,7 +283,7 @@ class BlobStore(Protocol):
     """Bytes under the SHA-256 of their content (``sha256:`` and 64 hexadecimal digits). ``UsageError``: not such a digest."""
 
     def put(self, source: bytes | BinaryIO, check: Callable[[FileIO], None] | None = None) -> str:
-        """Store all bytes of ``source``, from its start, whole or not at all; their digest. Reads the source once.
+        """Store all bytes of ``source``, from its start, whole or not at all; their digest. A file is read once.
 
         Bytes that are there already become as young as new ones, and whole again if they were damaged. ``check`` gets a private
         copy, an open file of this machine, before it is a blob; what it raises is raised here, and nothing is stored.

@@ -1,67 +1,85 @@
-"""Whether a version may take another's place under a rule: pure arithmetic and the sentence that says how it came out."""
+"""Moving an alias under a rule, and back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Sequence
 
-from lorarack.registry.metrics import by_dataset, is_dataset, pair, short_dataset
+from lorarack.registry.errors import Conflict, GateRefused, NotFound
+from lorarack.registry.interface import Catalog
+from lorarack.registry.lookup import check_known, get_by_number
+from lorarack.registry.promotion_rule import judge
 from lorarack.registry.queries import Rule, parse_label
-from lorarack.registry.values import Metric, Version
+from lorarack.registry.reference import check_alias_name
+from lorarack.registry.texts import check_text
+from lorarack.registry.values import Alias, State
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Whether the rule holds, and why, with the figures."""
+def promote(
+    catalog: Catalog,
+    actor: str,
+    adapter: str,
+    alias: str,
+    version: int,
+    rule: Rule | None,
+    reason: str | None,
+    *,
+    force: bool,
+) -> Alias:
+    """See ``Registry.promote``."""
+    present = _pointing(catalog, adapter, alias, reason)
+    number = present.version if present else 0
+    forced = False
+    if rule is not None:
+        parse_label(rule.label)
+        if present and number == version:
+            return present
+        candidate = get_by_number(catalog, adapter, version)
+        outcome = judge(rule, candidate, get_by_number(catalog, adapter, number) if number else None)
+        forced = not outcome.holds
+        if forced and not force:
+            raise GateRefused(f"{adapter}@{alias} stays: {outcome.sentence}.")
+        reason = "; ".join(part for part in (reason, f"{'forced: ' if forced else ''}{outcome.sentence}") if part)
+    return catalog.set_alias(actor, adapter, alias, version, expect=number, reason=reason, forced=forced)
 
-    holds: bool
-    sentence: str
 
-
-def judge(rule: Rule, candidate: Version, present: Version | None) -> Outcome:
-    """Hold ``rule`` against the two versions; with no present version it is enough that the candidate was measured.
-
-    Gains are counted in decimal, as people wrote the numbers: 0.3 is better than 0.2 by 0.1, not by a little less.
-    """
-    name, split = parse_label(rule.label)
-    new = _on(by_dataset(candidate.metrics, name, split), rule.dataset)
-    on = f" on {rule.dataset}" if rule.dataset else ""
-    if not new:
-        return Outcome(False, f"{candidate.reference} has no {rule.label}{on}")
-    newest = list(new.values())[-1]
+def rollback(catalog: Catalog, actor: str, adapter: str, alias: str, reason: str | None) -> Alias:
+    """See ``Registry.rollback``. Versions that are gone or not ready by now are left out."""
+    present = _pointing(catalog, adapter, alias, reason)
     if present is None:
-        return Outcome(True, f"{candidate.reference} has {rule.label} {newest.value:g}, and nothing stood there before")
-    old = _on(by_dataset(present.metrics, name, split), rule.dataset)
-    if not old:
-        return Outcome(False, f"{present.reference}, which stands there now, has no {rule.label}{on} to compare with")
-    found = pair(new, old)
-    if found is None:
-        last = list(old.values())[-1]
-        return Outcome(
-            False,
-            f"{rule.label} of {candidate.reference} and {present.reference} was measured on different data "
-            f"({short_dataset(newest.dataset)} and {short_dataset(last.dataset)}), which is no comparison",
+        raise NotFound(f"Adapter {adapter!r} has no alias {alias!r}.", code="unknown_alias")
+    before = _before(catalog.alias_moves(adapter, alias))
+    target = next((number for number in before if _is_ready(catalog, adapter, number)), None)
+    if target is None:
+        raise Conflict(
+            f"{adapter}@{alias} names version {present.version} and has named no other that is ready; "
+            f"move it with 'lorarack alias set {adapter}@{alias} VERSION'.",
+            code="nothing_before",
         )
-    mine, theirs = found
-    if mine.higher_is_better is not theirs.higher_is_better:
-        return Outcome(
-            False, f"{candidate.reference} and {present.reference} disagree on which way {rule.label} is better"
-        )
-    return _compare(rule, candidate, mine, present, theirs)
+    reason = reason or f"rolled back from version {present.version}"
+    return catalog.set_alias(actor, adapter, alias, target, expect=present.version, reason=reason, rollback=True)
 
 
-def _on(measured: Mapping[str | None, Metric], wanted: str | None) -> dict[str | None, Metric]:
-    """Those on the data set that the rule names, if it names one."""
-    return {dataset: metric for dataset, metric in measured.items() if wanted is None or is_dataset(dataset, wanted)}
+def _pointing(catalog: Catalog, adapter: str, alias: str, reason: str | None) -> Alias | None:
+    """The alias as it is now, after a check of what the caller says."""
+    check_alias_name(alias)
+    check_text(reason, "reason")
+    check_known(catalog, adapter)
+    return next((found for found in catalog.aliases(adapter) if found.name == alias), None)
 
 
-def _compare(rule: Rule, candidate: Version, new: Metric, present: Version, old: Metric) -> Outcome:
-    gain = Decimal(repr(new.value)) - Decimal(repr(old.value))
-    gain = gain if new.higher_is_better else -gain
-    wanted = Decimal(repr(rule.min_gain))
-    figures = f"{rule.label} of {candidate.reference} is {new.value:g}, of {present.reference} {old.value:g}"
-    change = "equal" if gain == 0 else f"{'better' if gain > 0 else 'worse'} by {float(abs(gain)):g}"
-    if new.dataset != old.dataset:
-        unnamed = candidate if new.dataset is None else present
-        change += f" ({unnamed.reference} does not say on which data)"
-    asked = f"at least {rule.min_gain:g} better" if wanted else "not worse"
-    return Outcome(gain >= wanted, f"{figures}: {change}, and it must be {asked}")
+def _is_ready(catalog: Catalog, adapter: str, number: int) -> bool:
+    try:
+        return get_by_number(catalog, adapter, number).state is State.READY
+    except NotFound:
+        return False
+
+
+def _before(moves: Sequence[Alias]) -> list[int]:
+    """The numbers that an alias named before the present one, the latest first, leaving out what was rolled back."""
+    named: list[int] = []
+    for move in moves:
+        if move.rollback and move.version in named:
+            while named[-1] != move.version:
+                named.pop()
+        elif named[-1:] != [move.version]:
+            named.append(move.version)
+    present = named.pop() if named else 0
+    return [number for number in reversed(named) if number != present]

@@ -1,24 +1,34 @@
-"""From a checked artifact to stored files and a digest."""
+"""Publishing: from a folder to stored files and a version."""
 
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.header import HeaderError, Tensor
+from lorarack.registry.artifact.largest import LargestNumbers
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
-from lorarack.registry.blobs.folder import FolderBlobs
-from lorarack.registry.blobs.verified import read_blob
-from lorarack.registry.disk import disk_errors
-from lorarack.registry.errors import Conflict, InvalidArtifact, LorarackError
+from lorarack.registry.base_names import find_base, is_called
+from lorarack.registry.bases import check_adapter, originals
+from lorarack.registry.blobs.verified import check_blob, read_blob
+from lorarack.registry.disk import WatchedFile, disk_errors
+from lorarack.registry.errors import BlobGone, Conflict, InvalidArtifact, LorarackError
+from lorarack.registry.hub.base_files import files_of
+from lorarack.registry.interface import BlobStore, Catalog
+from lorarack.registry.lookup import get_version
 from lorarack.registry.records import NewVersion
-from lorarack.registry.values import Base, Metric, Parent, Provenance, StoredFile
+from lorarack.registry.texts import check_metrics, check_provenance, check_tags, check_text
+from lorarack.registry.values import Base, Metric, Parent, Provenance, Published, State, StoredFile, Version
+
+#: How often files are stored for one version before it is given up.
+MAX_STORES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +42,31 @@ class VersionMetadata:
     parents: tuple[Parent, ...] = ()
 
 
-def named_base(config: bytes) -> str | None:
-    """The base that an adapter's configuration says it was trained on; None where it says nothing that can be read."""
-    try:
-        named = json.loads(config).get("base_model_name_or_path")
-    except (ValueError, RecursionError, AttributeError):
-        return None  # inspect_artifact says what is wrong
-    return named if isinstance(named, str) and named else None
+def publish(
+    catalog: Catalog, blobs: BlobStore, actor: str, folder: Path, adapter: str, ident: str, about: VersionMetadata
+) -> Published:
+    """See ``Registry.publish``; ``ident`` is the base's."""
+    base = check_adapter(catalog, adapter, ident)
+    check_text(about.description, "description")
+    check_tags(about.tags)
+    check_metrics(about.metrics)
+    check_provenance(about.provenance)
+    for parent in about.parents:
+        get_version(catalog, parent.version)
+    for _ in range(MAX_STORES):
+        new, artifact = store(folder, adapter, base, about, blobs, partial(_check_base, catalog, base))
+        new = under_known_digest(new, catalog.same_weights(adapter, new.files), blobs)
+        # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
+        with suppress(BlobGone):
+            number, created = catalog.add_version(actor, new, blobs.has)
+            break
+    else:
+        raise BlobGone
+    version, notes = get_version(catalog, f"{adapter}@{number}", with_curves=True), artifact.notes
+    if version.state is State.DAMAGED:
+        version = _repaired(catalog, blobs, actor, version, new.files)
+        notes = (*notes, f"{version.reference} was damaged; these files are in its place, and it is ready again.")
+    return Published(version=version, created=created, notes=notes)
 
 
 def store(
@@ -46,13 +74,13 @@ def store(
     adapter: str,
     base: Base,
     about: VersionMetadata,
-    blobs: FolderBlobs,
+    blobs: BlobStore,
     check_base: Callable[[bytes], None] = lambda config: None,
 ) -> tuple[NewVersion, Artifact]:
     """Check the adapter in ``folder`` and store its files; the catalog is not touched.
 
-    The files are opened once. What is stored is what was checked: all numbers are looked at in the copy that becomes a blob.
-    A crash after this leaves only files that nothing refers to.
+    The files are opened once, and the weights are read once. What is stored is what was checked: the numbers are looked at in
+    the very bytes that are copied, the header in the copy. A crash after this leaves only files that nothing refers to.
 
     Args:
         folder: where a PEFT folder is.
@@ -70,7 +98,7 @@ def store(
     with disk_errors(), open_folder(folder) as opened:
         check_base(opened.read(CONFIG) or b"")
         before = _stamp(opened.weights)
-        artifact = inspect_artifact(opened, base, KnownBase(base))
+        artifact = inspect_artifact(opened, base, KnownBase(base, files_of))
 
         def check(copy: FileIO) -> None:
             if _stamp(opened.weights) != before or _tensors(copy) != artifact.tensors:
@@ -78,9 +106,11 @@ def store(
                     f"{str(folder / WEIGHTS)!r} changed during publish; retry once nothing is writing to it.",
                     code="changed",
                 )
-            check_numbers(copy, artifact, str(folder))
+            check_numbers(copy, artifact, largest, str(folder))
 
-        weights = blobs.put(opened.weights, check)
+        largest = LargestNumbers(artifact.tensors)
+        with WatchedFile(opened.weights, largest.feed) as source:
+            weights = blobs.put(source, check)
     files = [
         StoredFile(name=CONFIG, digest=blobs.put(artifact.config), bytes=len(artifact.config)),
         StoredFile(name=WEIGHTS, digest=weights, bytes=artifact.weights_bytes),
@@ -111,7 +141,7 @@ def store(
 
 
 def under_known_digest(
-    new: NewVersion, same_weights: Iterable[tuple[str, tuple[StoredFile, ...]]], blobs: FolderBlobs
+    new: NewVersion, same_weights: Iterable[tuple[str, tuple[StoredFile, ...]]], blobs: BlobStore
 ) -> NewVersion:
     """``new`` under the digest that the same artifact has here already.
 
@@ -133,6 +163,43 @@ def under_known_digest(
             if config == own_config or artifact_digest(json.loads(read_blob(blobs, config)), weights) == new.digest:
                 return replace(new, digest=digest)
     return new
+
+
+def _check_base(catalog: Catalog, base: Base, config: bytes) -> None:
+    """Refuse an adapter that names another base that is known here, unless one of the two is a copy of the other."""
+    named = _named_base(config)
+    if named is None or is_called(base, named):
+        return
+    bases = catalog.bases()
+    # A folder only by its whole path, for it was written elsewhere.
+    other = find_base(bases, named, folders=Path(named).is_absolute())
+    if other is None or originals(other, bases)[-1].name == originals(base, bases)[-1].name:
+        return
+    from lorarack.registry.base_model.difference import difference
+
+    raise Conflict(
+        f"The adapter says that it was trained on base {other.name!r}, not on {base.name!r}: {difference(other, base)}; "
+        f"give --base {other.name}, or, if one is a copy of the other, say so with 'lorarack base link'.",
+        code="other_base",
+    )
+
+
+def _named_base(config: bytes) -> str | None:
+    """The base that an adapter's configuration says it was trained on; None where it says nothing that can be read."""
+    try:
+        named = json.loads(config).get("base_model_name_or_path")
+    except (ValueError, RecursionError, AttributeError):
+        return None  # the check of the artifact says what is wrong
+    return named if isinstance(named, str) and named else None
+
+
+def _repaired(catalog: Catalog, blobs: BlobStore, actor: str, version: Version, new: Sequence[StoredFile]) -> Version:
+    """The damaged version, made ready by ``new`` files, which hold the same artifact. Raises ``Damaged``."""
+    files = {file.name: file for file in (*version.files, *new)}
+    for file in files.values():
+        check_blob(blobs, file.digest)
+    catalog.repair(actor, version.adapter, version.number, tuple(files.values()))
+    return get_version(catalog, version.reference, with_curves=True)
 
 
 def _measured(artifact: Artifact, about: VersionMetadata) -> Metric | None:

@@ -1,51 +1,31 @@
-"""The operations. Python callers, the command line and the server all come through here."""
+"""Opening a registry."""
 
 from pathlib import Path
-from typing import Self
 
+from lorarack.registry.blobs.folder import FolderBlobs
+from lorarack.registry.catalog.catalog import SqlCatalog
+from lorarack.registry.catalog.sqlite import SqliteDatabase
+from lorarack.registry.clock import Clock, utc_now
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.operations.diff import DiffOperations
-from lorarack.registry.operations.events import FollowingOperations
-from lorarack.registry.operations.gc import CollectingOperations
-from lorarack.registry.operations.lifecycle import KeepingOperations
-from lorarack.registry.operations.lineage import LineageOperations
-from lorarack.registry.operations.parts import CATALOG
-from lorarack.registry.operations.portability import PortabilityOperations
-from lorarack.registry.operations.promotion import PromotionOperations
-from lorarack.registry.operations.search import SearchOperations
+from lorarack.registry.interface import Registry
+from lorarack.registry.local import LocalRegistry
 from lorarack.registry.settings import default_registry, home_folder, usable_path
 
-
-class Registry(
-    PortabilityOperations,
-    DiffOperations,
-    LineageOperations,
-    SearchOperations,
-    PromotionOperations,
-    KeepingOperations,
-    CollectingOperations,
-    FollowingOperations,
-):
-    """A registry in a folder: a catalog (SQLite) and content-addressed files. Any number of processes may share it."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database's connections; the registry opens them again when it is used again."""
-        self._database.close()
+#: The file of a registry's catalog.
+CATALOG = "catalog.sqlite"
 
 
-def open_registry(where: str | Path | None = None, *, create: bool = True) -> Registry:
+def open_registry(
+    where: str | Path | None = None, *, create: bool = True, actor: str | None = None, clock: Clock = utc_now
+) -> Registry:
     """Open the registry in folder ``where`` (default: ``LORARACK_REGISTRY``, else the home folder), made when it is new.
 
     Args:
         where: the folder.
         create: make a new registry there if there is none; one in the home folder is made in any case.
+        actor: who works here, for the events; by default ``user@host`` of this process.
+        clock: tells the time that versions, events and leases get.
 
     Raises:
         UsageError: a URL, which this version cannot open, or no path at all.
@@ -58,7 +38,8 @@ def open_registry(where: str | Path | None = None, *, create: bool = True) -> Re
     folder = usable_path(place).absolute()
     if not create and folder != home_folder():
         _check_there(folder)
-    return Registry(folder)
+    catalog = SqlCatalog(SqliteDatabase(folder / CATALOG, clock))
+    return LocalRegistry(catalog, FolderBlobs(folder), str(folder), actor)
 
 
 def _check_there(folder: Path) -> None:

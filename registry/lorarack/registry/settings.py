@@ -45,3 +45,15 @@ def check_path(path: Path) -> Path:
     if b"\0" in raw:
         raise UsageError(f"{str(path)!a} is not a path: it holds a NUL.", code="bad_path")
     return path
+
+
+def local_actor() -> str:
+    """``user@host`` of this process."""
+    import getpass
+    import socket
+
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # no such user in the password file, as in some containers
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"

@@ -1,4 +1,4 @@
-"""The copy of one adapter that an engine loads: a file without a name, written from bytes whose digest was checked on the way.
+"""The copy of one adapter that an engine loads: an unnamed temporary file, verified while it is written.
 
 The engine may read an adapter again at any time, within a step that other requests share. A path could be gone, cut short or
 changed by then; an open file that has no name cannot be. It is a safetensors file with the tensors as published, and with
@@ -26,7 +26,7 @@ from lorarack.registry.errors import EngineError
 #: The entry of the metadata that holds ``{module: [rank, scaling]}``.
 SCALINGS = "lorarack"
 
-#: Processor time that the patterns of one configuration may take here. Published today, they take a fraction of that.
+#: CPU seconds for matching the patterns of one configuration. What is published takes a fraction of that.
 PATTERN_SECONDS = 10.0
 
 _CHUNK = 2**20
@@ -37,16 +37,16 @@ class NotAsPublished(Exception):
 
 
 def copy_verified(place: Path, version: Version, folder: Path) -> IO[bytes]:
-    """Copy the adapter in ``place`` to an open file without a name in ``folder``.
+    """Copy the adapter in ``place`` to an open, unnamed file in ``folder``.
 
     Raises:
-        NotAsPublished: a file is missing or has other bytes; nothing of it was used.
+        NotAsPublished: a file is missing or has other bytes.
         EngineError: its configuration cannot be applied in reasonable time.
         OSError: the disk.
     """
     digests = {file.name: file.digest for file in version.files}
     config = _read_config(place / CONFIG, digests.get(CONFIG, ""))
-    with _opened(place / WEIGHTS) as source:
+    with _open(place / WEIGHTS) as source:
         size = os.fstat(source.fileno()).st_size
         head = source.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else MAX_HEADER_BYTES + 1
@@ -74,7 +74,7 @@ def copy_verified(place: Path, version: Version, folder: Path) -> IO[bytes]:
 
 
 def _read_config(path: Path, digest: str) -> PeftConfig:
-    with _opened(path) as file:
+    with _open(path) as file:
         raw = file.read(MAX_CONFIG_BYTES + 1)
     try:
         canonical = canonical_config(json.loads(raw))
@@ -86,7 +86,7 @@ def _read_config(path: Path, digest: str) -> PeftConfig:
     return config
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     """The file for reading; never a link, a pipe or a folder."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,4 +1,4 @@
-"""Work that goes on beside the requests for as long as the server lives, whatever goes wrong in one round of it."""
+"""Background tasks that run as long as the server and survive errors."""
 
 import asyncio
 import logging
@@ -8,17 +8,17 @@ from lorarack.registry.errors import LorarackError
 
 log = logging.getLogger(__name__)
 
-#: The longest pause after failures in a row.
-LONGEST_PAUSE = 5.0
+#: Seconds; the longest pause after repeated failures.
+MAX_PAUSE = 5.0
 
 
-async def repeat(fault: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Await ``step`` every ``seconds``, for ever.
+async def repeat(description: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Await ``step`` every ``seconds`` until cancelled.
 
-    A failure is logged once as ``fault`` and its reason, however often it comes again in a row (what nobody foresaw with its
-    traceback); pauses grow meanwhile. Only cancelling ends it.
+    A failure is logged as ``description`` and its reason, once however often it repeats (an unexpected one with its traceback).
+    While it repeats, pauses grow.
     """
-    said: str | None = None
+    logged: str | None = None
     pause = seconds
     while True:
         await asyncio.sleep(pause)
@@ -26,12 +26,12 @@ async def repeat(fault: str, step: Callable[[], Awaitable[None]], seconds: float
             await step()
         except Exception as error:
             message = error.message if isinstance(error, LorarackError) else f"{type(error).__name__}: {error}"
-            if message != said:
-                unforeseen = not isinstance(error, LorarackError)
-                log.warning("%s: %s", fault, message, exc_info=unforeseen)
-            said = message
-            pause = min(max(pause * 2, seconds), max(LONGEST_PAUSE, seconds))
+            if message != logged:
+                unexpected = not isinstance(error, LorarackError)
+                log.warning("%s: %s", description, message, exc_info=unexpected)
+            logged = message
+            pause = min(max(pause * 2, seconds), max(MAX_PAUSE, seconds))
         else:
-            if said is not None:
-                log.info("That is over: %s.", fault)
-            said, pause = None, seconds
+            if logged is not None:
+                log.info("Recovered: %s.", description)
+            logged, pause = None, seconds

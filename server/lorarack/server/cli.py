@@ -46,7 +46,7 @@ def serve(
     from lorarack.server.launch import serve as start
 
     with open_registry(registry, create=False) as opened:
-        start(opened, opened.base(base), host, port, context.args, cpu_lora)
+        start(opened, opened.base(base), context.args, host=host, port=port, cpu_lora=cpu_lora)
     note("Stopped.")
     # vLLM has stopped its processes by now. An ordinary exit would print a page about objects that Triton's bindings leak.
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""What a name that names nothing may have meant: another spelling of a reference, the base, or an adapter with a similar name."""
+"""Suggestions for an unknown model name: another spelling of a reference, the base, or an adapter with a similar name."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,16 +11,16 @@ from lorarack.registry.errors import BadReference, Conflict, NotFound
 from lorarack.registry.reference import parse_reference
 from lorarack.registry.resolve import did_you_mean, find_version
 
-#: How many names are compared letter by letter: those that share the most pairs of letters.
-COMPARED = 100
+#: How many names are compared letter by letter: those that share most pairs of letters.
+CANDIDATES = 100
 #: What other servers put between a base and an adapter, or an adapter and its version.
 _SEPARATORS = ":/#,|"
 _OFFERED = 3
-_KEPT = 1024
+_CACHE_SIZE = 1024
 
 
 class CloseNames:
-    """The errors for unknown names in one snapshot, each worked out once. For one thread, and not that of the event loop."""
+    """The errors for unknown names in one snapshot, cached. For one thread, not the event loop's."""
 
     def __init__(self, snapshot: Snapshot, base_names: Iterable[str]) -> None:
         self._snapshot = snapshot
@@ -32,14 +32,14 @@ class CloseNames:
         self._errors: dict[str, NotFound | BadReference] = {}
 
     def error(self, text: str) -> NotFound | BadReference:
-        """The error for ``text``, which names nothing, with what it may have meant."""
+        """The error for ``text``, which names nothing, with suggestions."""
         if text not in self._errors:
-            if len(self._errors) >= _KEPT:
+            if len(self._errors) >= _CACHE_SIZE:
                 self._errors.clear()
-            self._errors[text] = self._made(text)
+            self._errors[text] = self._build(text)
         return self._errors[text]
 
-    def _made(self, text: str) -> NotFound | BadReference:
+    def _build(self, text: str) -> NotFound | BadReference:
         meant = list(dict.fromkeys(self._other_spellings(text)))[:_OFFERED]
         try:
             name = parse_reference(text).name
@@ -47,8 +47,8 @@ class CloseNames:
             return BadReference(error.message + self._offer(meant or self._similar(text)))
         if name in self._snapshot.adapters:
             if meant:
-                sentence = f"Adapter {name!r} has nothing at '@{text.partition('@')[2]}'."
-                return NotFound(sentence + self._offer(meant), near=meant, code="unknown_reference")
+                message = f"Adapter {name!r} has nothing at '@{text.partition('@')[2]}'."
+                return NotFound(message + self._offer(meant), near=meant, code="unknown_reference")
             try:
                 self._snapshot.resolve(text)
             except NotFound as error:
@@ -83,7 +83,7 @@ class CloseNames:
             names = [*self._bases.values(), *self._snapshot.adapters]
             self._names = [(_pairs(name), name) for name in dict.fromkeys(names)]
         mask = _pairs(wanted)
-        few = nsmallest(COMPARED, self._names, key=lambda known: (known[0] ^ mask).bit_count())
+        few = nsmallest(CANDIDATES, self._names, key=lambda known: (known[0] ^ mask).bit_count())
         return get_close_matches(wanted, [name for _, name in few], n=_OFFERED, cutoff=0.6)
 
 

@@ -1,10 +1,10 @@
-"""What `lorarack serve` chooses where the user says nothing. Any vLLM flag on the command line or in its config file wins."""
+"""Defaults of `lorarack serve`. Any vLLM flag on the command line or in its config file wins."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from lorarack.registry import State, Version
-from lorarack.server.limits import bucket
+from lorarack.server.limits import rank_bucket
 from lorarack.server.settings import CpuLora
 
 LOOPBACK = "127.0.0.1"
@@ -41,7 +41,7 @@ def engine_defaults(
     """The defaults for a server of the base with ``fingerprint`` (a copy of ``originals``) over a registry of ``versions``."""
     fitting = {fingerprint, *originals}
     ready = [v for v in versions if v.base_fingerprint in fitting and v.state is State.READY]
-    largest = bucket(max([_SMALLEST_RANK, *(v.rank for v in ready)]))
+    largest = rank_bucket(max([_SMALLEST_RANK, *(v.rank for v in ready)]))
     always = (
         Default("--enable-lora", True, "adapters are what this server is for"),
         Default("--max-loras", _SLOTS, "that many adapters can be in one batch; vLLM's own default is 1"),

@@ -172,9 +172,9 @@ def _memory(base: Base | None) -> Iterator[Finding]:
 
 
 def _disk(registry: Registry) -> Finding:
-    free = shutil.disk_usage(registry.home).free
-    found = f"{gib(free)} are free where the registry {str(registry.home)!r} is"
-    if not os.access(registry.home, os.W_OK):
+    free = shutil.disk_usage(Path(registry.location)).free
+    found = f"{gib(free)} are free where the registry {registry.location!r} is"
+    if not os.access(Path(registry.location), os.W_OK):
         return Finding(check="disk", result=Result.PROBLEM, found=found, remedy="make the registry's folder writable")
     if free < _LITTLE_DISK:
         return Finding(check="disk", result=Result.WARNING, found=found, remedy="free some space, or run 'lorarack gc'")

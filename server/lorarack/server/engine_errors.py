@@ -1,4 +1,4 @@
-"""Why an engine process failed: vLLM logs it there and raises only "see above" in the process that we are in."""
+"""The first error of an engine process: vLLM logs it there and raises only "see above" in the API process."""
 
 import logging
 from pathlib import Path
@@ -14,26 +14,26 @@ class FirstErrorHandler(logging.Handler):
     def __init__(self, folder: str) -> None:
         super().__init__(logging.ERROR)
         self._folder = Path(folder)
-        self._noted = False
+        self._written = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note the exception, if the record has one and none was noted before."""
-        if self._noted or not record.exc_info or record.exc_info[1] is None:
+        """Write the record's exception, unless one was written before."""
+        if self._written or not record.exc_info or record.exc_info[1] is None:
             return
-        self._noted = True
+        self._written = True
         try:
-            (self._folder / f"{record.created:017.6f}-{record.process}.txt").write_text(sentence(record.exc_info[1]))
+            (self._folder / f"{record.created:017.6f}-{record.process}.txt").write_text(error_line(record.exc_info[1]))
         except OSError:
             self.handleError(record)
 
 
 def first_error(folder: Path) -> str | None:
-    """The earliest note in ``folder``: what came later mostly followed from it."""
-    notes = sorted(folder.glob("*.txt"))
-    return notes[0].read_text() if notes else None
+    """The earliest error in ``folder``; later ones usually follow from it."""
+    files = sorted(folder.glob("*.txt"))
+    return files[0].read_text() if files else None
 
 
-def sentence(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """An exception in one line: its first line of text, and its type where that says more."""
     if isinstance(error, ValidationError):  # pydantic's first line only counts the errors
         return str(error.errors()[0]["msg"]).partition("\n")[0]

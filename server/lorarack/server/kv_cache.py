@@ -1,4 +1,4 @@
-"""How large the cache of keys and values is where the user does not say: on a CPU a share of what is free.
+"""The size of the KV cache where the user gives none: on a CPU a share of the free memory.
 
 vLLM takes 92 % of *all* memory on a CPU and refuses to start where that is not free. On a GPU its own default stays.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lorarack.registry.errors import EngineError
 from lorarack.server.memory import Memory
 
-#: One part in so many of the memory that weights and processes leave. The cache is filled with zeros at every start, so a large one
+#: One part in eight of the memory that weights and processes leave. The cache is filled with zeros at every start, so a large one
 #: costs seconds; an eighth holds more than a CPU computes at a time.
 SHARE = 8
 GIB = 2**30
@@ -46,7 +46,7 @@ class EngineSize:
         return self.engines * self.weight_bytes + _PROCESSES_BYTES + (self.workers * self.engines - 1) * _WORKER_BYTES
 
     def cache_bytes(self, requests: int) -> int | None:
-        """What so many requests of full length need; None where that cannot be told beforehand."""
+        """What ``requests`` requests of full length need; None where it cannot be computed beforehand."""
         if self.token_bytes is None:
             return None
         blocks = requests * math.ceil(self.max_model_len / _BLOCK_TOKENS) + 1  # vLLM keeps one block empty
@@ -70,8 +70,8 @@ def default_cache(size: EngineSize, free: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedMemory:
-    """What the user said of memory.
+class RequestedMemory:
+    """The user's settings about memory.
 
     Attributes:
         worker_bytes: ``--kv-cache-memory-bytes``.
@@ -85,7 +85,7 @@ class AskedMemory:
 
     @property
     def legacy(self) -> str:
-        """What the older variable says, if anything."""
+        """The older variable's value, or empty."""
         return self.environ.get("VLLM_CPU_KVCACHE_SPACE", "").strip()
 
 
@@ -97,7 +97,7 @@ class CacheSize:
     note: str | None = None
 
 
-def size_cache(size: EngineSize, memory: Memory, asked: AskedMemory) -> CacheSize:
+def size_cache(size: EngineSize, memory: Memory, requested: RequestedMemory) -> CacheSize:
     """How large the cache is: as the user said, else ours; held against what is free.
 
     Raises:
@@ -105,14 +105,16 @@ def size_cache(size: EngineSize, memory: Memory, asked: AskedMemory) -> CacheSiz
     """
     workers = size.workers * size.engines
     free = memory.for_workers(workers)
-    if asked.worker_bytes is not None:
-        check_memory(size, asked.worker_bytes * workers, free)
-        return CacheSize(asked.worker_bytes)
-    if asked.legacy:
-        check_memory(size, int(asked.legacy) * GIB * workers if asked.legacy.isdecimal() else 0, free)
+    if requested.worker_bytes is not None:
+        check_memory(size, requested.worker_bytes * workers, free)
+        return CacheSize(requested.worker_bytes)
+    if requested.legacy:
+        check_memory(size, int(requested.legacy) * GIB * workers if requested.legacy.isdecimal() else 0, free)
         return CacheSize(None)
-    if asked.share is not None:
-        check_memory(size, max(0, int(asked.share * memory.total) * workers - size.engines * size.weight_bytes), free)
+    if requested.share is not None:
+        check_memory(
+            size, max(0, int(requested.share * memory.total) * workers - size.engines * size.weight_bytes), free
+        )
         return CacheSize(None)
     cache = default_cache(size, free)
     check_memory(size, cache, free)

@@ -1,12 +1,12 @@
 """Starts vLLM in this process, through its own dispatch, so that every vLLM flag keeps its meaning.
 
-First all that can be known to be wrong is said (`preflight.py`), then a plan is made (`plan.py`), and `execute` carries it out.
+First `preflight.py` checks what can be checked, then `launch_plan.py` makes a plan, and `execute` carries it out.
 """
 
 import os
 import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -17,10 +17,10 @@ from lorarack.registry.cli.output import note
 from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.server import preflight
 from lorarack.server.api_keys import check_keys
-from lorarack.server.cpu.backend import compile_kernel, must_compile
+from lorarack.server.cpu.backend import compile_kernel, needs_compile
 from lorarack.server.defaults import LOOPBACK, PORT
-from lorarack.server.engine_errors import first_error, sentence
-from lorarack.server.kv_cache import AskedMemory, size_cache
+from lorarack.server.engine_errors import error_line, first_error
+from lorarack.server.kv_cache import RequestedMemory, size_cache
 from lorarack.server.launch_plan import LaunchPlan, ServeRequest, ServerPaths, plan_launch
 from lorarack.server.machine import Machine, inspect_machine
 from lorarack.server.process.gc_pause import gc_paused
@@ -31,22 +31,44 @@ from lorarack.server.refused_flags import check_flags, check_variables
 from lorarack.server.settings import CpuLora
 
 
+def plan(
+    registry: Registry,
+    base: Base,
+    flags: Sequence[str] = (),
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    cpu_lora: CpuLora = CpuLora.KERNEL,
+) -> LaunchPlan:
+    """What `serve` would do with the same arguments, on this machine, now. Starts nothing and changes no variable.
+
+    Raises:
+        UsageError: variables that vLLM does not know, or that would go past this server's promises.
+        Conflict: the port is taken, or the base's files are another model by now.
+        NotFound: the base's files are gone.
+        EngineError: no vLLM here, or one that cannot serve this base.
+    """
+    with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
+        return _plan(registry, base, flags, host, port, cpu_lora, Path(scratch))[0]
+
+
 def serve(
     registry: Registry,
     base: Base,
-    host: str | None,
-    port: int | None,
-    flags: Sequence[str],
+    flags: Sequence[str] = (),
+    *,
+    host: str | None = None,
+    port: int | None = None,
     cpu_lora: CpuLora = CpuLora.KERNEL,
 ) -> None:
-    """Serve ``base`` and its adapters until SIGINT or SIGTERM.
+    """Serve ``base`` and its adapters until SIGINT or SIGTERM. Only in a process's main thread, and once.
 
     Args:
         registry: where the versions are.
         base: what to serve them over.
+        flags: any vLLM flags.
         host: address to listen on; None: what ``flags`` (a vLLM config file) say, else loopback only.
         port: likewise, else 8000.
-        flags: any vLLM flags.
         cpu_lora: how LoRA is computed where the engine runs on a CPU.
 
     Raises:
@@ -55,6 +77,20 @@ def serve(
         NotFound: the base's files are gone.
         EngineError: no vLLM here, too little memory, or vLLM stopped with an error: its first cause, in one line.
     """
+    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="lorarack-") as scratch, _stopped_by_sigterm():
+        made, machine = _plan(registry, base, flags, host, port, cpu_lora, Path(scratch))
+        execute(made, machine, [adapter.name for adapter in registry.adapters()])
+
+
+def _plan(
+    registry: Registry,
+    base: Base,
+    flags: Sequence[str],
+    host: str | None,
+    port: int | None,
+    cpu_lora: CpuLora,
+    scratch: Path,
+) -> tuple[LaunchPlan, Machine]:
     vllm = preflight.check_platform()
     preflight.check_port(host or LOOPBACK, PORT if port is None else port)
     check_keys(None, os.environ)
@@ -64,13 +100,11 @@ def serve(
     copied_from = registry.originals(checked.base)[1:]
     originals = tuple(print_ for base in copied_from for print_ in (base.fingerprint, *base.fingerprints))
     request = ServeRequest(checked.base, (checked.source, *pinned), tuple(flags), host, port, cpu_lora, originals)
-    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="lorarack-") as scratch, _stopped_by_sigterm():
-        machine = inspect_machine(vllm)
-        check_variables(machine.environ, machine.endpoint_plugins)
-        preflight.check_compile_caches(machine.environ)
-        places = ServerPaths(registry.home, home_folder() / "cache" / "adapters", Path(scratch), os.getpid())
-        plan = plan_launch(request, places, machine, registry.snapshot().versions)
-        execute(plan, machine, [adapter.name for adapter in registry.adapters()])
+    machine = inspect_machine(vllm)
+    check_variables(machine.environ, machine.endpoint_plugins)
+    preflight.check_compile_caches(machine.environ)
+    paths = ServerPaths(Path(registry.location), home_folder() / "cache" / "adapters", scratch, os.getpid())
+    return plan_launch(request, paths, machine, registry.snapshot().versions), machine
 
 
 def execute(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> None:
@@ -83,30 +117,43 @@ def execute(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> None
     """
     for line in plan.notes:
         note(line)
-    _write_environment(plan)
-    early = PrespawnedEngine(plan.prespawn, threads=openmp_environment)
-    with reaper(plan.settings.faults), closing(early):
-        early.begin()
+    write_environment(plan.environment)
+    prespawned = PrespawnedEngine(plan.prespawn, threads=openmp_environment)
+    with reaper(plan.settings.errors), closing(prespawned):
+        with environment(prespawned.environment):
+            prespawned.begin()
         with gc_paused():
             import lorarack.server.vllm.endpoint  # noqa: F401 - vLLM would only log that it cannot be imported
         args = engine_arguments(plan, machine, adapters)
-        if plan.backend and must_compile(plan.backend):
+        if plan.backend and needs_compile(plan.backend):
             note("Compiling the LoRA kernel for this processor, once; it takes about ten seconds.")
             made = compile_kernel(plan.backend)
             if made.note:
                 note(made.note)
-            _write_environment(plan.with_backend(made))
+            write_environment(plan.with_backend(made).environment)
         if plan.prespawn:
-            use_prespawned(early)
-        _run(args, Path(plan.settings.faults))
+            use_prespawned(prespawned)
+        _run(args, Path(plan.settings.errors))
 
 
-def _write_environment(plan: LaunchPlan) -> None:
-    for name, value in plan.environment.items():
+def write_environment(variables: Mapping[str, str | None]) -> None:
+    """Set these variables; None removes one."""
+    for name, value in variables.items():
         if value is None:
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
+
+
+@contextmanager
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """These variables for a process that is started inside the block; afterwards ours are as before."""
+    before = {name: os.environ.get(name) for name in variables}
+    try:
+        write_environment(variables)
+        yield
+    finally:
+        write_environment(before)
 
 
 def engine_arguments(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> Any:
@@ -122,7 +169,7 @@ def engine_arguments(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]
 
     parsed = parse_flags(plan.engine_args, plan.defaults)
     args, source = parsed.args, plan.engine_args[0]
-    check_flags(args, parsed.plain, source, plan.revision)
+    check_flags(args, parsed.vllm_defaults, source, plan.revision)
     check_keys(args.api_key, machine.environ)
     args.model = args.model_tag = source
     names = args.served_model_name or []
@@ -133,7 +180,7 @@ def engine_arguments(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]
     for line in parsed.notes:
         note(line)
     if plan.backend and machine.memory:
-        asked = AskedMemory(args.kv_cache_memory_bytes, parsed.memory_share, machine.environ)
+        asked = RequestedMemory(args.kv_cache_memory_bytes, parsed.memory_share, machine.environ)
         cache = size_cache(engine_size(args, plan.base.parameters), machine.memory, asked)
         args.kv_cache_memory_bytes = cache.worker_bytes
         if cache.note:
@@ -141,7 +188,7 @@ def engine_arguments(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]
     return args
 
 
-def _run(args: Any, faults: Path) -> None:
+def _run(args: Any, errors: Path) -> None:
     from vllm.entrypoints.cli.serve import ServeSubcommand
 
     try:
@@ -149,12 +196,12 @@ def _run(args: Any, faults: Path) -> None:
     except LorarackError:
         raise
     except Exception as error:
-        raise EngineError(f"vLLM stopped: {first_error(faults) or sentence(error)}") from error
+        raise EngineError(f"vLLM stopped: {first_error(errors) or error_line(error)}") from error
     except SystemExit as stop:
         if stop.code not in (None, 0):
-            raise EngineError(f"vLLM stopped: {first_error(faults) or f'exit code {stop.code}'}") from stop
+            raise EngineError(f"vLLM stopped: {first_error(errors) or f'exit code {stop.code}'}") from stop
     if failure := ENGINE.failure():
-        raise EngineError(f"vLLM stopped: {first_error(faults) or failure}.", code="engine_died")
+        raise EngineError(f"vLLM stopped: {first_error(errors) or failure}.", code="engine_died")
 
 
 @contextmanager

@@ -112,7 +112,7 @@ def plan_launch(
         fingerprint=base.fingerprint,
         originals=request.originals,
         cache=str(places.adapters),
-        faults=str(places.scratch),
+        errors=str(places.scratch),
         launcher=places.launcher,
     )
     plugins = _plugins(machine)
@@ -153,7 +153,12 @@ def _environment(
         chosen |= environment_defaults(machine.cores, backend.choice, machine.environ)
         if machine.environ.get("VLLM_TARGET_DEVICE") == "cpu":
             chosen["VLLM_TARGET_DEVICE"] = None  # says what the build says, and keeps vLLM from asking for our platform
-    return {**chosen, "VLLM_PLUGINS": ",".join(plugins), VARIABLE: settings.model_dump_json()}
+    return {
+        **chosen,
+        "VLLM_COMPUTE_NANS_IN_LOGITS": "1",  # has `vllm/nonfinite.py` asked in every step; off by default
+        "VLLM_PLUGINS": ",".join(plugins),
+        VARIABLE: settings.model_dump_json(),
+    }
 
 
 def _prespawn(machine: Machine) -> Path | None:

@@ -1,4 +1,4 @@
-"""Holds in the registry what this server has loaded, so that nobody deletes it under the server, nor does `gc`.
+"""Leases in the registry what this server has loaded, so that neither users nor `gc` delete it.
 
 A lease that cannot be written never stops serving: the engine reads copies of its own, and the registry may be read-only.
 """
@@ -18,9 +18,9 @@ from lorarack.server.background import repeat
 
 log = logging.getLogger(__name__)
 
-#: How long a server that dies without a word still holds what it had. Leases are renewed in a third of that.
+#: How long a killed server's leases last. They are renewed after a third of that.
 LEASE_SECONDS = 60.0
-#: How often we look for what was loaded or dropped.
+#: How often the table of loaded versions is compared with the leases.
 LOOK_SECONDS = 0.5
 
 
@@ -28,10 +28,14 @@ class LeaseStore(Protocol):
     """What leases need of a registry."""
 
     def lease(self, versions: Sequence[Version], holder: str, seconds: float) -> None:
-        """Hold these versions for so long from now. Raises ``NotFound`` when none of them is there."""
+        """Lease these versions for ``seconds`` from now.
+
+        Raises:
+            NotFound: none of them exists.
+        """
 
     def release(self, holder: str, version: Version | None = None) -> None:
-        """End all leases of the holder, or that on one version."""
+        """End all leases of the holder, or the one on ``version``."""
 
 
 class Leases:
@@ -46,7 +50,7 @@ class Leases:
         self._renewed = -LEASE_SECONDS
 
     async def keep(self, look: float = LOOK_SECONDS, seconds: float = LEASE_SECONDS) -> None:
-        """Hold what is loaded and let go of what is not, for ever; when this is cancelled, all leases end."""
+        """Lease what is loaded and release what is not, until cancelled; then all leases end."""
         loop = asyncio.get_running_loop()
 
         async def renew() -> None:

@@ -1,10 +1,10 @@
-"""Whether a server can serve a version whole. A pure rule: vLLM would serve such a version in part, or as the bare base."""
+"""Whether a server can serve a version completely. vLLM would serve others in part, or as the bare base."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from lorarack.registry import State, Version
-from lorarack.registry.errors import Conflict
+from lorarack.registry.errors import Conflict, NotServeable
 
 #: Modules that adapters name one by one and that vLLM keeps as one layer.
 PACKED: Mapping[str, tuple[str, ...]] = {
@@ -31,7 +31,7 @@ class Limits:
     originals: frozenset[str] = frozenset()
 
 
-def why_not(version: Version, limits: Limits) -> str | None:
+def incompatibility(version: Version, limits: Limits) -> str | None:
     """Why a server of ``limits`` cannot serve ``version`` whole, and what to do about it; None when it can."""
     name = version.reference
     if version.base_fingerprint != limits.fingerprint and version.base_fingerprint not in limits.originals:
@@ -46,7 +46,7 @@ def why_not(version: Version, limits: Limits) -> str | None:
     if version.rank > limits.max_rank:
         return (
             f"{name} has rank {version.rank} and this server holds ranks up to {limits.max_rank}; "
-            f"start it with --max-lora-rank {bucket(version.rank)} or more."
+            f"start it with --max-lora-rank {rank_bucket(version.rank)} or more."
         )
     names = frozenset(target.rpartition(".")[2] for target in version.target_modules)
     if impossible := (names & EMBEDDINGS) - limits.embeddings:
@@ -59,7 +59,20 @@ def why_not(version: Version, limits: Limits) -> str | None:
     return None
 
 
-def not_ready(version: Version) -> Conflict:
+def check_serveable(version: Version, limits: Limits) -> None:
+    """Whether a server of ``limits`` may serve ``version``, loaded or not.
+
+    Raises:
+        Conflict: it is archived or quarantined.
+        NotServeable: this server cannot serve it whole.
+    """
+    if version.state is not State.READY:
+        raise _not_ready(version)
+    if reason := incompatibility(version, limits):
+        raise NotServeable(reason)
+
+
+def _not_ready(version: Version) -> Conflict:
     """The error for a version whose state keeps it from being served."""
     because = f" ({version.state_reason.rstrip('.')})" if version.state_reason else ""
     return Conflict(
@@ -82,7 +95,7 @@ def unpacked(modules: Iterable[str]) -> frozenset[str]:
 RANK_BUCKETS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 
-def bucket(rank: int) -> int:
+def rank_bucket(rank: int) -> int:
     """The smallest slot size that holds ``rank``; the largest one when none does."""
     return next((size for size in RANK_BUCKETS if size >= rank), RANK_BUCKETS[-1])
 

@@ -1,7 +1,7 @@
 """Local copies of adapters by digest: ``<cache>/<digest>/``. What an engine reads is copied from there under a check.
 
-Others may write to the folder, empty it or damage what is in it, so nothing in it is believed: each load reads the bytes
-again and compares them with the digest that the catalog has.
+Others may write to the folder, empty it or damage files, so nothing in it is trusted: each load reads the bytes again and
+compares them with the catalog's digest.
 """
 
 import logging
@@ -27,22 +27,22 @@ class Fetcher(Protocol):
 
 
 class LocalCache:
-    """Copies by digest. Safe for any number of threads, processes and servers that share the folder."""
+    """Copies by digest. Safe for threads, processes and servers that share the folder."""
 
     def __init__(self, folder: Path, fetcher: Fetcher) -> None:
         self._folder = folder
         self._fetcher = fetcher
-        #: One a digest: a slow one delays no other.
+        #: One per digest: a slow fetch delays no other.
         self._locks: dict[str, threading.Lock] = {}
 
-    def copy_of(self, version: Version) -> IO[bytes]:
-        """An open file without a name that holds the version for an engine (``adapter_copy``).
+    def open_copy(self, version: Version) -> IO[bytes]:
+        """An open, unnamed file that holds the version for an engine (`adapter_copy`).
 
         What is missing or damaged in the cache is fetched again from the registry.
 
         Raises:
-            NotFound: the registry has the version no more.
-            Damaged: the registry has not the right bytes either.
+            NotFound: the registry no longer has the version.
+            Damaged: the registry does not have the right bytes either.
             EngineError: its configuration takes too long to apply.
             StoreError: the disk.
         """
@@ -56,13 +56,13 @@ class LocalCache:
                 except NotAsPublished as problem:
                     if place.exists():
                         log.warning("The local copy of %s is fetched again: %s.", version.reference, problem)
-                    return self._bring(version, place)
+                    return self._fetch(version, place)
         except OSError as error:
             raise StoreError(
                 f"The cache folder {str(self._folder)!r} cannot be used: {error.strerror or error}."
             ) from error
 
-    def _bring(self, version: Version, place: Path) -> IO[bytes]:
+    def _fetch(self, version: Version, place: Path) -> IO[bytes]:
         """Fetch beside ``place``, copy from there, then move it there. What was there before is moved out of the way."""
         scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
         try:

@@ -1,4 +1,4 @@
-"""What of this machine and its environment a start depends on, looked at once. Nothing is changed, vLLM is not imported."""
+"""What a start depends on: processors, memory, environment, plugins. Nothing is changed, vLLM is not imported."""
 
 import os
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Machine:
 
 
 def inspect_machine(vllm: InstalledVllm, environ: Mapping[str, str] = os.environ) -> Machine:
-    """Look. Memory first, before anything of the server takes some."""
+    """The machine now. Memory is read first, before the server takes any."""
     memory = read_memory()
     cache = _cache(environ)
     installed = entry_points()

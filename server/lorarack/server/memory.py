@@ -24,7 +24,7 @@ class Memory:
     nodes: tuple[int, ...] = ()
 
     def for_workers(self, workers: int) -> int:
-        """What so many engine processes can have together: vLLM binds each to one memory node."""
+        """What ``workers`` engine processes can have together: vLLM binds each to one memory node."""
         return min(self.free, workers * min(self.nodes)) if self.nodes else self.free
 
 

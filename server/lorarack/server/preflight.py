@@ -1,4 +1,4 @@
-"""What can be known to be wrong before vLLM is started, which takes it many seconds to find out."""
+"""Checks before vLLM starts, which would take it many seconds to fail."""
 
 import platform
 import socket
@@ -17,10 +17,10 @@ from lorarack.server.vllm_version import KNOWN, InstalledVllm, installed_vllm
 
 
 def check_platform() -> InstalledVllm:
-    """Serving needs Linux and vLLM; the vLLM that is there.
+    """Check for Linux and vLLM; the installed vLLM.
 
     Raises:
-        EngineError: one of the two is missing, or it is a vLLM whose LoRA on a CPU nobody has checked.
+        EngineError: one of the two is missing, or it is a vLLM whose LoRA on a CPU is not checked.
     """
     if platform.system() != "Linux":
         raise EngineError(
@@ -35,14 +35,14 @@ def check_platform() -> InstalledVllm:
     if found.cpu and not found.known:
         raise EngineError(
             f"LoRA on a CPU is served with vLLM {KNOWN}x only, and this is {found.version}: "
-            "its own CPU path gives base-model requests somebody's adapter. Install lorarack[cpu].",
+            "its own CPU path gives base-model requests another request's adapter. Install lorarack[cpu].",
             code="no_vllm",
         )
     return found
 
 
 def check_compile_caches(environ: Mapping[str, str]) -> None:
-    """Whether folders for compiled code that the user named are nobody else's to write.
+    """Check that nobody else can write to the folders for compiled code that the user named.
 
     Raises:
         EngineError: one is; what lies there would run in the server.
@@ -54,7 +54,7 @@ def check_compile_caches(environ: Mapping[str, str]) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    """Whether the server could listen there.
+    """Check that the server can listen there.
 
     Raises:
         Conflict: something listens there already.
@@ -94,7 +94,7 @@ def check_names(served: Iterable[str], adapters: Iterable[str]) -> None:
 
 
 def check_lora_support(base: Base) -> None:
-    """Whether vLLM serves adapters on a base of this architecture.
+    """Check that vLLM serves adapters on a base of this architecture.
 
     Raises:
         EngineError: it does not.
@@ -107,9 +107,9 @@ def check_lora_support(base: Base) -> None:
 
 
 def check_base(registry: Registry, name: str) -> CheckedBase:
-    """Whether the base's files still are the model whose fingerprint every answer will carry, and what to load.
+    """Check that the base's files still have its fingerprint; what to load.
 
-    Every byte counts, and files that were read before and have not been written to since are not read again.
+    Every byte counts; files that are unchanged since they were last read are not read again.
 
     Raises:
         NotFound: the base is known by a folder only, and that folder is gone.

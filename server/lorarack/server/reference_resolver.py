@@ -1,8 +1,8 @@
 """The registry as requests see it: a snapshot in memory, kept fresh off the request path.
 
-An alias moved elsewhere is seen after one poll. A reference that the snapshot does not know costs one look into the catalog
-at once, so a version just published answers: also where a client asked for it a moment too early. Many at once share a look,
-and what to say about an unknown name, with names near it, is worked out once for each snapshot, in a thread of its own.
+A moved alias is seen after one poll. An unknown reference costs one read of the catalog at once, so that a version just
+published answers, also if it was asked for a moment too early. Concurrent requests share one read. Suggestions for unknown names
+are computed once per snapshot, in a thread of their own.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from lorarack.server.background import repeat
 from lorarack.server.close_names import CloseNames
 
 POLL_SECONDS = 0.25
-#: How long a request for an unknown name waits for a catalog that does not answer.
-LOOK_SECONDS = 5.0
-#: How many unknown names may wait for names near them; more at once are told only that they are unknown.
-EXPLAINED_AT_ONCE = 64
+#: Seconds that a request for an unknown name waits for the catalog.
+REFRESH_TIMEOUT = 5.0
+#: How many unknown names may wait for suggestions; further ones get none.
+MAX_SUGGESTIONS_PENDING = 64
 
 
 class Source(Protocol):
-    """What the directory needs of a registry."""
+    """What the resolver needs of a registry."""
 
     def snapshot(self, since: Snapshot | None = None) -> Snapshot:
         """Everything, of one moment: ``since`` itself where nothing has changed, else work that grows with the changes."""
@@ -38,50 +38,50 @@ class ReferenceResolver:
     def __init__(self, source: Source, *, base_names: tuple[str, ...] = ()) -> None:
         self._source = source
         self._base_names = base_names
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-directory")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-resolver")
         self._names_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-names")
         self._lock = asyncio.Lock()
         self._snapshot: Snapshot | None = None
         self._close_names: tuple[Snapshot, CloseNames] | None = None
         self._explaining = 0
-        self._looks_begun = 0
-        self._last_look = 0
-        self._good_look = time.monotonic()
+        self._reads_started = 0
+        self._last_read = 0
+        self._last_success = time.monotonic()
 
     @property
     def snapshot(self) -> Snapshot:
         """The newest snapshot. ``start`` or ``refresh`` comes first."""
         if self._snapshot is None:
-            raise RuntimeError("the directory has no snapshot yet: await refresh() first")
+            raise RuntimeError("there is no snapshot yet: await refresh() first")
         return self._snapshot
 
     @property
     def age(self) -> float:
-        """Seconds since the catalog was last read without a fault."""
-        return time.monotonic() - self._good_look
+        """Seconds since the catalog was last read successfully."""
+        return time.monotonic() - self._last_success
 
     async def refresh(self) -> None:
-        """Take a new snapshot if the registry has changed. Calls that wait at the same time share one look.
+        """Take a new snapshot if the registry has changed. Concurrent calls share one read.
 
         Raises:
             StoreError: the catalog cannot be read.
         """
-        begun = self._looks_begun
+        begun = self._reads_started
         async with self._lock:
-            if self._last_look > begun:
-                return  # somebody's look began after this call did, and has succeeded
-            self._looks_begun += 1
-            look = self._looks_begun
+            if self._last_read > begun:
+                return  # another call's read began after this call and has succeeded
+            self._reads_started += 1
+            number = self._reads_started
             loop = asyncio.get_running_loop()
             # Not only where the number of changes differs: a catalog brought back from a copy may have as many by now.
             self._snapshot = await loop.run_in_executor(self._thread, self._source.snapshot, self._snapshot)
-            self._last_look, self._good_look = look, time.monotonic()
+            self._last_read, self._last_success = number, time.monotonic()
 
     async def follow(self, changed: Callable[[Snapshot], None], seconds: float = POLL_SECONDS) -> None:
-        """Refresh for ever; call ``changed`` with each new snapshot. While the catalog cannot be read the old one serves."""
+        """Refresh until cancelled, and call ``changed`` with each new snapshot. An unreadable catalog keeps the old one."""
         seen = self.snapshot
 
-        async def look() -> None:
+        async def refresh_and_tell() -> None:
             nonlocal seen
             await self.refresh()
             if self.snapshot is not seen:
@@ -89,7 +89,7 @@ class ReferenceResolver:
                 changed(now)
                 seen = now
 
-        await repeat("The registry cannot be read; aliases and new versions have to wait", look, seconds)
+        await repeat("The registry cannot be read; aliases and new versions have to wait", refresh_and_tell, seconds)
 
     async def resolve(self, reference: str) -> Version:
         """The version that ``reference`` names now.
@@ -106,7 +106,7 @@ class ReferenceResolver:
             raise await self._error(reference, error) from None
         found = self._find(parsed)
         if found is None:
-            await self._look_again()
+            await self._refresh_in_time()
             found = self._find(parsed)
         if found is None:
             message = f"There is nothing named {reference!r} in the registry."
@@ -117,15 +117,15 @@ class ReferenceResolver:
         view = self.snapshot.adapters.get(reference.name)
         return find_version(reference, view) if view else None
 
-    async def _look_again(self) -> None:
+    async def _refresh_in_time(self) -> None:
         try:
-            await asyncio.wait_for(self.refresh(), LOOK_SECONDS)
+            await asyncio.wait_for(self.refresh(), REFRESH_TIMEOUT)
         except TimeoutError as error:
             raise StoreError("The registry does not answer; try again in a moment.") from error
 
     async def _error(self, reference: str, plain: NotFound | BadReference) -> NotFound | BadReference:
-        """The error for an unknown name, with what it may have meant where there is time to find that."""
-        if self._explaining >= EXPLAINED_AT_ONCE:
+        """The error for an unknown name, with suggestions unless too many wait for theirs."""
+        if self._explaining >= MAX_SUGGESTIONS_PENDING:
             return plain
         now = self.snapshot
         if self._close_names is None or self._close_names[0] is not now:

@@ -1,7 +1,7 @@
-"""Variables and flags of vLLM that would put routes, frontends or another model beside what this server promises: refused by name.
+"""Variables and flags of vLLM that would bypass this server's promises with other routes, frontends or models: refused by name.
 
 A server promises that every answer comes through the key check and the resolver, from the base whose fingerprint it carries.
-`tests/server/test_refused_flags.py` reads the pinned vLLM's source and fails when it has a switch that nobody has judged.
+`tests/server/test_refused_flags.py` reads the pinned vLLM's source and fails when it has a switch that is in no list.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,20 +10,20 @@ from typing import Any
 
 from lorarack.registry.errors import UsageError
 
-_NO_GATE = "it starts a frontend that knows neither this server's keys nor its versions"
+_NO_KEYS = "it starts a frontend that knows neither this server's keys nor its versions"
 _ROUTES = "it adds routes that load, run or change things past this server's versions"
 _CODE = "it has vLLM run code of its own before or instead of this server's routes"
 _OTHER = "the engine would compute another model than the base that every answer names"
-_STRANGERS = "a name that nobody knows would be answered by the base model"
+_UNKNOWN_NAMES = "an unknown name would be answered by the base model"
 _FROM_REGISTRY = "adapters come from the registry: publish the folders"
 
-#: Variables, each with the reason. They count when they are set and not one of the ways to say no.
+#: Variables, each with the reason. They count when they are set to anything but a form of "no".
 VARIABLES: Mapping[str, str] = {
-    "VLLM_USE_RUST_FRONTEND": _NO_GATE,
+    "VLLM_USE_RUST_FRONTEND": _NO_KEYS,
     "VLLM_SERVER_DEV_MODE": _ROUTES,
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING": _ROUTES,
     "VLLM_ENABLE_COHERE_API": _ROUTES,
-    "VLLM_SKIP_MODEL_NAME_VALIDATION": _STRANGERS,
+    "VLLM_SKIP_MODEL_NAME_VALIDATION": _UNKNOWN_NAMES,
     "VLLM_LORA_RESOLVER_CACHE_DIR": _FROM_REGISTRY,
     "VLLM_LORA_RESOLVER_HF_REPO_LIST": _FROM_REGISTRY,
     "VLLM_MODEL_REDIRECT_PATH": _OTHER,
@@ -43,9 +43,9 @@ VARIABLES: Mapping[str, str] = {
 #: Flags by the name that vLLM's parser gives them, each with the reason. They count when their value is not the parser's default.
 FLAGS: Mapping[str, str] = {
     "headless": "it starts no HTTP server, and that is what `lorarack serve` is",
-    "grpc": _NO_GATE,
-    "grpc_port": _NO_GATE,
-    "data_parallel_multi_port_external_lb": _NO_GATE,
+    "grpc": _NO_KEYS,
+    "grpc_port": _NO_KEYS,
+    "data_parallel_multi_port_external_lb": _NO_KEYS,
     "middleware": _CODE,
     "profiler_config": "it adds routes by which any client starts a profiler that slows down everybody",
     "enable_scale_out": _ROUTES,
@@ -69,7 +69,7 @@ SAGEMAKER_SCRIPT = Path("/", "opt", "ml", "model", "model.py")
 def check_variables(
     environ: Mapping[str, str], endpoint_plugins: Collection[str], script: Path = SAGEMAKER_SCRIPT
 ) -> None:
-    """Whether the environment leaves the server's routes alone.
+    """Check that the environment does not bypass the server's routes.
 
     Args:
         environ: the environment.
@@ -95,7 +95,7 @@ def check_variables(
 
 
 def check_flags(args: Any, defaults: Mapping[str, Any], model: str, revision: str | None = None) -> None:
-    """Whether the flags leave the server's routes and its base alone.
+    """Check that the flags do not bypass the server's routes or its base.
 
     Args:
         args: what vLLM's parser made of them.

@@ -1,6 +1,6 @@
-"""Which versions the engine knows, and bringing one there when a request first names it.
+"""Which versions the engine holds, and loading one when a request first names it.
 
-The table here is our own: nothing that is asked of it waits for the engine, whose loop is busy with a step most of the time.
+The table is our own, so reading it never waits for the engine, whose loop is busy with a step most of the time.
 """
 
 import asyncio
@@ -10,30 +10,21 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, Protocol, TypeAlias
+from typing import IO, TypeAlias
 
 from lorarack.registry import Snapshot, State, Version
 from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
+from lorarack.server.engine_port import EnginePort
 from lorarack.server.in_flight import InFlight
-from lorarack.server.limits import Limits, not_ready, why_not
+from lorarack.server.limits import Limits, check_serveable
 
 log = logging.getLogger(__name__)
 
-#: How many versions are fetched and checked at the same time; each has a thread, so that none waits for a slow one.
+#: How many versions are fetched and verified at a time, each in a thread, so that none waits for a slow one.
 FETCHES = 32
-#: For how long a version that failed to load is refused without another try: what may pass soon, and what hardly will.
-SOON_SECONDS = 2.0
-LATER_SECONDS = 30.0
-
-
-class Engine(Protocol):
-    """What residency needs of an inference engine."""
-
-    async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
-        """Load the adapter from ``copy``, an open file (``adapter_copy``), and let requests name it. Raises ``EngineError``."""
-
-    async def forget(self, name: str, engine_id: int) -> None:
-        """Let no request name the adapter any more, and free its memory. Raises ``EngineError``."""
+#: Seconds for which a version that failed to load is refused without another try: after a registry's error, and after an engine's.
+STORE_RETRY_SECONDS = 2.0
+ENGINE_RETRY_SECONDS = 30.0
 
 
 Key: TypeAlias = tuple[str, str, int]
@@ -46,49 +37,37 @@ class _Failure:
 
 
 class Residency:
-    """Loads versions on demand: each once, files off the event loop and side by side, the engine one at a time."""
+    """Loads versions on demand: files concurrently and off the event loop, into the engine one at a time."""
 
-    def __init__(self, engine: Engine, copy_of: Callable[[Version], IO[bytes]], limits: Limits) -> None:
+    def __init__(self, engine: EnginePort, open_copy: Callable[[Version], IO[bytes]], limits: Limits) -> None:
         self.limits = limits
         self.in_flight = InFlight()
         self._engine = engine
-        self._copy_of = copy_of
+        self._open_copy = open_copy
         self._files = ThreadPoolExecutor(max_workers=FETCHES, thread_name_prefix="lorarack-files")
         self._loaded: dict[Key, Version] = {}
         self._loading: dict[Key, tuple[Version, asyncio.Task[None]]] = {}
         self._withdrawn: set[Key] = set()
         self._failures: dict[Key, _Failure] = {}
-        self._forgetting: dict[Key, asyncio.Task[None]] = {}
+        self._unload_tasks: dict[Key, asyncio.Task[None]] = {}
         self._unloading: set[Key] = set()
         self._engine_lock = asyncio.Lock()
 
-    def check(self, version: Version) -> None:
-        """Whether this server may serve ``version``, loaded or not.
-
-        Raises:
-            Conflict: it is archived or quarantined.
-            NotServeable: this server cannot serve it whole.
-        """
-        if version.state is not State.READY:
-            raise not_ready(version)
-        if reason := why_not(version, self.limits):
-            raise NotServeable(reason)
-
     async def ensure(self, version: Version) -> str:
-        """Have the engine know ``version``; the name under which it does.
+        """Load ``version`` unless it is loaded; the engine's name for it.
 
         Raises:
-            Conflict: it is archived or quarantined, perhaps since a moment.
+            Conflict: it is archived or quarantined, perhaps just now.
             NotServeable: this server cannot serve it whole.
             EngineError: the engine would not take it.
             Damaged: its stored files are not what was published.
             NotFound: it was deleted.
-            StoreError: its files cannot be had now.
+            StoreError: its files cannot be read now.
         """
-        self.check(version)
+        check_serveable(version, self.limits)
         key = key_of(version)
         if key not in self._loaded:
-            self._raise_if_barred(key)
+            self._raise_if_refused(key)
             if key not in self._loading:
                 task = asyncio.create_task(self._load(version, key))
                 self._loading[key] = version, task
@@ -97,45 +76,45 @@ class Residency:
             await asyncio.shield(self._loading[key][1])
         return version.reference
 
-    def bar(self, version: Version, error: LorarackError, seconds: float) -> None:
-        """Refuse ``version`` on this server with ``error`` for so long, and unload it."""
+    def refuse(self, version: Version, error: LorarackError, seconds: float) -> None:
+        """Refuse ``version`` with ``error`` for ``seconds``, and unload it."""
         key = key_of(version)
         self._failures[key] = _Failure(error, time.monotonic() + seconds)
         self._withdraw(key)
 
-    def fault(self, name: str, sentence: str, for_good: bool) -> None:
-        """The engine failed a request to a loaded version: unload it, and ``for_good`` refuse it until this server ends."""
+    def request_failed(self, name: str, reason: str, permanent: bool) -> None:
+        """The engine failed a request to a loaded version: unload it, and if ``permanent`` refuse it until this server ends."""
         for version in [version for version in self._loaded.values() if version.reference == name]:
-            if for_good:
-                log.error("%s It is refused until this server ends.", sentence)
-                self.bar(version, NotServeable(f"{sentence} This server refuses it.", code="not_finite"), math.inf)
+            if permanent:
+                log.error("%s It is refused until this server ends.", reason)
+                self.refuse(version, NotServeable(f"{reason} This server refuses it.", code="not_finite"), math.inf)
             else:
                 self._withdraw(key_of(version))
 
     @property
     def resident(self) -> frozenset[str]:
-        """The versions that the engine knows, as references."""
+        """References of the versions that the engine holds."""
         return frozenset(version.reference for version in self._loaded.values())
 
     @property
     def loaded(self) -> tuple[Version, ...]:
-        """The versions that the engine knows."""
+        """The versions that the engine holds."""
         return tuple(self._loaded.values())
 
     def follow(self, snapshot: Snapshot) -> None:
-        """Drop what the registry has no more, or no longer lets anybody use; also what is only being loaded."""
+        """Unload what is deleted, archived or quarantined, also while it is being loaded."""
         loading = {key: version for key, (version, _) in self._loading.items()}
         for key, version in {**self._loaded, **loading}.items():
-            if not _still(version, snapshot):
+            if not _is_current(version, snapshot):
                 self._withdraw(key)
 
     def _withdraw(self, key: Key) -> None:
         if key in self._loaded:
-            self._drop(key)
+            self._start_unload(key)
         elif key in self._loading:
             self._withdrawn.add(key)
 
-    def _raise_if_barred(self, key: Key) -> None:
+    def _raise_if_refused(self, key: Key) -> None:
         failure = self._failures.get(key)
         if failure is None:
             return
@@ -149,14 +128,14 @@ class Residency:
         self._withdrawn.discard(key)
         error = None if task.cancelled() else task.exception()  # everybody who waited may have hung up
         if isinstance(error, EngineError | Damaged):
-            self._failures[key] = _Failure(error, time.monotonic() + LATER_SECONDS)
+            self._failures[key] = _Failure(error, time.monotonic() + ENGINE_RETRY_SECONDS)
         elif isinstance(error, StoreError):
-            self._failures[key] = _Failure(error, time.monotonic() + SOON_SECONDS)
+            self._failures[key] = _Failure(error, time.monotonic() + STORE_RETRY_SECONDS)
 
     async def _load(self, version: Version, key: Key) -> None:
         started = time.perf_counter()
         try:
-            with await asyncio.get_running_loop().run_in_executor(self._files, self._copy_of, version) as copy:
+            with await asyncio.get_running_loop().run_in_executor(self._files, self._open_copy, version) as copy:
                 fetched = time.perf_counter()
                 await self._make_way(key)
                 async with self._engine_lock:
@@ -169,7 +148,7 @@ class Residency:
             raise EngineError(f"{version.reference} could not be loaded: {type(error).__name__}: {error}") from error
         self._loaded[key] = version
         if key in self._withdrawn:
-            self._drop(key)
+            self._start_unload(key)
             self._raise_if_withdrawn(version, key)
         log.info(
             "Loaded %s (rank %d): files %.0f ms, engine %.0f ms.",
@@ -177,38 +156,38 @@ class Residency:
         )  # fmt: skip
 
     async def _make_way(self, key: Key) -> None:
-        """Have everything unloaded that goes by the same name or engine id: a catalog brought back from a copy gives them anew."""
+        """Unload everything with the same name or engine id: a restored catalog may have given them to other versions."""
         for other in [other for other in self._loaded if _collide(key, other)]:
-            self._drop(other)
-        if key in self._forgetting and key not in self._unloading:
-            self._forgetting[key].cancel()  # it is wanted again before it was gone
-        while pending := [task for other, task in self._forgetting.items() if _collide(key, other)]:
+            self._start_unload(other)
+        if key in self._unload_tasks and key not in self._unloading:
+            self._unload_tasks[key].cancel()  # wanted again before it was unloaded
+        while pending := [task for other, task in self._unload_tasks.items() if _collide(key, other)]:
             await asyncio.wait(pending)
 
     def _raise_if_withdrawn(self, version: Version, key: Key) -> None:
         if key in self._withdrawn:
-            self._raise_if_barred(key)
+            self._raise_if_refused(key)
             raise Conflict(
                 f"{version.reference} was archived, quarantined or deleted while it was loaded; ask for another version.",
                 code="not_ready",
             )
 
-    def _drop(self, key: Key) -> None:
-        task = asyncio.create_task(self._forget(self._loaded.pop(key), key))
-        self._forgetting[key] = task
-        task.add_done_callback(lambda done: self._forgotten(key, done))
+    def _start_unload(self, key: Key) -> None:
+        task = asyncio.create_task(self._unload(self._loaded.pop(key), key))
+        self._unload_tasks[key] = task
+        task.add_done_callback(lambda done: self._unloaded(key, done))
 
-    def _forgotten(self, key: Key, task: asyncio.Task[None]) -> None:
-        if self._forgetting.get(key) is task:
-            del self._forgetting[key]
+    def _unloaded(self, key: Key, task: asyncio.Task[None]) -> None:
+        if self._unload_tasks.get(key) is task:
+            del self._unload_tasks[key]
 
-    async def _forget(self, version: Version, key: Key) -> None:
+    async def _unload(self, version: Version, key: Key) -> None:
         """Unload, after the last request that it answers: the engine would read it again for the rest of that one."""
         await self.in_flight.idle(key)
         self._unloading.add(key)
         try:
             async with self._engine_lock:
-                await self._engine.forget(version.reference, version.engine_id)
+                await self._engine.unload(version.engine_id)
             log.info("Dropped %s, which is not to be served any more.", version.reference)
         except EngineError as error:
             log.warning("%s is no longer routed but could not be unloaded: %s", version.reference, error.message)
@@ -217,7 +196,7 @@ class Residency:
 
 
 def key_of(version: Version) -> Key:
-    """What a loaded version is told by: its reference, its bytes, and the number by which the engine knows it."""
+    """What identifies a loaded version: its reference, its bytes and its engine id."""
     return version.reference, version.digest, version.engine_id
 
 
@@ -225,7 +204,7 @@ def _collide(key: Key, other: Key) -> bool:
     return key[0] == other[0] or key[2] == other[2]
 
 
-def _still(version: Version, snapshot: Snapshot) -> bool:
-    """Whether the registry still has that very version, with the same bytes, and lets it be used."""
+def _is_current(version: Version, snapshot: Snapshot) -> bool:
+    """Whether the registry still has this version, with the same bytes, and ready."""
     now = snapshot.find(version.adapter, version.number)
     return now is not None and key_of(now) == key_of(version) and now.state is State.READY

@@ -1,92 +1,79 @@
-"""One server at work: the directory that knows what references mean, and the residency that has versions loaded."""
+"""From what a request asks for, and who asks, to what answers it."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
 
-from lorarack.registry import AdapterView, Version
-from lorarack.server.limits import Limits, why_not
-from lorarack.server.reference_resolver import ReferenceResolver
-from lorarack.server.residency import Residency, key_of
-
-#: How long the registry may go unread before balancers are told that aliases may be out of date here.
-STALE_SECONDS = 15.0
-
-
-def _alive() -> bool:
-    return False
+from lorarack.registry import Version
+from lorarack.registry.errors import NotAllowed
+from lorarack.server.caller import INFERENCE, Caller
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """What requests need; one per API process."""
+class Ask:
+    """What a request asks for.
 
-    #: Names by which requests may ask for the bare base model.
-    base_names: frozenset[str]
-    directory: ReferenceResolver
-    residency: Residency
-    engine_is_dead: Callable[[], bool] = field(default=_alive)
+    Attributes:
+        model: its model name: a reference, one of the base's names, or empty for the base.
+        load: whether the model answers; otherwise only tokens are counted, which needs no adapter.
+    """
 
-    @property
-    def limits(self) -> Limits:
-        """What this server can serve."""
-        return self.residency.limits
+    model: str
+    load: bool = True
 
-    @property
-    def draining(self) -> bool:
-        """Whether the server was told to stop."""
-        return self.residency.in_flight.draining
 
-    def why_not_ready(self) -> str | None:
-        """Why new requests should go to another server; None when they need not."""
-        if self.draining:
-            return "the server is stopping"
-        if self.engine_is_dead():
-            return "the engine is dead"
-        if (age := self.directory.age) > STALE_SECONDS:
-            return f"the registry could not be read for {age:.0f} s: aliases may be out of date"
-        return None
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers a request.
+
+    Attributes:
+        version: the exact reference, or the base's name.
+        engine_name: the model name that the engine gets.
+        digest: of the version's files, or the base's fingerprint.
+        adapter: the version; None for the base.
+        arm: of a live experiment; None outside one.
+    """
+
+    version: str
+    engine_name: str
+    digest: str
+    adapter: Version | None = None
+    arm: str | None = None
+
+
+class Policy(Protocol):
+    """One step of routing: takes the route so far, holds what it needs while the request is answered, and gives the next route."""
+
+    def __call__(self, ask: Ask, caller: Caller, route: Route) -> AbstractAsyncContextManager[Route]:
+        """See the class."""
+
+
+class Router:
+    """Applies policies in order, beginning with the route to the base."""
+
+    def __init__(self, base: Route, policies: Sequence[Policy]) -> None:
+        self._base = base
+        self._policies = tuple(policies)
 
     @asynccontextmanager
-    async def answering(self, name: str, *, load: bool = True) -> AsyncIterator[tuple[str, str, str]]:
-        """Resolve ``name`` and keep what it names loaded while the block runs.
-
-        Gives the name that vLLM knows it by, and the exact version and digest that answer. ``name`` may be one of the
-        base's, or empty for the base. Without ``load`` it is only checked that this server could serve it.
+    async def route(self, ask: Ask, caller: Caller) -> AsyncIterator[Route]:
+        """The route of one request. What it names stays loaded inside the block.
 
         Raises:
-            BadReference: it is no reference.
+            NotAllowed: the caller's key is not for models.
+            BadReference: the model name is no reference.
             NotFound: there is no such version.
             Conflict: it is archived or quarantined.
             NotServeable: this server cannot serve it whole.
             EngineError: the engine would not take it.
-            StoreError: it could not be read.
+            Damaged: its stored files are not what was published.
+            StoreError: the registry cannot be read.
         """
-        if not name or name in self.base_names:
-            with self.residency.in_flight.of(None):
-                yield name or self.limits.base, self.limits.base, self.limits.fingerprint
-            return
-        version = await self.directory.resolve(name)
-        if not load:
-            self.residency.check(version)
-            with self.residency.in_flight.of(None):
-                yield version.reference, version.reference, version.digest
-            return
-        with self.residency.in_flight.of(key_of(version)):
-            yield await self.residency.ensure(version), version.reference, version.digest
-
-    def offered(self) -> list[tuple[str, Version]]:
-        """Every alias and every version that this server can serve now, with the version behind it, by adapter."""
-        found: list[tuple[str, Version]] = []
-        for _, view in sorted(self.directory.snapshot.adapters.items()):
-            found.extend(self._offered_by(view))
-        return found
-
-    def _offered_by(self, view: AdapterView) -> list[tuple[str, Version]]:
-        versions = {version.number: version for version in view.versions if why_not(version, self.limits) is None}
-        aliases = [
-            (view.name if alias == "default" else f"{view.name}@{alias}", versions[number])
-            for alias, number in sorted(view.aliases.items())
-            if number in versions
-        ]
-        return [*aliases, *((version.reference, version) for version in versions.values())]
+        if INFERENCE not in caller.scopes:
+            raise NotAllowed(f"The key {caller.name!r} is not for models; use one with the scope {INFERENCE!r}.")
+        async with AsyncExitStack() as held:
+            route = self._base
+            for policy in self._policies:
+                route = await held.enter_async_context(policy(ask, caller, route))
+            yield route

@@ -36,7 +36,7 @@ class ServingSettings(Value):
     cache: str = Field(description="folder of verified local copies of adapters")
     cpu_lora: CpuLora = Field(default=CpuLora.OFF, description="how LoRA is computed on a CPU")
     kernel: str | None = Field(default=None, description="the compiled kernel; None: there is none")
-    faults: str = Field(description="folder where processes of this server leave why they failed")
+    errors: str = Field(description="folder where processes of this server leave why they failed")
     launcher: int = Field(default=0, description="the process of `lorarack serve`")
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The user's own cache folder: what lies there runs in the server, so nobody else may write to it.
+"""The user's own cache folder. Its content runs in the server, so nobody else may write to it.
 
 Compiled kernels, torch's and vLLM's compiled models (some are pickles) and what a start remembers all lie in one folder,
 ``$XDG_CACHE_HOME/lorarack`` or ``~/.cache/lorarack``, of mode 700. Never in ``/tmp`` under a name that others can guess.
@@ -42,7 +42,7 @@ def private_folder(folder: Path) -> Path:
 
 
 def untrusted_reason(path: Path) -> str | None:
-    """Why what lies at ``path`` could be somebody else's work, in one sentence; None: it could not."""
+    """Why somebody else could have written what is at ``path``; None: nobody could."""
     real = path.resolve()
     for place in (real, *real.parents):
         try:

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 #: The tests ran with these: layers, compilation and its cache, and how the engine's process is started.
 TESTED_VERSIONS = frozenset({"0.32.0"})
-#: In these somebody has checked the place of the LoRA arithmetic.
+#: In these the place of the LoRA arithmetic is checked.
 KNOWN = "0.32."
 
 

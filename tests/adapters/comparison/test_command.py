@@ -1,6 +1,7 @@
 """``lorarack compare`` against a real HTTP server that stands in for the engine."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,38 @@ def test_flags_that_cannot_be_split_are_refused_before_anything_starts(home: Pat
     said = lorarack("compare", "orders@1", "orders@2", "--data", data, "--registry", home, "--serve-args", "--x 'y")
     assert said.code == 2
     assert "cannot be split into flags" in said.err
+
+
+def test_saved_answers_are_not_asked_for_again_and_are_judged_without_a_server(
+    home: Path, data: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "evaluation"
+    common = ("compare", "orders@1", "orders@2", "--data", data, "--registry", home, "--save", folder, "--json")
+    with openai_server(answer) as server:
+        first = lorarack(*common, "--url", server.url).json()
+        assert len(server.asked) == 2 * ROWS
+    again = lorarack(*common).json()  # starts no server
+    assert again == first
+    elsewhere = lorarack("compare", "--scores", folder / "scores.jsonl", "--registry", home, "--json").json()
+    assert elsewhere["answer"] == first["answer"]
+    assert [one["score"] for one in elsewhere["versions"]] == [0.5, 0.975]
+    refused = lorarack(*common, "--max-tokens", "7", "--url", "http://127.0.0.1:1")
+    assert (refused.code, "another sampling" in refused.err) == (1, True)
+
+
+def test_losses_are_judged_as_losses(home: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_loss.py").write_text(
+        "def loss(answer, expected): return 2.0 if 'no' in answer else 1.0\nloss.higher_is_better = False\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    with openai_server(answer) as server:
+        found = lorarack(
+            "compare", "orders@1", "orders@2", "--data", data, "--registry", home, "--score", "own_loss:loss",
+            "--url", server.url, "--include-base", "--json",
+        ).json()  # fmt: skip
+    assert (found["best"], found["recommended"]) == ("orders@2", "orders@2")
+    with open_registry(home) as registry:
+        metric = registry.resolve("orders@2").metric(found["versions"][0]["metric"]["name"], "test")
+        assert metric is not None
+        assert (metric.value, metric.higher_is_better) == (1.025, False)

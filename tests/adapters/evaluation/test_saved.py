@@ -10,7 +10,7 @@ from tests.adapters.openai_stand_in import Said, openai_server
 from lorarack.adapters.data import Row, Rows
 from lorarack.adapters.evaluation.answers import Subject
 from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate
+from lorarack.adapters.evaluation.run import ask_and_score
 from lorarack.adapters.evaluation.saved import EvaluationManifest, Sampling, SavedEvaluation
 from lorarack.adapters.evaluation.scores import find_score
 from lorarack.registry.errors import Conflict, NotFound, StoreError
@@ -47,7 +47,7 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(tmp_path: Path) ->
         SavedEvaluation(tmp_path / "e", manifest()) as saved,
         pytest.raises(NotFound),
     ):
-        evaluate(SUBJECTS, ROWS, EXACT, ServerClient(server.url, concurrency=1), saved=saved)
+        ask_and_score(SUBJECTS, ROWS, EXACT, ServerClient(server.url, concurrency=1), saved=saved)
     before = len(server.asked) - 1
     assert before == 9
     answers = tmp_path / "e" / "answers.jsonl"
@@ -55,7 +55,7 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(tmp_path: Path) ->
         file.write('{"row": 3, "di')
     done: list[int] = []
     with openai_server(answer) as server, SavedEvaluation(tmp_path / "e", manifest()) as saved:
-        found = evaluate(SUBJECTS, ROWS, EXACT, ServerClient(server.url), done.append, saved)
+        found = ask_and_score(SUBJECTS, ROWS, EXACT, ServerClient(server.url), done.append, saved)
         file_of_scores = saved.finish(found, ROWS, ("x", "x", "y", "y", ("row", 4), 5))
     assert len(server.asked) == 15 - before
     assert (done[0], done[-1]) == (before, 15)
@@ -68,18 +68,18 @@ def test_an_interrupted_evaluation_continues_where_it_stopped(tmp_path: Path) ->
 
 def test_answers_are_scored_anew_without_a_server(tmp_path: Path) -> None:
     with openai_server(answer) as server, SavedEvaluation(tmp_path, manifest()) as saved:
-        evaluate(SUBJECTS, ROWS, EXACT, ServerClient(server.url), saved=saved)
+        ask_and_score(SUBJECTS, ROWS, EXACT, ServerClient(server.url), saved=saved)
     with SavedEvaluation(tmp_path, manifest(score="token_f1")) as saved:
-        found = evaluate(SUBJECTS, ROWS, find_score("token_f1"), ServerClient("http://127.0.0.1:1"), saved=saved)
+        found = ask_and_score(SUBJECTS, ROWS, find_score("token_f1"), ServerClient("http://127.0.0.1:1"), saved=saved)
     assert (found.score, found.of("a@1").mean) == ("token_f1", 1)
     assert json.loads((tmp_path / "manifest.json").read_text())["score"] == "token_f1"
 
 
 def test_other_weights_under_the_same_name_are_asked(tmp_path: Path) -> None:
     with openai_server(answer) as server, SavedEvaluation(tmp_path, manifest()) as saved:
-        evaluate(SUBJECTS[:1], ROWS, EXACT, ServerClient(server.url), saved=saved)
+        ask_and_score(SUBJECTS[:1], ROWS, EXACT, ServerClient(server.url), saved=saved)
         other = Subject(model="a@1", digest="sha256:" + "9" * 64)
-        evaluate([other], ROWS, EXACT, ServerClient(server.url), saved=saved)
+        ask_and_score([other], ROWS, EXACT, ServerClient(server.url), saved=saved)
     assert len(server.asked) == 12
 
 

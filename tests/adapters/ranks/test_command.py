@@ -19,11 +19,11 @@ COMMANDS = [
 def test_it_publishes_and_says_what(
     registry: Registry, arguments: tuple[object, ...], reference: str, rank: int | None
 ) -> None:
-    found = lorarack(*arguments, "--json", "--registry", registry.home).json()
+    found = lorarack(*arguments, "--json", "--registry", registry.location).json()
     hold(str(arguments[0]), found)
     assert (found["reference"], found["created"]) == (reference, True)
     assert rank in (None, found["rank"])
     assert found["parents"][0]["version"] == "support@1"
-    again = lorarack(*arguments, "--registry", registry.home)
+    again = lorarack(*arguments, "--registry", registry.location)
     assert again.out.startswith(f"Already there: {reference} ")
     assert "made from support@1" in again.out

@@ -64,7 +64,7 @@ def test_a_single_rank_needs_no_list() -> None:
         (MINIMAL + "schedule: sawtooth\n", "'schedule'"),
         (MINIMAL + "target_modules: []\n", "target_modules is empty"),
         (MINIMAL + "epochs: 0\n", "'epochs'"),
-        (MINIMAL + "dtype: float16\n", "'dtype'"),
+        (MINIMAL + "dtype: int8\n", "'dtype'"),
         (MINIMAL + "seed: -1\n", "'seed'"),
     ],
 )

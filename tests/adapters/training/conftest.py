@@ -15,6 +15,12 @@ from lorarack.registry import Registry, open_registry
 LETTERS = "abcdefghijklmnop"
 
 
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are kept in the test's own home."""
+    monkeypatch.setenv("LORARACK_HOME", str(tmp_path / "lorarack-home"))
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_base(tmp_path_factory.mktemp("base") / "tiny-base")

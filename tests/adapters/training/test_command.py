@@ -18,7 +18,7 @@ def test_a_recipe_file_and_options_over_it(tmp_path: Path, registry: Registry, r
     """The file's keys hold where no option replaces them; each validation is a line on stderr; JSON is alone on stdout."""
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe(eval_every=3).to_yaml())
-    answer = lorarack("train", path, "--rank", 2, "--rank", 4, "--json", "--registry", registry.home)
+    answer = lorarack("train", path, "--rank", 2, "--rank", 4, "--json", "--registry", Path(registry.location))
     found = answer.json()
     hold("train", found)
     assert [(version["name"], version["rank"], version["created"]) for version in found] == [
@@ -31,9 +31,9 @@ def test_a_recipe_file_and_options_over_it(tmp_path: Path, registry: Registry, r
         assert version["best_step"] in (3, 6)
     assert all(version["eval_loss"] > 0 and version["bytes"] > 0 for version in found)
     assert answer.err.count("eval loss") == 4
-    shown = lorarack("train", path, "--rank", 4, "--reuse", "--registry", registry.home)
+    shown = lorarack("train", path, "--rank", 4, "--reuse", "--registry", Path(registry.location))
     assert "letters@2" in shown.out
-    assert found[1]["fit_reason"] in lorarack("show", "letters@2", "--registry", registry.home).out
+    assert found[1]["fit_reason"] in lorarack("show", "letters@2", "--registry", registry.location).out
     assert "trained by this recipe earlier" in shown.err
 
 
@@ -43,7 +43,19 @@ def test_flags_alone(tmp_path: Path, registry: Registry, recipe: Make) -> None:
     data = recipe().data
     answer = lorarack(
         *("train", "plain", "--base", "tiny", "--data", data.train, "--validation", data.validation, "--max-steps", 1),
-        *("--target-module", "q_proj", "--rank", 2, "--alpha", 6, "--seed", 3, "--json", "--registry", registry.home),
+        *(
+            "--target-module",
+            "q_proj",
+            "--rank",
+            2,
+            "--alpha",
+            6,
+            "--seed",
+            3,
+            "--json",
+            "--registry",
+            Path(registry.location),
+        ),
     )
     assert answer.json()[0]["name"] == "plain"
     version = registry.resolve("plain")
@@ -63,6 +75,6 @@ def test_flags_alone(tmp_path: Path, registry: Registry, recipe: Make) -> None:
     ],
 )
 def test_mistakes_are_one_sentence(registry: Registry, arguments: list[str], code: int, said: str) -> None:
-    answer = lorarack(*arguments, "--registry", registry.home)
+    answer = lorarack(*arguments, "--registry", Path(registry.location))
     assert (answer.code, answer.out) == (code, "")
     assert said in answer.err

@@ -30,7 +30,7 @@ def test_a_csv_with_columns_of_its_own(tmp_path: Path, registry: Registry) -> No
         "--rank",
         2,
         "--registry",
-        registry.home,
+        registry.location,
     )
     refused = lorarack(*command)
     assert refused.code == 2
@@ -55,7 +55,7 @@ def test_texts_and_a_folder_of_splits(tmp_path: Path, registry: Registry) -> Non
     (folder / "valid.jsonl").write_text('{"text": "ef"}\n')
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("name: texts\nbase: tiny\ndata: texts\nmax_steps: 1\nmax_length: 64\ntoo_long: drop\nranks: 2\n")
-    answer = lorarack("train", recipe, "--json", "--registry", registry.home)
+    answer = lorarack("train", recipe, "--json", "--registry", registry.location)
     train, validation = answer.json()[0]["data"]
     assert [(part["name"], part["shape"], part["dropped"]) for part in (train, validation)] == [
         ("train.jsonl", "plain texts", 1),

@@ -23,7 +23,15 @@ def test_ctrl_c_stops_at_once_and_leaves_nothing(
     path.write_text(recipe(max_steps=1_000_000, eval_every=5, patience=None).to_yaml())
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    command = [sys.executable, "-m", "lorarack.registry.cli.main", "train", str(path), "--registry", str(registry.home)]
+    command = [
+        sys.executable,
+        "-m",
+        "lorarack.registry.cli.main",
+        "train",
+        str(path),
+        "--registry",
+        str(Path(registry.location)),
+    ]
     with subprocess.Popen(
         command, env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE, text=True
     ) as process:

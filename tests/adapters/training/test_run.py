@@ -59,7 +59,7 @@ def test_every_rank_becomes_a_version_with_all_that_is_known(tmp_path: Path, reg
         assert origin.recipe["ranks"] == [version.rank]
         assert origin.wall_seconds
         assert {"torch", "peft", "python"} <= origin.versions.keys()
-        assert str(registry.home.parent) not in json.dumps(version.to_json())
+        assert str(Path(registry.location).parent) not in json.dumps(version.to_json())
     assert len({done.version.tags["recipe"] for done in published}) == 1
 
 

@@ -100,9 +100,10 @@ def test_where_the_base_cannot_be_read_that_is_said(tmp_path: Path, registry: Re
     gone = base.model_copy(update={"ids": ()})
     from lorarack.registry.artifact.validate import read_artifact
     from lorarack.registry.base_model.contents import KnownBase
+    from lorarack.registry.hub.base_files import files_of
 
     folder = with_head(tmp_path / "a", OWN)
-    for contents in (None, KnownBase(gone)):
+    for contents in (None, KnownBase(gone, files_of)):
         with pytest.raises(
             InvalidArtifact, match=r"cannot be compared with base 'tiny'.*make the base's files reachable"
         ):

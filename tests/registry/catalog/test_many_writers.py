@@ -96,13 +96,13 @@ def test_many_processes_publish_and_move_aliases_at_once(home: Path, tmp_path: P
         kinds = [event.kind for event in events if event.adapter == "support"]
         assert kinds.count("published") == WRITERS * EACH
         assert kinds.count("alias_moved") == len(history)
-        assert registry.changes() == events[-1].cursor == len(events)
+        assert registry.last_event_id() == events[-1].cursor == len(events)
 
 
 def test_readers_wait_for_no_writer_and_waiting_costs_nothing(registry: Registry, tmp_path: Path) -> None:
     """Twenty threads wait to write one registry; that is more than there are pooled connections."""
     registry.publish(tiny_adapter(tmp_path / "a", seed=1), "support", base="tiny")
-    other = sqlite3.connect(registry.home / "catalog.sqlite", isolation_level=None)
+    other = sqlite3.connect(Path(registry.location) / "catalog.sqlite", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     moves = [threading.Thread(target=registry.set_alias, args=("support", f"a{number}", 1)) for number in range(20)]
     for move in moves:

@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import Engine, inspect
 
 from lorarack.registry import open_registry
 from lorarack.registry.catalog import migrate
@@ -21,9 +21,9 @@ from lorarack.registry.catalog.sqlite import SqliteDatabase
 from lorarack.registry.errors import StoreError
 
 
-def structure(database: Database) -> dict[str, Any]:
-    """Columns, indexes, foreign keys and unique constraints as SQLite knows them."""
-    found = inspect(database.engine)
+def structure(engine: Engine) -> dict[str, Any]:
+    """Columns, indexes, foreign keys and unique constraints as the database knows them."""
+    found = inspect(engine)
     return {
         table: {
             "columns": {c["name"]: (str(c["type"]), c["nullable"]) for c in found.get_columns(table)},
@@ -48,7 +48,7 @@ def test_migrated_and_declared_tables_are_the_same(tmp_path: Path, monkeypatch: 
     migrated = SqliteDatabase(tmp_path / "migrated.sqlite")
     monkeypatch.setattr(migrate, "upgrade", lambda engine: METADATA.create_all(engine))
     declared = SqliteDatabase(tmp_path / "declared.sqlite")
-    assert structure(migrated) == structure(declared)
+    assert structure(migrated.engine) == structure(declared.engine)
     assert autoincremented(migrated) == autoincremented(declared) > {"versions", "adapters", "events"}
     with migrated.engine.connect() as connection:
         context = MigrationContext.configure(connection)
@@ -57,12 +57,17 @@ def test_migrated_and_declared_tables_are_the_same(tmp_path: Path, monkeypatch: 
     declared.close()
 
 
-def test_the_schemas_number_is_the_newest_migration() -> None:
+def heads(kind: str) -> list[str]:
+    """The newest migrations of that kind of database, as Alembic has it."""
     config = Config()
     config.set_main_option("script_location", str(migrate.MIGRATIONS))
-    config.set_main_option("version_locations", str(migrate.MIGRATIONS / "sqlite"))
+    config.set_main_option("version_locations", str(migrate.MIGRATIONS / kind))
     config.set_main_option("path_separator", "newline")
-    assert ScriptDirectory.from_config(config).get_heads() == [SCHEMA]
+    return ScriptDirectory.from_config(config).get_heads()
+
+
+def test_the_schemas_number_is_the_newest_migration() -> None:
+    assert heads("sqlite") == [SCHEMA]
 
 
 def test_opening_again_changes_nothing(home: Path) -> None:

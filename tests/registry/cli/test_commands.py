@@ -14,13 +14,13 @@ from lorarack.registry import Metric, Registry, open_registry
 @pytest.fixture
 def home(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry, named by the environment, with a base and two versions."""
-    monkeypatch.setenv("LORARACK_REGISTRY", str(registry.home))
+    monkeypatch.setenv("LORARACK_REGISTRY", str(Path(registry.location)))
     monkeypatch.setenv("COLUMNS", "160")
     for seed, rank in enumerate((4, 16)):
         folder = tiny_adapter(tmp_path / f"r{rank}", rank=rank, seed=seed)
         loss = Metric(name="loss", split="validation", value=0.5 - seed / 10)
         registry.publish(folder, "support", base="tiny", metrics=[loss])
-    return registry.home
+    return Path(registry.location)
 
 
 def one_line(answer: Answer) -> str:

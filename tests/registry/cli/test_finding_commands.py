@@ -19,12 +19,12 @@ from lorarack.registry.cli.versions import bar
 @pytest.fixture
 def home(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry, named by the environment, with a rank family of ``support`` and one more adapter."""
-    monkeypatch.setenv("LORARACK_REGISTRY", str(shelf.registry.home))
+    monkeypatch.setenv("LORARACK_REGISTRY", str(Path(shelf.registry.location)))
     monkeypatch.setenv("COLUMNS", "160")
     for rank, loss in ((4, 0.5), (8, 0.43), (16, 0.41), (32, None)):
         shelf.put(rank=rank, loss=loss, exact=None if loss is None else 1 - loss, tags={"recipe": "r"})
     shelf.put("other", loss=0.3, description="about [refunds]")
-    return shelf.registry.home
+    return Path(shelf.registry.location)
 
 
 # Search and best

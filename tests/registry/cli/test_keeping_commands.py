@@ -13,11 +13,11 @@ from lorarack.registry import Registry, open_registry
 @pytest.fixture
 def home(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Versions 1 (default), 2 and 3 of ``support``."""
-    monkeypatch.setenv("LORARACK_REGISTRY", str(registry.home))
+    monkeypatch.setenv("LORARACK_REGISTRY", str(Path(registry.location)))
     monkeypatch.setenv("COLUMNS", "160")
     for seed in range(3):
         registry.publish(tiny_adapter(tmp_path / f"{seed}", seed=seed), "support", base="tiny")
-    return registry.home
+    return Path(registry.location)
 
 
 def damage(home: Path, reference: str) -> Path:

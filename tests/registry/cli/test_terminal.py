@@ -75,7 +75,7 @@ def test_no_command_passes_it_on(command: str, registry: Registry, tmp_path: Pat
         "archive": ["archive", "support@1", "--reason", HOSTILE],
     }
     for more in ([], ["--json"]):
-        done = lorarack(*words[command], *more, "--registry", registry.home)
+        done = lorarack(*words[command], *more, "--registry", Path(registry.location))
         assert done.code == 0, done
         assert is_harmless(done.out), done.out
         assert is_harmless(done.err), done.err
@@ -85,6 +85,6 @@ def test_names_of_files_and_errors_are_shown_so_too(registry: Registry, tmp_path
     folder = tiny_adapter(tmp_path / "in")
     (folder / f"{HOSTILE}.bin").write_bytes(b"")
     (folder / HOSTILE).symlink_to("/nowhere")
-    done = lorarack("publish", str(folder), "support", "--base", "tiny", "--registry", registry.home)
+    done = lorarack("publish", str(folder), "support", "--base", "tiny", "--registry", Path(registry.location))
     assert done.code == 1
     assert is_harmless(done.out + done.err)

@@ -92,7 +92,7 @@ def kill_at_random(field: Field, kills: int) -> dict[str, object]:
 
         def publish_for_ever(turn: int = turn, tell: int = tell) -> None:
             with open_registry(field.home) as registry:
-                registry.changes()
+                registry.last_event_id()
                 os.write(tell, b".")
                 for number in range(100):
                     folder = tiny_adapter(field.scratch / f"{turn}-{number}", seed=1000 * turn + number)

@@ -49,7 +49,7 @@ def check(registry: Registry) -> int:
 def stray(registry: Registry) -> int:
     """How many files on the disk belong to no version."""
     wanted = {file.digest.removeprefix("sha256:") for version in versions(registry) for file in version.files}
-    there = {path.name for path in (registry.home / "blobs" / "sha256").rglob("*") if path.is_file()}
+    there = {path.name for path in (Path(registry.location) / "blobs" / "sha256").rglob("*") if path.is_file()}
     assert wanted <= there
     return len(there - wanted)
 
@@ -60,7 +60,7 @@ def victim(home: Path, export: Path, step: int, errors: Path) -> bool:
     if not child:
         try:
             with open_registry(home) as registry:
-                registry.changes()
+                registry.last_event_id()
                 steps = Steps(home, step)
                 steps.arm()
                 registry.import_from(export)

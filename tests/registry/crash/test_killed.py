@@ -54,9 +54,9 @@ def check_clean(registry: Registry) -> None:
         for version in registry.versions(adapter.name)
         for file in version.files
     }
-    there = {path.name for path in (registry.home / "blobs" / "sha256").rglob("*") if path.is_file()}
+    there = {path.name for path in (Path(registry.location) / "blobs" / "sha256").rglob("*") if path.is_file()}
     assert there == wanted
-    database = sqlite3.connect(registry.home / "catalog.sqlite")
+    database = sqlite3.connect(Path(registry.location) / "catalog.sqlite")
     assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert database.execute("PRAGMA foreign_key_check").fetchall() == []
     database.close()

@@ -7,7 +7,7 @@ import yaml
 from tests.registry.hub.conftest import METRICS
 
 from lorarack.registry import Base, Dataset, Provenance, Published, Registry
-from lorarack.registry.hub.card import Wishes, model_card
+from lorarack.registry.hub.card import CardOptions, model_card
 from lorarack.registry.hub.folder import write_folder
 
 
@@ -20,7 +20,7 @@ def front_matter(card: str) -> dict[str, object]:
 
 @pytest.fixture
 def card(orders: Published, hub_base: Base) -> str:
-    return model_card(orders.version, hub_base, Wishes("acme/orders", "apache-2.0", "two teas"))
+    return model_card(orders.version, hub_base, CardOptions("acme/orders", "apache-2.0", "two teas"))
 
 
 def test_the_front_matter_is_what_the_hub_sorts_by(card: str) -> None:
@@ -62,16 +62,26 @@ def test_no_folder_user_or_host_of_this_machine_is_on_it(registry: Registry, ord
         source="/srv/x/run6",
     )
     changes = {"provenance": leaky, "tags": {"from": "/srv/my rows/run7"}, "description": "Made from /srv/x/run8."}
-    card = model_card(orders.version.model_copy(update=changes), hub_base, Wishes(example_prompt="cat /srv/x/run9"))
+    card = model_card(
+        orders.version.model_copy(update=changes), hub_base, CardOptions(example_prompt="cat /srv/x/run9")
+    )
     assert "run9" in card
-    secrets = ["/srv", "~/", "my rows", "out dir", str(registry.home), str(hub_base.path), orders.version.created_by]
+    secrets = [
+        "/srv",
+        "~/",
+        "my rows",
+        "out dir",
+        str(Path(registry.location)),
+        str(hub_base.path),
+        orders.version.created_by,
+    ]
     assert [text for text in secrets if text in card] == []
 
 
 def test_a_base_without_an_id_on_the_hub_is_not_linked(registry: Registry, adapter: Path, base: Base) -> None:
     """The Hub would take a plain name for another model; the page says how things stand instead."""
     version = registry.publish(adapter, "orders", base="tiny").version
-    card = model_card(version, base, Wishes())
+    card = model_card(version, base, CardOptions())
     assert "base_model" not in front_matter(card)
     assert "plain name only" in card
     assert "path/to/tiny" in card
@@ -80,7 +90,7 @@ def test_a_base_without_an_id_on_the_hub_is_not_linked(registry: Registry, adapt
 
 
 def test_what_is_not_known_is_left_out_and_said(registry: Registry, adapter: Path, base: Base) -> None:
-    card = model_card(registry.publish(adapter, "orders", base="tiny").version, base, Wishes())
+    card = model_card(registry.publish(adapter, "orders", base="tiny").version, base, CardOptions())
     data = front_matter(card)
     assert "model-index" not in data
     assert "license" not in data
@@ -96,15 +106,15 @@ def test_what_is_not_known_is_left_out_and_said(registry: Registry, adapter: Pat
 
 def test_validation_alone_is_said_to_be_no_test(registry: Registry, adapter: Path, base: Base) -> None:
     version = registry.publish(adapter, "orders", base="tiny", metrics=METRICS[:3]).version
-    assert "No result on held-out data" in model_card(version, base, Wishes())
+    assert "No result on held-out data" in model_card(version, base, CardOptions())
     version = registry.add_metrics("orders", METRICS[3:])
-    assert "No result on held-out data" not in model_card(version, base, Wishes())
+    assert "No result on held-out data" not in model_card(version, base, CardOptions())
 
 
 def test_text_of_users_breaks_neither_table_nor_page(registry: Registry, adapter: Path, base: Base) -> None:
     tags = {"a|b": "c\nd | <script>`"}
     version = registry.publish(adapter, "orders", base="tiny", tags=tags, description="--- \n---\n# <b>").version
-    card = model_card(version, base, Wishes())
+    card = model_card(version, base, CardOptions())
     assert "tag a\\|b | c d \\| &lt;script>'" in card
     assert "<b>" not in card.split("\n---\n", 1)[1]
     assert front_matter(card)["library_name"] == "peft"
@@ -112,7 +122,7 @@ def test_text_of_users_breaks_neither_table_nor_page(registry: Registry, adapter
 
 def test_the_same_version_gives_the_same_card(orders: Published, hub_base: Base, card: str) -> None:
     """Else every push would make a commit."""
-    assert model_card(orders.version, hub_base, Wishes("acme/orders", "apache-2.0", "two teas")) == card
+    assert model_card(orders.version, hub_base, CardOptions("acme/orders", "apache-2.0", "two teas")) == card
 
 
 def test_the_folder_is_what_would_go_to_the_hub(registry: Registry, orders: Published, tmp_path: Path) -> None:

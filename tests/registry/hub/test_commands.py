@@ -12,7 +12,7 @@ from tests.registry.hub.conftest import TOKEN, Command
 
 from lorarack.registry import Published
 from lorarack.registry.hub.push import push
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 
 
 def test_push_says_where_it_is_and_how_others_get_it(hub: Hub, lorarack: Command, orders: Published) -> None:

@@ -88,13 +88,13 @@ def test_an_odd_description_is_one_sentence(
     """For an adapter that is pulled, and for a base model that is added."""
     hub.seed("stranger/theirs", theirs)
     hub.seed("stranger/base", tiny_base(tmp_path / "base", seed=3))
-    before = tree(elsewhere.home)
+    before = tree(Path(elsewhere.location))
     hub.before = odd(hub)
     for act in (lambda: pull(elsewhere, "stranger/theirs"), lambda: elsewhere.add_base("stranger/base")):
         with pytest.raises(LorarackError) as raised:
             act()
         assert 0 < len(str(raised.value)) < 1000
-    assert tree(elsewhere.home) == before
+    assert tree(Path(elsewhere.location)) == before
     assert list(temporary.iterdir()) == []
 
 

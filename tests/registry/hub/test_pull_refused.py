@@ -80,15 +80,15 @@ def test_what_cannot_be_published_is_not_pulled(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     spoil(hub, theirs)
-    before, changes = tree(elsewhere.home), elsewhere.changes()
+    before, changes = tree(Path(elsewhere.location)), elsewhere.last_event_id()
     with pytest.raises(InvalidArtifact) as raised:
         pull(elsewhere, "stranger/theirs")
     commit = hub.repositories["stranger/theirs"].head.sha
     assert part in raised.value.message
     assert f"'stranger/theirs@{commit}'" in raised.value.message
     assert str(tmp_path) not in raised.value.message
-    assert elsewhere.changes() == changes
-    assert tree(elsewhere.home) == before
+    assert elsewhere.last_event_id() == changes
+    assert tree(Path(elsewhere.location)) == before
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
@@ -156,11 +156,11 @@ def test_a_wrong_token_is_said(hub: Hub, elsewhere: Registry, theirs: Path, monk
 
 def test_trouble_in_the_middle_leaves_nothing(hub: Hub, elsewhere: Registry, theirs: Path) -> None:
     hub.before = lambda request: Answer(status=403) if "/stored/" in request.path else None
-    before = tree(elsewhere.home)
+    before = tree(Path(elsewhere.location))
     with pytest.raises(NotAllowed):
         pull(elsewhere, "stranger/theirs")
     assert elsewhere.adapters() == ()
-    assert tree(elsewhere.home) == before
+    assert tree(Path(elsewhere.location)) == before
 
 
 def test_no_hub_at_that_address_is_said(elsewhere: Registry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_an_address_from_the_browser_is_pulled(
     view: str, several: Path, hub: Hub, elsewhere: Registry, lorarack: Command
 ) -> None:
     code, out, err = lorarack(
-        "pull", f"https://huggingface.co/stranger/several/{view}", "theirs", "--registry", str(elsewhere.home)
+        "pull", f"https://huggingface.co/stranger/several/{view}", "theirs", "--registry", str(Path(elsewhere.location))
     )
     assert code == 0, err
     assert "theirs@1" in out

@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lorarack.registry import Metric, Published
-from lorarack.registry.hub.card import Wishes, model_card
+from lorarack.registry.hub.card import CardOptions, model_card
 from lorarack.registry.hub.results import Claims, finished_metrics, read_claims
 from lorarack.registry.values import Base
 
@@ -28,7 +28,7 @@ def test_what_is_on_the_card_is_read_back(
 ) -> None:
     """Names such as ``no`` or ``1e5``, which YAML likes to read as something else, and every float."""
     version = orders.version.model_copy(update={"metrics": tuple(found), "description": description})
-    claims = read_claims(model_card(version, hub_base, Wishes()), {version.digest})
+    claims = read_claims(model_card(version, hub_base, CardOptions()), {version.digest})
     assert set(claims.metrics) == set(finished_metrics(version))
     assert claims.tags == version.tags
     if description is None:
@@ -37,7 +37,7 @@ def test_what_is_on_the_card_is_read_back(
 
 def test_a_card_about_other_files_says_nothing(orders: Published, hub_base: Base) -> None:
     """Somebody put other weights under an old card: its numbers are not theirs."""
-    claims = read_claims(model_card(orders.version, hub_base, Wishes()), {DIGEST})
+    claims = read_claims(model_card(orders.version, hub_base, CardOptions()), {DIGEST})
     assert (claims.metrics, claims.tags, claims.description) == ((), {}, None)
     assert "about other files" in claims.notes[0]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from tests.server.cpu.cases import Case, Computed, assert_right, fill
 
-from lorarack.server.cpu.custom_ops import start
+from lorarack.server.cpu.custom_ops import layer_factory
 
 ROWS = ((0, -1, 3, 3, 0, 1), (2,), (1,) * 9 + (-1,) * 2 + (0,) * 4)
 
@@ -39,13 +39,13 @@ def steps() -> list[Case]:
 
 def main(kernel: str) -> None:
     """Print how many answers were right; an assertion fails otherwise."""
-    backend = start(None if kernel == "-" else Path(kernel))
+    factory = layer_factory(None if kernel == "-" else Path(kernel))
     cases = steps()
     for case in cases:
-        computed = Computed.make(backend, case, "kernel")
+        computed = Computed.make(factory, case, "kernel")
         fill(computed.layer, case.matrices)
         assert_right(case, computed.step(case))
-    print(f"{len(cases)} right, {'kernel' if backend.has_kernel else 'torch'}")
+    print(f"{len(cases)} right, {'kernel' if factory.has_kernel else 'torch'}")
 
 
 if __name__ == "__main__":

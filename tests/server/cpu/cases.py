@@ -120,11 +120,11 @@ class Computed:
     add: Callable[[torch.Tensor, torch.Tensor], Any]
 
     @classmethod
-    def make(cls, backend: LayerFactory, case: Case, kind: str) -> "Computed":
+    def make(cls, factory: LayerFactory, case: Case, kind: str) -> "Computed":
         """``kernel``, where there is one; or ``torch``, which weights of a rank beyond the kernel's have."""
-        rows = backend.make_rows()
+        rows = factory.make_rows()
         max_rank = 512 if kind == "kernel" else 1024
-        name, number, layer = backend.make_layer(rows, case.weights, case.inputs, case.widths, SLOTS, max_rank)
+        name, number, layer = factory.make_layer(rows, case.weights, case.inputs, case.widths, SLOTS, max_rank)
         operation = getattr(torch.ops.lorarack, name)
         return cls(rows, layer, lambda y, x: operation(y, x, number))
 

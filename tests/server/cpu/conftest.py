@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from lorarack.server.cpu.kernel_build import build_kernel, is_whole, kernel_path
+from lorarack.server.cpu.kernel_build import build_kernel, is_intact, kernel_path
 
 
 def kept_kernel() -> Path:
     """The kernel for the sources and flags as they are now, in the tests' own cache folder; compiled when it is not there."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lorarack-tests"
     path = kernel_path(cache / "kernels")
-    if not is_whole(path):
+    if not is_intact(path):
         build_kernel(path)
     return path
 
@@ -29,6 +29,6 @@ def kernel_file() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def started() -> None:
     """The first to ask decides for the whole process: with the kernel, where there is a compiler."""
-    from lorarack.server.cpu.custom_ops import start
+    from lorarack.server.cpu.custom_ops import layer_factory
 
-    start(kept_kernel() if shutil.which("g++") else None)
+    layer_factory(kept_kernel() if shutil.which("g++") else None)

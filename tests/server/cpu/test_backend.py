@@ -1,4 +1,4 @@
-"""How LoRA is computed on a CPU: as the user wishes, as far as the machine allows; otherwise slower, right, and said."""
+"""How LoRA is computed on a CPU: as the user options, as far as the machine allows; otherwise slower, right, and said."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from tests.tiny import tiny_base
 from lorarack.registry.errors import EngineError
 from lorarack.server import launch, user_cache
 from lorarack.server.cpu import kernel_build
-from lorarack.server.cpu.backend import Backend, choose_backend, compile_kernel, find_kernel, must_compile
-from lorarack.server.cpu.kernel_build import is_whole
+from lorarack.server.cpu.backend import Backend, choose_backend, compile_kernel, find_kernel, needs_compile
+from lorarack.server.cpu.kernel_build import is_intact
 from lorarack.server.settings import CpuLora
 
 
@@ -26,12 +26,12 @@ def test_a_kernel_is_compiled_at_the_first_start_only(tmp_path: Path, monkeypatc
     folder = compiler(tmp_path / "bin", WORKS)
     monkeypatch.setenv("PATH", str(folder))
     planned = choose_backend(CpuLora.KERNEL, CPU, find_kernel(tmp_path))
-    assert must_compile(planned)
+    assert needs_compile(planned)
     made = compile_kernel(planned)
     assert made.kernel is not None
-    assert is_whole(made.kernel)
+    assert is_intact(made.kernel)
     assert made.kernel.parent == tmp_path / "kernels"
-    assert not must_compile(planned)
+    assert not needs_compile(planned)
     assert prepare(tmp_path) == made == Backend(CpuLora.KERNEL, made.kernel)
     assert calls(folder) == 1
 
@@ -44,7 +44,7 @@ def test_a_damaged_kernel_is_compiled_again(tmp_path: Path, monkeypatch: pytest.
     assert made.kernel is not None
     made.kernel.write_text("half a ker")
     assert prepare(tmp_path) == made
-    assert is_whole(made.kernel)
+    assert is_intact(made.kernel)
     assert calls(folder) == 2
 
 
@@ -107,7 +107,7 @@ def test_the_flag_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fl
     """It is ours: vLLM does not get to see it."""
     seen: list[Any] = []
 
-    def serve(registry: Any, base: Any, host: Any, port: Any, rest: Any, cpu_lora: CpuLora) -> None:
+    def serve(registry: Any, base: Any, rest: Any, *, host: Any, port: Any, cpu_lora: CpuLora) -> None:
         seen.extend([list(rest), cpu_lora])
         raise EngineError("far enough.")
 

@@ -12,7 +12,7 @@ from tests.server.cpu.compilers import DIES, FAILS, HANGS, LOSES, SHELL, WORKS, 
 
 from lorarack.registry.errors import EngineError
 from lorarack.server.cpu import kernel_build
-from lorarack.server.cpu.kernel_build import build_kernel, is_whole, kernel_path
+from lorarack.server.cpu.kernel_build import build_kernel, is_intact, kernel_path
 
 
 def use(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -26,7 +26,7 @@ def test_a_kernel_is_whole_and_alone_where_it_was_asked_for(tmp_path: Path, monk
     build_kernel(path)
     assert list(path.parent.iterdir()) == [path]
     assert path.read_bytes().startswith(b"a whole kernel")
-    assert is_whole(path)
+    assert is_intact(path)
 
 
 @pytest.mark.parametrize(
@@ -73,17 +73,17 @@ def test_a_builder_that_is_killed_leaves_nothing_that_is_taken_for_a_kernel(
     assert not path.exists()
     use(monkeypatch, compiler(tmp_path / "bin", WORKS))
     build_kernel(path)
-    assert is_whole(path)
+    assert is_intact(path)
 
 
 @pytest.mark.parametrize("damage", [b"", b"a whole kernel", b"x"], ids=["emptied", "cut", "changed"])
 def test_a_damaged_kernel_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes) -> None:
     use(monkeypatch, compiler(tmp_path / "bin", WORKS))
     path = kernel_path(tmp_path / "cache")
-    assert not is_whole(path)
+    assert not is_intact(path)
     build_kernel(path)
     path.write_bytes(damage + path.read_bytes()[1:] if damage == b"x" else damage)
-    assert not is_whole(path)
+    assert not is_intact(path)
 
 
 def test_what_a_killed_builder_left_goes_with_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.server.cpu.cases import SLOTS, Case, Computed, assert_right, expected, fill
 
-from lorarack.server.cpu.custom_ops import running
+from lorarack.server.cpu.custom_ops import layer_factory
 
 pytestmark = pytest.mark.torch
 
@@ -18,7 +18,7 @@ many = settings(max_examples=80)
 
 @pytest.fixture(params=["kernel", "torch"], scope="module")
 def kind(request: pytest.FixtureRequest) -> str:
-    if request.param == "kernel" and not running().has_kernel:
+    if request.param == "kernel" and not layer_factory().has_kernel:
         pytest.skip("needs g++")
     return str(request.param)
 
@@ -49,7 +49,7 @@ def cases(draw: st.DrawFn, whole: bool) -> Case:
 
 
 def answer(case: Case, kind: str) -> torch.Tensor:
-    computed = Computed.make(running(), case, kind)
+    computed = Computed.make(layer_factory(), case, kind)
     fill(computed.layer, case.matrices)
     try:
         return computed.step(case)

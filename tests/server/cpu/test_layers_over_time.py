@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tests.server.cpu.cases import SLOTS, Case, Computed, assert_right, draw
 
-from lorarack.server.cpu.custom_ops import running
+from lorarack.server.cpu.custom_ops import layer_factory
 from lorarack.server.cpu.kernel import Kernel
 
 pytestmark = pytest.mark.torch
@@ -28,8 +28,10 @@ class Slots(RuleBasedStateMachine):
     @initialize(dtype=st.sampled_from([torch.bfloat16, torch.float32]))
     def begin(self, dtype: torch.dtype) -> None:
         self.empty = Case((), INPUTS, WIDTHS, (), dtype, dtype)
-        kinds = ["kernel", "torch"] if running().has_kernel else ["torch"]
-        self.layers = [(Computed.make(running(), self.empty, kind), dict[tuple[int, int], Any]()) for kind in kinds * 2]
+        kinds = ["kernel", "torch"] if layer_factory().has_kernel else ["torch"]
+        self.layers = [
+            (Computed.make(layer_factory(), self.empty, kind), dict[tuple[int, int], Any]()) for kind in kinds * 2
+        ]
 
     @rule(
         slot=HELD,
@@ -76,7 +78,7 @@ TestSlots = settings(max_examples=25, stateful_step_count=25)(Slots).TestCase
 
 @pytest.fixture
 def kernel() -> Kernel:
-    kernel = running()._kernel
+    kernel = layer_factory()._kernel
     if kernel is None:
         pytest.skip("needs g++")
     return kernel
@@ -85,7 +87,7 @@ def kernel() -> Kernel:
 def test_memory_does_not_grow_with_adapters_that_come_and_go(kernel: Kernel) -> None:
     """Adapters of many layers are loaded over others, in any order, hundreds of times: what the slots hold is what is taken."""
     case = Case((), 512, (512,), (), torch.bfloat16, torch.bfloat16)
-    layers = [Computed.make(running(), case, "kernel") for _ in range(30)]
+    layers = [Computed.make(layer_factory(), case, "kernel") for _ in range(30)]
     a, b = torch.ones(16, 512, dtype=torch.bfloat16), torch.ones(512, 16, dtype=torch.bfloat16)
     before, largest = kernel.bytes(), 0
     pick = random.Random(1)
@@ -106,7 +108,7 @@ def test_an_adapter_larger_than_a_chunk_is_held_and_given_back(kernel: Kernel) -
     """A head over a large vocabulary: B alone is 25 MiB."""
     case = Case((0,), 64, (50_001,), ((0, 0, 250),), torch.bfloat16, torch.float32)
     before = kernel.bytes()
-    layer = Computed.make(running(), case, "kernel")
+    layer = Computed.make(layer_factory(), case, "kernel")
     layer.layer.put(0, 0, *case.matrices[0, 0])
     assert_right(case, layer.step(case))
     assert kernel.bytes() - before >= 50_001 * 250 * 2
@@ -118,7 +120,7 @@ def test_slots_of_different_layers_are_apart(kernel: Kernel) -> None:
     """The same slot of two layers over the same rows holds two adapters."""
     first = Case((0, 1, -1), 16, (24,), ((0, 0, 4), (1, 0, 8)), torch.float32, torch.float32, seed=1)
     second = Case((0, 1, -1), 32, (16,), ((0, 0, 16), (1, 0, 1)), torch.bfloat16, torch.float32, seed=2)
-    layers = [Computed.make(running(), case, "kernel") for case in (first, second)]
+    layers = [Computed.make(layer_factory(), case, "kernel") for case in (first, second)]
     for computed, case in zip(layers, (first, second), strict=True):
         for (slot, part), matrices in case.matrices.items():
             computed.layer.put(slot, part, *matrices)

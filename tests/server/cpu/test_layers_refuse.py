@@ -11,7 +11,7 @@ import torch
 from tests.server.cpu.cases import Case, Computed, fill
 
 from lorarack.registry.errors import EngineError
-from lorarack.server.cpu.custom_ops import running
+from lorarack.server.cpu.custom_ops import layer_factory
 from lorarack.server.cpu.kernel import Kernel
 
 pytestmark = pytest.mark.torch
@@ -21,9 +21,9 @@ CASE = Case((0, -1, 3, 3, 0, 1), 32, (16, 8), ((0, 0, 4), (0, 1, 8), (3, 1, 16))
 
 @pytest.fixture(params=["kernel", "torch"])
 def computed(request: pytest.FixtureRequest) -> Computed:
-    if request.param == "kernel" and not running().has_kernel:
+    if request.param == "kernel" and not layer_factory().has_kernel:
         pytest.skip("needs g++")
-    made = Computed.make(running(), CASE, request.param)
+    made = Computed.make(layer_factory(), CASE, request.param)
     fill(made.layer, CASE.matrices)
     made.rows.assign(torch.tensor(CASE.slots))
     return made
@@ -55,9 +55,9 @@ def test_matrices_that_do_not_fit_are_refused(
     ("slot", "rank", "inputs"), [(4, 4, 32), (-1, 4, 32), (0, 4, 31), (0, 4, 40), (0, 513, 32), (10**6, 4, 32)]
 )
 def test_the_kernel_refuses_what_its_tables_have_no_place_for(slot: int, rank: int, inputs: int) -> None:
-    if not running().has_kernel:
+    if not layer_factory().has_kernel:
         pytest.skip("needs g++")
-    layer = Computed.make(running(), CASE, "kernel").layer
+    layer = Computed.make(layer_factory(), CASE, "kernel").layer
     with pytest.raises(ValueError, match="place"):
         layer.put(slot, 0, torch.ones(rank, inputs), torch.ones(16, rank))
     if slot not in range(4):
@@ -103,9 +103,9 @@ def test_a_batch_that_does_not_fit_is_an_error(
 def test_the_kernel_refuses_what_it_was_not_compiled_for(
     spoil: Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
 ) -> None:
-    if not running().has_kernel:
+    if not layer_factory().has_kernel:
         pytest.skip("needs g++")
-    made = Computed.make(running(), CASE, "kernel")
+    made = Computed.make(layer_factory(), CASE, "kernel")
     fill(made.layer, CASE.matrices)
     made.rows.assign(torch.tensor(CASE.slots))
     y, x = spoil(CASE.y(), CASE.x())
@@ -115,9 +115,9 @@ def test_the_kernel_refuses_what_it_was_not_compiled_for(
 
 def test_a_slot_that_the_layer_lacks_is_an_error_in_the_kernel() -> None:
     """A mapping for another engine's slots would read another layer's memory."""
-    if not running().has_kernel:
+    if not layer_factory().has_kernel:
         pytest.skip("needs g++")
-    made = Computed.make(running(), CASE, "kernel")
+    made = Computed.make(layer_factory(), CASE, "kernel")
     fill(made.layer, CASE.matrices)
     with pytest.raises(RuntimeError, match="a slot that the layer lacks"):
         made.step(replace(CASE, slots=(0, 4)))
@@ -125,10 +125,10 @@ def test_a_slot_that_the_layer_lacks_is_an_error_in_the_kernel() -> None:
 
 @pytest.mark.parametrize("slots", [torch.tensor([0, 1], dtype=torch.int32), torch.tensor([0.0, 1.0])])
 def test_slots_are_int64(slots: torch.Tensor) -> None:
-    if not running().has_kernel:
+    if not layer_factory().has_kernel:
         pytest.skip("needs g++")
     with pytest.raises(ValueError, match="int64"):
-        running().make_rows().assign(slots)
+        layer_factory().make_rows().assign(slots)
 
 
 @pytest.mark.parametrize("operation", ["add_lora", "add_lora_torch", "add_lora_embedding"])
@@ -149,15 +149,15 @@ def test_with_a_kernel_that_cannot_be_loaded_torch_computes(tmp_path: Path) -> N
     (tmp_path / "kernel.so").write_text("not a library")
     code = (
         "import sys, pathlib, torch\n"
-        "from lorarack.server.cpu.custom_ops import start\n"
-        "backend = start(pathlib.Path(sys.argv[1]))\n"
-        "rows = backend.make_rows()\n"
-        "_, number, layer = backend.make_layer(rows, torch.float32, 8, [2], 1, 8)\n"
+        "from lorarack.server.cpu.custom_ops import layer_factory\n"
+        "factory = layer_factory(pathlib.Path(sys.argv[1]))\n"
+        "rows = factory.make_rows()\n"
+        "_, number, layer = factory.make_layer(rows, torch.float32, 8, [2], 1, 8)\n"
         "layer.put(0, 0, torch.ones(1, 8), torch.ones(2, 1))\n"
         "rows.assign(torch.tensor([0, -1]))\n"
         "y = torch.zeros(2, 2)\n"
         "torch.ops.lorarack.add_lora(y, torch.ones(2, 8), number)\n"
-        "print(backend.has_kernel, y.tolist())\n"
+        "print(factory.has_kernel, y.tolist())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "kernel.so"], capture_output=True, text=True, check=True

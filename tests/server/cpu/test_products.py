@@ -4,7 +4,7 @@ import pytest
 import torch
 from benchmarks.cpu_lora import products
 
-from lorarack.server.cpu.custom_ops import running
+from lorarack.server.cpu.custom_ops import layer_factory
 
 pytestmark = pytest.mark.torch
 
@@ -12,9 +12,9 @@ pytestmark = pytest.mark.torch
 def test_a_library_computes_what_the_tiles_compute() -> None:
     """In bfloat16, rounded once more in between than the tiles, which are held to float64 elsewhere."""
     torch.manual_seed(0)
-    backend = running()
-    rows = backend.make_rows()
-    layer = products._make(backend, rows, 4, 16, (8, 24))
+    factory = layer_factory()
+    rows = factory.make_rows()
+    layer = products._make(factory, rows, 4, 16, (8, 24))
     rows.assign(torch.arange(2).repeat_interleave(3))
     x, segments = products._random(6, 16), [slice(0, 3), slice(3, 6)]
     found = [torch.zeros(6, 32, dtype=torch.bfloat16) for _ in range(3)]

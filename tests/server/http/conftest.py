@@ -12,15 +12,15 @@ from tests.server.values import RecordingEngine
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Version, open_registry
+from lorarack.server.app_state import AppState
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
 from lorarack.server.limits import Limits
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
-from lorarack.server.router import Serving
 
 
 @pytest.fixture
-async def serving(tmp_path: Path) -> Serving:
+async def state(tmp_path: Path) -> AppState:
     registry = open_registry(tmp_path / "home")
     base = registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
     registry.publish(tiny_adapter(tmp_path / "one", rank=4), "support", base="tiny")
@@ -28,17 +28,17 @@ async def serving(tmp_path: Path) -> Serving:
     registry.publish(tiny_adapter(tmp_path / "three", rank=8), "support", base="tiny")
     registry.archive("support@3", "worse")
     registry.set_alias("support", "prod", 1)
-    directory = ReferenceResolver(registry, base_names=("tiny",))
-    await directory.refresh()
+    resolver = ReferenceResolver(registry, base_names=("tiny",))
+    await resolver.refresh()
     limits = Limits("tiny", base.fingerprint, 16)
 
     def copy_of(version: Version) -> IO[bytes]:
         return BytesIO(version.digest.encode())
 
-    return Serving(frozenset({"tiny"}), directory, Residency(RecordingEngine(), copy_of, limits))
+    return AppState.build(frozenset({"tiny"}), resolver, Residency(RecordingEngine(), copy_of, limits))
 
 
 @pytest.fixture
-async def client(serving: Serving) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(ModelResolverMiddleware(echo, lambda: serving)) as made:
+async def client(state: AppState) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(ModelResolverMiddleware(echo, lambda: state)) as made:
         yield made

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from tests.server.http.echo import client_of, echo
 
+from lorarack.server.app_state import AppState
 from lorarack.server.http.asgi import Receive, Scope, Send
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
-from lorarack.server.router import Serving
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ from lorarack.server.router import Serving
 )  # fmt: skip
 @pytest.mark.parametrize("model", ["tiny", "support", None])
 async def test_how_other_servers_are_asked_for_an_adapter_is_refused_with_the_way(
-    client: httpx.AsyncClient, serving: Serving, foreign: dict[str, Any], model: str | None
+    client: httpx.AsyncClient, state: AppState, foreign: dict[str, Any], model: str | None
 ) -> None:
     """vLLM drops these without a word: the base would answer in the adapter's place."""
     response = await client.post("/v1/chat/completions", json={"model": model, "messages": []} | foreign)
     assert response.status_code == 400
     assert response.json()["error"]["code"] == "adapter_parameter"
     assert '"model": "support@3"' in response.json()["error"]["message"]
-    assert serving.residency.loaded == ()
+    assert state.residency.loaded == ()
 
 
 @pytest.mark.parametrize("harmless", [{"adapter_id": None}, {"lora_path": ""}, {"explorator": 1}, {"user": "adapter"}])
@@ -45,7 +45,7 @@ ADAPTER = "X-Amzn-SageMaker-Adapter-Identifier"
      ("support@1", "support@1", "support@1"), ("tiny", None, "tiny"), (None, None, "tiny"), ("", "tiny", "tiny")],
 )  # fmt: skip
 async def test_sagemakers_route_gets_the_same_name_in_body_and_header(
-    serving: Serving, model: str | None, given: str | None, answers: str
+    state: AppState, model: str | None, given: str | None, answers: str
 ) -> None:
     """vLLM overwrites the body's model by that header there, or by nothing."""
     seen: list[list[bytes]] = []
@@ -54,7 +54,7 @@ async def test_sagemakers_route_gets_the_same_name_in_body_and_header(
         seen.append([value for key, value in scope["headers"] if key.lower() == ADAPTER.lower().encode()])
         await echo(scope, receive, send)
 
-    async with client_of(ModelResolverMiddleware(noting, lambda: serving)) as asking:
+    async with client_of(ModelResolverMiddleware(noting, lambda: state)) as asking:
         response = await asking.post("/invocations", json={"model": model}, headers={ADAPTER: given} if given else {})
     assert response.json()["model"] == answers
     assert response.headers["x-lorarack-version"] == answers

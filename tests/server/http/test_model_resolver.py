@@ -1,4 +1,4 @@
-"""The gateway turns references into exact versions and leaves everything else as it came."""
+"""The resolver turns references into exact versions and leaves everything else as it came."""
 
 import asyncio
 import json
@@ -10,9 +10,9 @@ import pytest
 from tests.server.http.echo import client_of, echo
 from tests.server.values import BASE_PRINT
 
+from lorarack.server.app_state import AppState
 from lorarack.server.http.asgi import Receive, Scope, Send, send_json
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
-from lorarack.server.router import Serving
 
 
 async def test_a_reference_becomes_the_exact_version_in_body_and_headers(client: httpx.AsyncClient) -> None:
@@ -30,11 +30,11 @@ async def test_every_route_that_answers_with_a_model_is_resolved(client: httpx.A
 
 
 @pytest.mark.parametrize("path", ["/tokenize", "/detokenize", "/v1/messages/count_tokens"])
-async def test_tokens_are_the_bases_and_load_nothing(client: httpx.AsyncClient, serving: Serving, path: str) -> None:
+async def test_tokens_are_the_bases_and_load_nothing(client: httpx.AsyncClient, state: AppState, path: str) -> None:
     response = await client.post(path, json={"model": "support"})
     assert response.json()["model"] == "tiny"
     assert response.headers["x-lorarack-version"] == "support@1"
-    assert serving.residency.loaded == ()
+    assert state.residency.loaded == ()
     assert (await client.post(path, json={"model": "support@2"})).status_code == 422
     assert (await client.post(path, json={"model": "nosuch"})).status_code == 404
 
@@ -43,24 +43,24 @@ async def test_tokens_are_the_bases_and_load_nothing(client: httpx.AsyncClient, 
     "path", ["/anything", "/scale_elastic_ep", "/v1/audio/transcriptions", "/v1/completions/derender", "/health"]
 )
 async def test_what_cannot_be_kept_true_is_refused_and_loads_nothing(
-    client: httpx.AsyncClient, serving: Serving, path: str
+    client: httpx.AsyncClient, state: AppState, path: str
 ) -> None:
     response = await client.post(path, json={"model": "support"})
     assert response.status_code == 403
     assert response.json()["error"]["code"] == "route_refused"
     assert path in response.json()["error"]["message"]
     assert "x-lorarack-version" not in response.headers
-    assert serving.residency.loaded == ()
+    assert state.residency.loaded == ()
 
 
 @pytest.mark.parametrize("body", [{"model": "tiny"}, {"prompt": "x"}, {"model": ""}, {"model": None}])
 async def test_the_base_passes_as_it_came_and_says_its_fingerprint(
-    client: httpx.AsyncClient, serving: Serving, body: dict[str, Any]
+    client: httpx.AsyncClient, state: AppState, body: dict[str, Any]
 ) -> None:
     response = await client.post("/v1/completions", json=body)
     assert response.json() == body
     assert response.headers["x-lorarack-version"] == "tiny"
-    assert response.headers["x-lorarack-digest"] == serving.limits.fingerprint != BASE_PRINT
+    assert response.headers["x-lorarack-digest"] == state.limits.fingerprint != BASE_PRINT
 
 
 @pytest.mark.parametrize("raw", [b"", b"not json", b"[1, 2]", b'{"model": 7}', b"\xff\xfe"])
@@ -85,7 +85,7 @@ async def test_many_flat_lists_are_not_deep(client: httpx.AsyncClient) -> None:
 
 @pytest.mark.parametrize("said", [True, False])
 async def test_a_body_over_the_limit_is_not_read_to_its_end(
-    serving: Serving, monkeypatch: pytest.MonkeyPatch, said: bool
+    state: AppState, monkeypatch: pytest.MonkeyPatch, said: bool
 ) -> None:
     monkeypatch.setattr("lorarack.server.http.model_resolver.MAX_BODY_BYTES", 1 << 20)
     taken = 0
@@ -97,7 +97,7 @@ async def test_a_body_over_the_limit_is_not_read_to_its_end(
             yield b"x" * (1 << 18)
 
     headers = {"content-type": "application/json"} | ({"content-length": str(64 << 18)} if said else {})
-    async with client_of(ModelResolverMiddleware(echo, lambda: serving)) as asking:
+    async with client_of(ModelResolverMiddleware(echo, lambda: state)) as asking:
         response = await asking.post("/v1/completions", content=chunks(), headers=headers)
     assert response.status_code == 413
     assert response.json()["error"]["code"] == "too_large"
@@ -110,35 +110,34 @@ async def test_only_json_is_taken_and_gets_are_not_read(client: httpx.AsyncClien
     assert (await client.get("/v1/models")).status_code == 200
 
 
-async def test_an_error_of_the_route_names_no_version(serving: Serving) -> None:
+async def test_an_error_of_the_route_names_no_version(state: AppState) -> None:
     """Nothing answered."""
 
     async def failing(scope: Scope, receive: Receive, send: Send) -> None:
         await send_json(send, 400, {})
 
-    async with client_of(ModelResolverMiddleware(failing, lambda: serving)) as asking:
+    async with client_of(ModelResolverMiddleware(failing, lambda: state)) as asking:
         response = await asking.post("/v1/completions", json={"model": "support"})
     assert response.status_code == 400
     assert "x-lorarack-version" not in response.headers
 
 
-async def test_a_stopping_server_finishes_and_sends_everybody_else_away(serving: Serving) -> None:
+async def test_a_stopping_server_finishes_and_sends_everybody_else_away(state: AppState) -> None:
     let_go = asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
         await let_go.wait()
         await send_json(send, 200, {})
 
-    async with client_of(ModelResolverMiddleware(slow, lambda: serving)) as asking:
+    async with client_of(ModelResolverMiddleware(slow, lambda: state)) as asking:
         under_way = asyncio.create_task(asking.post("/v1/completions", json={"model": "support"}))
         await asyncio.sleep(0.05)
-        in_flight = serving.residency.in_flight
-        in_flight.begin_drain()
-        drained = asyncio.create_task(asyncio.to_thread(in_flight.drain, 10))
+        state.open_requests.begin_drain()
+        drained = asyncio.create_task(asyncio.to_thread(state.open_requests.wait, 10))
         late = await asking.post("/v1/completions", json={"model": "support"})
         assert (late.status_code, late.json()["error"]["code"]) == (503, "draining")
         assert int(late.headers["retry-after"]) > 0
-        assert serving.why_not_ready() == "the server is stopping"
+        assert state.unready_reason() == "the server is stopping"
         await asyncio.sleep(0.05)
         assert not drained.done()
         let_go.set()
@@ -146,7 +145,7 @@ async def test_a_stopping_server_finishes_and_sends_everybody_else_away(serving:
         await drained
 
 
-async def test_a_websocket_is_turned_down_with_a_sentence(serving: Serving) -> None:
+async def test_a_websocket_is_turned_down_with_a_sentence(state: AppState) -> None:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -156,7 +155,7 @@ async def test_a_websocket_is_turned_down_with_a_sentence(serving: Serving) -> N
         return {"type": "websocket.connect"}
 
     scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "extensions": {"websocket.http.response": {}}}
-    await ModelResolverMiddleware(echo, lambda: serving)(scope, receive, send)
+    await ModelResolverMiddleware(echo, lambda: state)(scope, receive, send)
     assert sent[0]["status"] == 403
     assert b"route_refused" in sent[1]["body"]
 

@@ -12,25 +12,25 @@ from tests.server.values import RecordingEngine
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import open_registry
+from lorarack.server.app_state import AppState
 from lorarack.server.http.routes import make_router
 from lorarack.server.limits import Limits
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
-from lorarack.server.router import Serving
 
 
 async def base_cards() -> list[dict[str, Any]]:
     return [{"id": "tiny", "object": "model", "root": "/secret/path", "max_model_len": 256}]
 
 
-def client(serving: Serving | None) -> httpx.AsyncClient:
+def client(state: AppState | None) -> httpx.AsyncClient:
     app = FastAPI()
-    app.include_router(make_router(lambda: serving, base_cards))
+    app.include_router(make_router(lambda: state, base_cards))
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://server")
 
 
 @pytest.fixture
-async def serving(tmp_path: Path) -> Serving:
+async def state(tmp_path: Path) -> AppState:
     registry = open_registry(tmp_path / "home")
     base = registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
     for seed, (name, rank) in enumerate([("acme/support", 4), ("acme/support", 32), ("zeta", 8)]):
@@ -39,16 +39,16 @@ async def serving(tmp_path: Path) -> Serving:
     registry.archive("zeta@2")
     registry.set_alias("acme/support", "prod", 1)
     registry.set_alias("acme/support", "big", 2)
-    directory = ReferenceResolver(registry, base_names=("tiny",))
-    await directory.refresh()
+    resolver = ReferenceResolver(registry, base_names=("tiny",))
+    await resolver.refresh()
     residency = Residency(RecordingEngine(), lambda v: BytesIO(v.digest.encode()), Limits("tiny", base.fingerprint, 16))
     await residency.ensure(registry.resolve("zeta"))
-    return Serving(frozenset({"tiny"}), directory, residency)
+    return AppState.build(frozenset({"tiny"}), resolver, residency)
 
 
-async def test_models_lists_exactly_what_answers(serving: Serving) -> None:
+async def test_models_lists_exactly_what_answers(state: AppState) -> None:
     """Rank 32 does not fit this server, nor does the alias that names it."""
-    async with client(serving) as asking:
+    async with client(state) as asking:
         cards = {card["id"]: card for card in (await asking.get("/v1/models")).json()["data"]}
     assert list(cards) == ["tiny", "acme/support", "acme/support@prod", "acme/support@1", "zeta", "zeta@1"]
     assert cards["acme/support@prod"]["root"] == "acme/support@1"
@@ -72,8 +72,8 @@ async def test_models_lists_exactly_what_answers(serving: Serving) -> None:
         ("nosuch", 404),
     ],
 )
-async def test_one_model_by_any_reference(serving: Serving, name: str, status: int) -> None:
-    async with client(serving) as asking:
+async def test_one_model_by_any_reference(state: AppState, name: str, status: int) -> None:
+    async with client(state) as asking:
         response = await asking.get(f"/v1/models/{name}")
     assert response.status_code == status
     assert response.json()["id" if status == 200 else "error"]
@@ -92,14 +92,14 @@ async def test_ready_says_when() -> None:
         ("stale", "the registry could not be read"),
     ],
 )
-async def test_not_ready_says_why(serving: Serving, monkeypatch: pytest.MonkeyPatch, why: str, reason: str) -> None:
+async def test_not_ready_says_why(state: AppState, monkeypatch: pytest.MonkeyPatch, why: str, reason: str) -> None:
     if why == "stopping":
-        serving.residency.in_flight.begin_drain()
+        state.open_requests.begin_drain()
     elif why == "dead":
-        serving = replace(serving, engine_is_dead=lambda: True)
+        state = replace(state, engine_is_dead=lambda: True)
     else:
-        monkeypatch.setattr("lorarack.server.router.STALE_SECONDS", -1)
-    async with client(serving) as asking:
+        monkeypatch.setattr("lorarack.server.app_state.STALE_SECONDS", -1)
+    async with client(state) as asking:
         response = await asking.get("/ready")
         assert (await asking.get("/v1/models")).status_code == 200
     assert response.status_code == 503
@@ -108,6 +108,6 @@ async def test_not_ready_says_why(serving: Serving, monkeypatch: pytest.MonkeyPa
     assert int(response.headers["retry-after"]) > 0
 
 
-async def test_ready_when_serving(serving: Serving) -> None:
-    async with client(serving) as asking:
+async def test_ready_when_serving(state: AppState) -> None:
+    async with client(state) as asking:
         assert (await asking.get("/ready")).json() == {"ready": True}

@@ -1,44 +1,17 @@
 """From a plan and answers to a verdict, kept in the registry."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from lorarack.adapters.comparison.margin_rule import ERROR_RATE, checked_margin, judge
+from lorarack.adapters.comparison.margin_rule import ERROR_RATE, judge
 from lorarack.adapters.comparison.paired import lower_bound, upper_bound
 from lorarack.adapters.comparison.plan import ComparisonPlan
 from lorarack.adapters.comparison.score_table import ScoreTable
 from lorarack.adapters.comparison.verdict import BaseScore, ComparedRow, Comparison, ScoreMetric, Verdict
 from lorarack.adapters.comparison.version_facts import with_facts
 from lorarack.adapters.evaluation.answers import Answers, Evaluation
-from lorarack.adapters.evaluation.client import ServerClient
-from lorarack.adapters.evaluation.run import evaluate
 from lorarack.registry import Metric, Registry
-
-
-def compare(
-    registry: Registry,
-    plan: ComparisonPlan,
-    client: ServerClient,
-    done: Callable[[int], None] = lambda _: None,
-    *,
-    margin: float | None = None,
-) -> Comparison:
-    """Ask the plan's rows, keep the scores, and say which version to recommend.
-
-    Args:
-        registry: where the scores go.
-        plan: of ``plan_comparison``.
-        client: a server of the plan's base over the same registry.
-        done: called after each answer with the number of answers so far, of ``plan.requests``.
-        margin: how much worse a version may be and still count as not worse. Default: five points, or 1 % of a loss.
-
-    Raises:
-        UsageError: the margin is none.
-        LorarackError: as ``evaluate``; nothing is recorded then.
-    """
-    margin = checked_margin(margin, losses=not plan.score.higher_is_better)
-    return conclude(registry, plan, evaluate(plan.subjects, plan.rows, plan.score, client, done), margin=margin)
 
 
 def conclude(
@@ -54,11 +27,7 @@ def conclude(
     losses = not evaluation.higher_is_better
     table = ScoreTable(references, np.array(columns, dtype=np.float64).T, plan.groups, losses)
     verdict = judge(table, margin, {version.reference: float(version.parameters) for version in plan.versions})
-    kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
-    for version in plan.versions:
-        value = evaluation.of(version.reference).mean
-        metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
-        registry.add_metrics(version.reference, [metric])
+    kept = keep_scores(registry, plan, evaluation)
     cut_off = {reference: evaluation.of(reference).cut_off for reference in references}
     base = next((found for found in evaluation.results if found.subject.model not in references), None)
     warnings = (
@@ -71,14 +40,24 @@ def conclude(
         title=evaluation.dataset.name,
         score=evaluation.score,
         dataset=evaluation.dataset.model_copy(update={"split": plan.split}),
-        base=_base_score(base, losses) if base else None,
+        base=_base_score(base, losses=losses) if base else None,
         disagreeing=tuple(_disagreeing(plan, evaluation, references)),
     )
 
 
+def keep_scores(registry: Registry, plan: ComparisonPlan, evaluation: Evaluation) -> ScoreMetric:
+    """Keep each version's mean score as a metric with the data set's digest."""
+    kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
+    for version in plan.versions:
+        value = evaluation.of(version.reference).mean
+        metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
+        registry.add_metrics(version.reference, [metric])
+    return kept
+
+
 def _disagreeing(plan: ComparisonPlan, evaluation: Evaluation, references: Sequence[str]) -> Iterator[ComparedRow]:
     answers = {reference: evaluation.of(reference).answers for reference in references}
-    for place, row in enumerate(plan.rows):
+    for place, row in enumerate(plan.rows if evaluation.higher_is_better else ()):
         here = {reference: given[place] for reference, given in answers.items()}
         if len({answer.score for answer in here.values()}) > 1:
             yield ComparedRow(
@@ -90,7 +69,7 @@ def _disagreeing(plan: ComparisonPlan, evaluation: Evaluation, references: Seque
             )
 
 
-def _base_score(base: Answers, losses: bool) -> BaseScore:
+def _base_score(base: Answers, *, losses: bool) -> BaseScore:
     scores = np.array([base.scores], dtype=np.float64).T
     low, high = ScoreTable((base.subject.model,), scores, losses=losses).interval(0)
     return BaseScore(model=base.subject.model, rows=len(base.scores), score=base.mean, low=low, high=high)

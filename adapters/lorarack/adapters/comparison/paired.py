@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Bounds are found to a two-hundredth of a standard error, and never finer than this.
 _FINEST = 1e-7
+#: Where the search for a lower bound ends: a loss that is a million times the other one.
+_FARTHEST = -1e6
 
 
 class Pair(Protocol):
@@ -136,12 +138,15 @@ def lower_bound(pair: Pair, level: float) -> float:
         return float(ndtri(min(max(pair.p_value(at), 1e-300), 1 - 1e-12))) - normal
 
     error = pair.spread / math.sqrt(pair.units)
+    if not error and pair.least == -math.inf:  # equal losses on all rows: nothing to estimate how far off they may be
+        return pair.estimate
     low = high = max(pair.least, pair.estimate + normal * error)  # near it already
     step = error / 4
-    while low > pair.least and above(low) > 0:
-        high, low, step = low, max(pair.least, low - step), 2 * step
-    if low <= pair.least:
-        return pair.least
+    least = max(pair.least, _FARTHEST)  # of a few rows without limits no difference may be rejected at all
+    while low > least and above(low) > 0:
+        high, low, step = low, max(least, low - step), 2 * step
+    if low <= least:
+        return least
     step = error / 4
     while high < pair.estimate and (high == low or above(high) <= 0):
         low, high, step = high, min(pair.estimate, high + step), 2 * step

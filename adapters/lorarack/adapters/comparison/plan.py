@@ -55,6 +55,7 @@ def plan_comparison(
     base_stride: int = 1,
     allow_seen: bool = False,
     groups: tuple[object, ...] | None = None,
+    at_least: int = 2,
 ) -> ComparisonPlan:
     """Find the versions, and check that they can be compared on ``rows``.
 
@@ -67,16 +68,18 @@ def plan_comparison(
         base_stride: ask the base one row in so many.
         allow_seen: score rows that the versions know from training.
         groups: for each row the group that it belongs to; of ``row_groups``.
+        at_least: how many versions there must be.
 
     Raises:
-        NotFound, BadReference: as the registry's ``resolve``.
-        UsageError: fewer than two versions, no such score, or answers that are no text.
-        Conflict: the versions stand on different bases.
-        GateRefused: versions have seen rows.
+        NotFound: no such version.
+        BadReference: a reference is malformed.
+        UsageError: too few versions, no such score, or answers that are not text.
+        Conflict: the versions are of different bases.
+        GateRefused: a version was trained on some of the rows.
     """
     check_texts(rows)
     chosen = find_score(score) if score else fitting_score(row.completion for row in rows)
-    versions, base = _contenders(registry, references)
+    versions, base = _contenders(registry, references, at_least)
     seen = check_unseen(registry, versions, rows, allow=allow_seen)
     subjects = [Subject(model=version.reference, digest=version.digest) for version in versions]
     if include_base:
@@ -84,11 +87,11 @@ def plan_comparison(
     return ComparisonPlan(versions, base, tuple(subjects), rows, chosen, seen, groups)
 
 
-def _contenders(registry: Registry, references: Sequence[str]) -> tuple[tuple[Version, ...], Base]:
+def _contenders(registry: Registry, references: Sequence[str], at_least: int) -> tuple[tuple[Version, ...], Base]:
     """The versions that the references name, each once, and the base that they all stand on."""
     named = [registry.resolve(reference) for reference in references]
     versions = tuple({version.reference: version for version in named}.values())
-    if len(versions) < 2:
+    if len(versions) < at_least:
         only = f" ({' and '.join(references)} is {versions[0].reference})" if len(references) > 1 else ""
         raise UsageError(
             f"A comparison needs two different versions or more{only}; name another reference, for example "

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from lorarack.adapters.data import Rows, split_rows
 from lorarack.adapters.data.row_digests import LIMIT, rows_among
 from lorarack.registry.errors import GateRefused, NotFound, UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Dataset, Provenance, Value, Version
 
 #: The split under which scores on such rows are kept, apart from those on rows that nobody has seen.

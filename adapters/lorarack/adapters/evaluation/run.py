@@ -11,7 +11,7 @@ from lorarack.registry.errors import Conflict, UsageError
 from lorarack.registry.values import Dataset
 
 
-def evaluate(
+def ask_and_score(
     subjects: Sequence[Subject],
     rows: Rows,
     score: Score,

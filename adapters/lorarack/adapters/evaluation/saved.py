@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from lorarack.adapters.data.rows import Rows
 from lorarack.adapters.evaluation.answers import Evaluation, Reply, Subject
+from lorarack.adapters.evaluation.scores import Score
 from lorarack.registry.errors import Conflict, StoreError
 from lorarack.registry.values import Value
 
@@ -87,6 +88,15 @@ class SavedEvaluation:
     def known(self, subject: Subject, row: int, *, likelihood: bool) -> Reply | None:
         """The answer of an earlier run, if there is one."""
         return self._known.get((subject.model, subject.digest, row, likelihood))
+
+    def count(self, subjects: Sequence[Subject], rows: Rows, score: Score) -> int:
+        """How many answers of this evaluation are there."""
+        likelihood = score.of is None
+        return sum(
+            self.known(subject, place, likelihood=likelihood) is not None
+            for subject in subjects
+            for place in range(0, len(rows), subject.stride)
+        )
 
     def keep(self, subject: Subject, row: int, reply: Reply) -> None:
         """Append an answer.

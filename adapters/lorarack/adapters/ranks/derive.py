@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.registry.errors import UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Parent, Provenance, Published, Version
 
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from lorarack.adapters.ranks.derive import fetched, need_packages, publish_derived
 from lorarack.registry.artifact.limits import MAX_RANK
 from lorarack.registry.errors import Conflict, UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published, Version
 
 #: Methods that work on A and B themselves, and so need one rank.

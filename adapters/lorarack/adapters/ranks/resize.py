@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lorarack.adapters.ranks.derive import fetched, need_packages, publish_derived
 from lorarack.registry.errors import UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published, Version
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from lorarack.adapters.ranks.derive import fetched, publish_derived
 from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.errors import UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published
 
 

@@ -26,9 +26,11 @@ class Truncation:
         """The share of the squared singular values that ``rank`` keeps."""
         return self.energies[min(rank, len(self.energies)) - 1]
 
-    def at(self, rank: int) -> LoraWeights:
-        """The adapter with no module above ``rank``; modules below it stay as they are."""
+    def at(self, rank: int, alpha: float | None = None) -> LoraWeights:
+        """The adapter with no module above ``rank``; modules below it stay as they are. With ``alpha`` it has that alpha."""
         config = _config(self._weights.config, self._weights, rank)
+        if alpha is not None:
+            config["lora_alpha"] = alpha
         smaller = LoraWeights(config, self._weights.factors)
         applied = smaller.applied
         factors = {}

@@ -1,6 +1,8 @@
 """The callback over a run: curves, the best checkpoint, early stopping, divergence."""
 
 import math
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from peft import get_peft_model_state_dict, set_peft_model_state_dict
@@ -9,6 +11,7 @@ from transformers.trainer_callback import TrainerCallback
 from lorarack.adapters.training.fit import Validation
 from lorarack.adapters.training.plan import Plan
 from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.row_losses import RowLosses
 from lorarack.registry.errors import EngineError
 from lorarack.registry.values import Metric
 
@@ -20,20 +23,30 @@ class BestCheckpointCallback(TrainerCallback):
     """Listens to the Trainer. The best adapter's weights are kept in memory: they are small, and no file can be left over."""
 
     def __init__(
-        self, model: Any, plan: Plan, patience: int | None, progress: TrainingProgress, base: Validation
+        self,
+        model: Any,
+        plan: Plan,
+        patience: int | None,
+        progress: TrainingProgress,
+        base: Validation,
+        give_up: Callable[[Validation], bool] | None = None,
     ) -> None:
         self._model = model
         self._plan = plan
         self._patience = patience
         self._progress = progress
+        self._give_up = give_up
         self._losses: list[tuple[int, float]] = []
         self.validations = [base]
         self._best: dict[str, Any] | None = None
         self.best_step = 0
+        self.finished = False
+        #: Tokens that went through the model in this process.
+        self.tokens = 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Ask for a validation when the plan has one here."""
-        self._progress.step(state.global_step, self._losses[-1][1] if self._losses else None)
+        self._progress.step(state.global_step, self._losses[-1][1] if self._losses else None, self.tokens)
         control.should_log = control.should_log or self._plan.validates_at(state.global_step)
         control.should_evaluate = self._plan.validates_at(state.global_step)
         return control
@@ -63,9 +76,31 @@ class BestCheckpointCallback(TrainerCallback):
             self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
         self._progress.validated(state.global_step, self._losses[-1][1] if self._losses else None, loss, best)
         since = sum(1 for found in self.validations if found.step > self.best_step)
-        if self._patience is not None and since >= self._patience:
+        hopeless = self._give_up is not None and self._give_up(self.validations[-1])
+        if hopeless or (self._patience is not None and since >= self._patience):
             control.should_training_stop = True
+        self.finished = control.should_training_stop or state.global_step >= self._plan.steps
         return control
+
+    def saved(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """All that is remembered: values for JSON, and tensors."""
+        values = {
+            "losses": self._losses,
+            "validations": [asdict(found) for found in self.validations[1:]],
+            "best_step": self.best_step,
+            "finished": self.finished,
+        }
+        return values, self._best or {}
+
+    def restore(self, values: dict[str, Any], tensors: dict[str, Any]) -> None:
+        """Go on from what ``saved`` gave."""
+        self._losses = [(step, loss) for step, loss in values["losses"]]
+        self.validations[1:] = [
+            Validation(found["step"], *(RowLosses(**_tuples(found[part])) for part in ("train", "validation")))
+            for found in values["validations"]
+        ]
+        self.best_step, self.finished = values["best_step"], values["finished"]
+        self._best = tensors or None
 
     def restore_best(self) -> None:
         """Put the best weights back into the model."""
@@ -91,6 +126,10 @@ class BestCheckpointCallback(TrainerCallback):
                 Metric(name="loss", split="validation", value=validation, step=point.step, dataset=validation_digest),
             ]
         return tuple(found)
+
+
+def _tuples(found: dict[str, list[Any]]) -> dict[str, tuple[Any, ...]]:
+    return {key: tuple(values) for key, values in found.items()}
 
 
 def _diverged(step: int) -> EngineError:

@@ -9,9 +9,13 @@ from lorarack.adapters.data.report import SplitReport, report_split
 from lorarack.adapters.data.row_digests import row_digests
 from lorarack.adapters.data.source import has_split
 from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.training.served import check_served
 from lorarack.registry.errors import UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Base, Dataset
+
+#: The tag under which a version says which rank family it belongs to.
+RECIPE_TAG = "recipe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
         Conflict: the adapter stands on another base, a base has its name, or the base's files are another model by now.
         UsageError: bad rows, leaks between splits, modules that the base does not have.
     """
+    recipe, said = check_served(recipe)
     base = registry.check_adapter(recipe.name, recipe.base)
     _check_targets(recipe, base)
     files, train, validation, test = _read_splits(recipe)
@@ -67,7 +72,7 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     # By the sample: families that 0.1.0 began go on, and an adapter stands on one base in any case.
     family = recipe.family_digest(checked.base.sampled or checked.base.fingerprint, digests)
     reports = tuple(report for report, _ in reported)
-    return Inputs(recipe, checked.base, train, validation, test, family, (*checked.notes, *notes), reports)
+    return Inputs(recipe, checked.base, train, validation, test, family, (*checked.notes, *said, *notes), reports)
 
 
 def _read_splits(recipe: Recipe) -> tuple[list[Rows], Rows, Rows, Rows | None]:

@@ -11,11 +11,29 @@ from lorarack.adapters.training.encode import Encoded
 from lorarack.adapters.training.fit import Validation
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.adapters.training.loss import row_losses
-from lorarack.adapters.training.model import add_adapter, load_model, pad_id
-from lorarack.adapters.training.tokens import Tokens
+from lorarack.adapters.training.model import add_adapter, load_end, load_model, load_tokenizer, pad_id, use_all_cores
+from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.tokens import Tokens, encode_splits, with_lengths
 
 #: The slice of training rows has as many rows as the validation set, but no fewer and no more than these.
 _SLICE = (32, 128)
+
+
+def open_base(inputs: Inputs, progress: TrainingProgress) -> "LoadedBase":
+    """Make the rows tokens and say what there is; the base's weights are loaded when they are needed.
+
+    Raises:
+        EngineError: transformers cannot load the base's tokenizer or settings.
+        UsageError: rows that the base's chat template or ``max_length`` does not take.
+    """
+    use_all_cores()
+    tokenizer = load_tokenizer(inputs.base)
+    end = load_end(inputs.base, tokenizer)
+    tokens = encode_splits(inputs, tokenizer, end)
+    progress.data(with_lengths(inputs, tokens))
+    if end.note:
+        progress.note(end.note)
+    return LoadedBase(inputs, tokens)
 
 
 class LoadedBase:
@@ -47,7 +65,7 @@ class LoadedBase:
         """The losses on the slice of training rows and on the validation rows, both in evaluation mode."""
         device = next(model.parameters()).device.type
         recipe = self.inputs.recipe
-        with torch.autocast(device, torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
+        with torch.autocast(device, getattr(torch, recipe.dtype), enabled=recipe.dtype != "float32"):
             train, validation = (
                 row_losses(model, rows, self.pad, recipe.batch_size) for rows in (self._slice, self.tokens.validation)
             )
@@ -55,7 +73,7 @@ class LoadedBase:
 
     def _model(self) -> Any:
         if self._bare is None:
-            self._bare = load_model(self.inputs.base, self.inputs.recipe.dtype)
+            self._bare = load_model(self.inputs.base, self.inputs.recipe)
         return self._bare
 
 

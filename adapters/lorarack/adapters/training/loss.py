@@ -32,6 +32,23 @@ class Collator:
         }
 
 
+class PackedCollator:
+    """The rows of a batch one behind the other in one sequence without padding.
+
+    ``position_ids`` begin anew with each row; transformers' models keep rows apart by them. The first token of a row has no loss:
+    what stands before it is of another row.
+    """
+
+    def __call__(self, features: Sequence[dict[str, list[int]]]) -> Batch:
+        """Tensors ``input_ids``, ``labels`` and ``position_ids``, all (1, all tokens)."""
+        joined: dict[str, list[int]] = {"input_ids": [], "labels": [], "position_ids": []}
+        for row in features:
+            joined["input_ids"] += row["input_ids"]
+            joined["labels"] += [NO_LOSS, *row["labels"][1:]]
+            joined["position_ids"] += range(len(row["input_ids"]))
+        return {key: torch.tensor([values]) for key, values in joined.items()}
+
+
 def completion_loss(model: Any, batch: Batch) -> tuple[Any, int]:
     """Sum of the cross entropies of all completion tokens in ``batch``, and how many they are."""
     losses, _ = _token_losses(model, batch, "sum")
@@ -71,10 +88,11 @@ def _token_losses(model: Any, batch: Batch, reduction: str) -> tuple[Any, Any]:
     targets = batch["labels"][:, 1:]
     columns = (targets != NO_LOSS).any(dim=0).nonzero().squeeze(-1)
     targets = targets[:, columns]
+    given = {key: batch[key] for key in ("input_ids", "position_ids") if key in batch}
     if _keeps_logits(model):
-        logits = model(input_ids=batch["input_ids"], use_cache=False, logits_to_keep=columns).logits
+        logits = model(**given, use_cache=False, logits_to_keep=columns).logits
     else:
-        logits = model(input_ids=batch["input_ids"], use_cache=False).logits[:, columns]
+        logits = model(**given, use_cache=False).logits[:, columns]
     wanted = targets != NO_LOSS
     return cross_entropy(logits[wanted].float(), targets[wanted], reduction=reduction), wanted
 
@@ -88,5 +106,6 @@ def _by_length(rows: Sequence[Encoded], size: int) -> Iterator[list[int]]:
 
 def _keeps_logits(model: Any) -> bool:
     """Whether the causal model below PEFT can leave out logits that nobody asks for."""
+    model = getattr(model, "module", model)  # what several processes wrap around it
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     return "logits_to_keep" in inspect.signature(inner.forward).parameters

@@ -22,18 +22,20 @@ def use_all_cores() -> None:
 
 
 def check_dtype(dtype: str) -> None:
-    """Refuse bfloat16 on an accelerator that lacks it.
+    """Refuse a dtype that the machine does not compute in.
 
     Raises:
         UsageError: with the way out.
     """
+    if dtype == "float16" and not torch.cuda.is_available():
+        raise UsageError("float16 needs a GPU; write 'dtype: bfloat16' in the recipe.", code="no_float16")
     if (
         dtype == "bfloat16"
         and torch.cuda.is_available()
         and not torch.cuda.is_bf16_supported(including_emulation=False)
     ):
         name = torch.cuda.get_device_name(0)
-        raise UsageError(f"{name} does not compute in bfloat16; write 'dtype: float32' in the recipe.", code="no_bf16")
+        raise UsageError(f"{name} does not compute in bfloat16; write 'dtype: float16' in the recipe.", code="no_bf16")
 
 
 def first_line(error: BaseException) -> str:
@@ -53,20 +55,42 @@ def load_tokenizer(base: Base) -> Any:
         raise _cannot_load(base, error) from error
 
 
-def load_model(base: Base, dtype: str) -> Any:
+def load_model(base: Base, recipe: Recipe) -> Any:
     """The base's weights, frozen or not as transformers gives them, on the accelerator if there is one.
 
     Raises:
         EngineError: transformers cannot load them.
+        UsageError: the base is to be quantised where there is no GPU.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    options: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype), **_revision(base)}
+    if recipe.attention:
+        options["attn_implementation"] = recipe.attention
+    if recipe.quantise:
+        options |= {"quantization_config": _quantisation(recipe), "device_map": {"": device}}
     try:
-        model = AutoModelForCausalLM.from_pretrained(base.source, dtype=getattr(torch, dtype), **_revision(base))
-        return model.to(device)
+        model = AutoModelForCausalLM.from_pretrained(base.source, **options)
+        model = model if recipe.quantise else model.to(device)
+        if recipe.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # as above
         raise _cannot_load(base, error) from error
+    return model
+
+
+def _quantisation(recipe: Recipe) -> Any:
+    if not torch.cuda.is_available():
+        raise UsageError(
+            f"'quantise: {recipe.quantise}' needs a GPU; leave it out, or train on a machine with one.", code="no_gpu"
+        )
+    from transformers import BitsAndBytesConfig
+
+    if recipe.quantise == "8bit":
+        return BitsAndBytesConfig(load_in_8bit=True)
+    computed = getattr(torch, recipe.dtype)
+    return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
 
 
 def load_end(base: Base, tokenizer: Any) -> AnswerEnd:
@@ -103,6 +127,7 @@ def add_adapter(model: Any, recipe: Recipe, rank: int, base_id: str) -> Any:
         use_rslora=recipe.rslora,
         lora_dropout=recipe.dropout,
         target_modules=targets,
+        **recipe.peft,
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=True)
     adapted.peft_config["default"].base_model_name_or_path = base_id  # PEFT puts a machine's path there

@@ -23,9 +23,9 @@ class Plan:
         return step % self.eval_every == 0 or step == self.steps
 
 
-def make_plan(recipe: Recipe, train_rows: int) -> Plan:
-    """The plan of a run of ``recipe`` over ``train_rows`` rows."""
-    in_epoch = math.ceil(train_rows / (recipe.batch_size * recipe.gradient_accumulation))
+def make_plan(recipe: Recipe, train_rows: int, processes: int = 1) -> Plan:
+    """The plan of a run of ``recipe`` over ``train_rows`` rows, dealt out to ``processes``."""
+    in_epoch = math.ceil(train_rows / (recipe.batch_size * recipe.gradient_accumulation * processes))
     steps = recipe.max_steps or max(1, math.ceil(recipe.epochs * in_epoch))
     return Plan(
         steps=steps,

@@ -1,6 +1,8 @@
 """What a run says while it runs."""
 
+import time
 from collections.abc import Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -22,8 +24,8 @@ class TrainingProgress(Protocol):
     def begin(self, title: str, steps: int) -> None:
         """A run starts."""
 
-    def step(self, step: int, loss: float | None) -> None:
-        """A step is done; ``loss`` is the newest training loss."""
+    def step(self, step: int, loss: float | None, tokens: int) -> None:
+        """A step is done; ``loss`` is the newest training loss, ``tokens`` went through the model since the run began."""
 
     def validated(self, step: int, train_loss: float | None, loss: float, best: bool) -> None:
         """The loss on the validation rows is known; ``best`` says that no earlier one was lower."""
@@ -44,7 +46,7 @@ class Silent:
     def begin(self, title: str, steps: int) -> None:
         """Nothing."""
 
-    def step(self, step: int, loss: float | None) -> None:
+    def step(self, step: int, loss: float | None, tokens: int) -> None:
         """Nothing."""
 
     def validated(self, step: int, train_loss: float | None, loss: float, best: bool) -> None:
@@ -62,7 +64,9 @@ class ConsoleProgress:
         self._bar: Progress | None = None
         self._title = ""
         self._steps = 0
-        self._eval = ""
+        self._eval = self._speed = ""
+        self._began = 0.0
+        self._first: int | None = None
         self.reports: tuple[SplitReport, ...] = ()
 
     def __enter__(self) -> Self:
@@ -89,6 +93,7 @@ class ConsoleProgress:
     def begin(self, title: str, steps: int) -> None:
         """Show the bar, or a line where bars cannot move."""
         self._title, self._steps, self._eval = title, steps, ""
+        self._began, self._first, self._speed = time.monotonic(), None, ""
         if not self._console.is_terminal:
             self._console.print(f"{title}: {steps} steps", markup=False)
             return
@@ -104,11 +109,13 @@ class ConsoleProgress:
         self._bar.add_task(title, total=steps, losses="")
         self._bar.start()
 
-    def step(self, step: int, loss: float | None) -> None:
+    def step(self, step: int, loss: float | None, tokens: int) -> None:
         """Move the bar."""
+        self._first = step if self._first is None else self._first
+        self._speed = f"{tokens / max(time.monotonic() - self._began, 1e-9):,.0f} tokens/s"
         if self._bar is not None:
             shown = f"loss {loss:.3f} {self._eval}" if loss is not None else self._eval
-            self._bar.update(self._bar.task_ids[0], completed=step, losses=shown.strip())
+            self._bar.update(self._bar.task_ids[0], completed=step, losses=f"{shown.strip()} {self._speed}")
 
     def validated(self, step: int, train_loss: float | None, loss: float, best: bool) -> None:
         """Keep the validation loss beside the bar, or say it in a line."""
@@ -116,8 +123,14 @@ class ConsoleProgress:
         if self._bar is None:
             train = f"train loss {train_loss:.4f}, " if train_loss is not None else ""
             mark = "" if best else " (not better)"
-            line = f"{self._title}: step {step}/{self._steps}, {train}eval loss {loss:.4f}{mark}"
+            line = f"{self._title}: step {step}/{self._steps}, {train}eval loss {loss:.4f}{mark}, {self._speed}{self._left(step)}"
             self._console.print(line, markup=False)
+
+    def _left(self, step: int) -> str:
+        """The time that the other steps take, where they take as long as those of this process so far."""
+        done = step - (self._first or 0) + 1
+        seconds = (time.monotonic() - self._began) / done * (self._steps - step)
+        return f", {timedelta(seconds=round(seconds))} left" if step < self._steps else ""
 
     def end(self) -> None:
         """Leave the bar as it is and free the line."""

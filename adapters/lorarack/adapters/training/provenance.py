@@ -23,13 +23,14 @@ def provenance(inputs: Inputs, rank: int, fit: Fit, wall_seconds: float) -> Prov
         recipe={**plain.to_json(), "best_step": fit.best_step, "fit": fit.to_json()},
         datasets=inputs.datasets(),
         seed=recipe.seed,
-        versions=_versions(),
-        hardware=_hardware(),
+        versions=software(),
+        hardware=hardware(),
         wall_seconds=round(wall_seconds, 1),
     )
 
 
-def _versions() -> dict[str, str]:
+def software() -> dict[str, str]:
+    """The versions of what a run stands on."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -39,7 +40,8 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def _hardware() -> str:
+def hardware() -> str:
+    """The GPU, else the processor and its cores."""
     import torch
 
     if torch.cuda.is_available():

@@ -1,25 +1,32 @@
 """From a recipe to published versions."""
 
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.silence_libraries import silence_libraries
-from lorarack.adapters.training.inputs import Inputs, read_inputs
+from lorarack.adapters.training.inputs import RECIPE_TAG, Inputs, read_inputs
+from lorarack.adapters.training.processes import is_first
 from lorarack.adapters.training.progress import Silent, TrainingProgress
+from lorarack.adapters.training.run_folder import RUN_TAG, RunFolder, check_same_run
+from lorarack.adapters.training.served import check_packages
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.registry import Registry
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published, State, Version
-
-#: The tag under which a version says which rank family it belongs to.
-RECIPE_TAG = "recipe"
 
 
 def train(
-    recipe: Recipe, registry: Registry, progress: TrainingProgress | None = None, *, reuse: bool = False
+    recipe: Recipe,
+    registry: Registry,
+    progress: TrainingProgress | None = None,
+    *,
+    reuse: bool = False,
+    run: Path | None = None,
+    resume: bool = False,
 ) -> tuple[Published, ...]:
     """Train the adapter at every rank of the recipe and publish a version for each.
+
+    Of several processes that accelerate started, the first one publishes; the others return nothing.
 
     Args:
         recipe: what to train.
@@ -27,59 +34,40 @@ def train(
         progress: hears about steps and validations.
         reuse: return a version that the same recipe made earlier (same base, rows, settings, rank and alpha) instead of
             training it again.
+        run: a folder for checkpoints, with which the run can be taken up again; None: it cannot.
+        resume: take up the run in that folder.
 
     Raises:
-        NotFound, Conflict, UsageError: as ``read_inputs``; nothing was begun.
+        NotFound, Conflict, UsageError: as ``read_inputs`` and ``RunFolder``; nothing was begun.
         EngineError: training failed. The ranks before it are published, of this one nothing is.
     """
-    progress = progress or Silent()
+    progress = progress if progress and is_first() else Silent()
+    kept = RunFolder.open(run) if run is not None and resume else None
     inputs = read_inputs(recipe, registry)
-    found = {rank: _earlier(inputs, rank, registry) if reuse else None for rank in recipe.ranks}
-    missing = [rank for rank in recipe.ranks if found[rank] is None]
+    if kept is not None:
+        check_same_run(kept, inputs, progress)
+    made = {rank: _earlier(inputs, rank, registry, kept, reuse=reuse) for rank in recipe.ranks}
+    missing = [rank for rank, found in made.items() if found is None]
     for text in inputs.notes:
         progress.note(text)
     if not missing:
         progress.data(inputs.reports)
-    made = _train_ranks(inputs, missing, registry, progress) if missing else {}
-    return tuple(made[rank] if rank in made else _as_it_was(found[rank]) for rank in recipe.ranks)
+    else:
+        need_packages()
+        check_packages(inputs.recipe)
+        with silence_libraries():
+            from lorarack.adapters.training.train_ranks import train_ranks
+
+            made |= train_ranks(inputs, missing, registry, progress, kept or run)
+    return tuple(found for found in made.values() if found is not None)
 
 
-def _train_ranks(
-    inputs: Inputs, ranks: list[int], registry: Registry, progress: TrainingProgress
-) -> dict[int, Published]:
-    _need_packages()
-    with silence_libraries():
-        from lorarack.adapters.training.loaded_base import LoadedBase
-        from lorarack.adapters.training.model import load_end, load_tokenizer, use_all_cores
-        from lorarack.adapters.training.provenance import provenance
-        from lorarack.adapters.training.tokens import encode_splits, with_lengths
-        from lorarack.adapters.training.train_rank import train_rank
+def need_packages() -> None:
+    """Refuse to begin without the packages of training.
 
-        use_all_cores()
-        tokenizer = load_tokenizer(inputs.base)
-        end = load_end(inputs.base, tokenizer)
-        tokens = encode_splits(inputs, tokenizer, end)
-        progress.data(with_lengths(inputs, tokens))
-        if end.note:
-            progress.note(end.note)
-        base = LoadedBase(inputs, tokens)
-        made: dict[int, Published] = {}
-        for rank in ranks:
-            with tempfile.TemporaryDirectory(prefix="lorarack-train-") as workspace:
-                folder = Path(workspace)
-                outcome = train_rank(base, inputs.recipe, rank, folder, progress)
-                made[rank] = registry.publish(
-                    folder,
-                    inputs.recipe.name,
-                    base=inputs.base.name,
-                    metrics=outcome.metrics,
-                    tags={RECIPE_TAG: inputs.family},
-                    provenance=provenance(inputs, rank, outcome.fit, outcome.wall_seconds),
-                )
-        return made
-
-
-def _need_packages() -> None:
+    Raises:
+        UsageError: with the way out.
+    """
     missing = [name for name in ("torch", "transformers", "peft", "accelerate") if find_spec(name) is None]
     if missing:
         raise UsageError(
@@ -88,24 +76,20 @@ def _need_packages() -> None:
         )
 
 
-def _earlier(inputs: Inputs, rank: int, registry: Registry) -> Version | None:
-    """The newest ready version that this recipe made at ``rank``."""
+def _earlier(inputs: Inputs, rank: int, registry: Registry, run: RunFolder | None, *, reuse: bool) -> Published | None:
+    """The version that this run has published at ``rank``; with ``reuse`` also the newest that its recipe made."""
     try:
         versions = registry.versions(inputs.recipe.name)
     except NotFound:
         return None
     alpha = inputs.recipe.alpha_of(rank)
-    same = (
-        version
-        for version in reversed(versions)
-        if version.tags.get(RECIPE_TAG) == inputs.family and version.rank == rank and version.alpha == alpha
-    )
-    return next((version for version in same if version.state is State.READY), None)
+    same = [version for version in reversed(versions) if version.rank == rank and version.state is State.READY]
+    if run is not None and (mine := next((version for version in same if version.tags.get(RUN_TAG) == run.id), None)):
+        return _as_it_was(mine, "this run")
+    family = (found for found in same if found.tags.get(RECIPE_TAG) == inputs.family and found.alpha == alpha)
+    version = next(family, None) if reuse else None
+    return _as_it_was(version, "this recipe") if version else None
 
 
-def _as_it_was(version: Version | None) -> Published:
-    if version is None:
-        raise AssertionError("a rank was neither trained nor found")
-    return Published(
-        version=version, created=False, notes=(f"{version.reference} was trained by this recipe earlier.",)
-    )
+def _as_it_was(version: Version, what: str) -> Published:
+    return Published(version=version, created=False, notes=(f"{version.reference} was trained by {what} earlier.",))

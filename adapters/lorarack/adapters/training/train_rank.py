@@ -1,7 +1,7 @@
 """Train one adapter at one rank into a folder."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +14,16 @@ from transformers import set_seed
 from lorarack.adapters.ranks.weights import Factors, tensors_of
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.best_checkpoint import BestCheckpointCallback
+from lorarack.adapters.training.checkpoint import Checkpoint
+from lorarack.adapters.training.checkpoint_callback import CheckpointCallback
 from lorarack.adapters.training.fit import Fit, Validation, final_metrics, judge
 from lorarack.adapters.training.loaded_base import LoadedBase
 from lorarack.adapters.training.model import check_dtype, first_line
-from lorarack.adapters.training.plan import make_plan, rate_spent
+from lorarack.adapters.training.packing import check_packing
+from lorarack.adapters.training.plan import Plan, make_plan, rate_spent
+from lorarack.adapters.training.processes import process_count
 from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.run_folder import RunFolder
 from lorarack.adapters.training.trainer import CompletionTrainer
 from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.registry.values import Metric
@@ -41,6 +46,8 @@ def train_rank(
     folder: Path,
     progress: TrainingProgress,
     start: Mapping[str, Factors] | None = None,
+    give_up: Callable[[Validation], bool] | None = None,
+    run: RunFolder | None = None,
 ) -> Outcome:
     """Train at ``rank`` and leave the best checkpoint in ``folder`` as a PEFT folder.
 
@@ -51,6 +58,8 @@ def train_rank(
         folder: where it goes.
         progress: hears about steps and validations.
         start: where the adapter begins; without it A is random and B zero.
+        give_up: asked after each validation whether to go no further.
+        run: where checkpoints are written; training goes on from the newest that is there.
 
     Raises:
         EngineError: the loss diverged, memory ran out, or the base cannot be loaded.
@@ -58,18 +67,22 @@ def train_rank(
     """
     started = time.monotonic()
     check_dtype(recipe.dtype)
-    plan = make_plan(recipe, len(base.tokens.train))
+    plan = make_plan(recipe, len(base.tokens.train), process_count())
     with _faults(rank):
         alone = base.alone
         set_seed(recipe.seed)
         model = base.with_adapter(recipe, rank)
         if start is not None:
             set_peft_model_state_dict(model, tensors_of(start))
-        callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone)
+        callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone, give_up)
         trainer = CompletionTrainer(model, recipe, plan, base, callback, str(folder))
+        if recipe.packing:
+            check_packing(model, base.tokens.train, base.pad)
+        checkpoint = _go_on(trainer, callback, plan, run, rank)
         progress.begin(f"{recipe.name} rank {rank}", plan.steps)
         try:
-            trainer.train()
+            if not callback.finished:
+                trainer.train(resume_from_checkpoint=checkpoint)
         finally:
             progress.end()
         callback.restore_best()
@@ -80,6 +93,21 @@ def train_rank(
     digests = base.inputs.train.digest, base.inputs.validation.digest
     metrics = (*callback.curves(*digests), *final_metrics(fit, *digests))
     return Outcome(metrics, fit, callback.best, time.monotonic() - started)
+
+
+def _go_on(
+    trainer: CompletionTrainer, best: BestCheckpointCallback, plan: Plan, run: RunFolder | None, rank: int
+) -> str | None:
+    """Have checkpoints written; the folder of the one to go on from."""
+    if run is None:
+        return None
+    newest = run.checkpoint(rank)
+    start = Checkpoint(newest) if newest is not None else None
+    if start is not None:
+        best.restore(*start.more)
+        run.rewind_log(rank, start.step)
+    trainer.add_callback(CheckpointCallback(run, rank, plan, best, trainer.accelerator.scaler, start))
+    return None if newest is None else str(newest)
 
 
 @contextmanager

@@ -5,13 +5,15 @@ from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback
 
 from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.training.batch_order import BatchOrder
 from lorarack.adapters.training.best_checkpoint import BestCheckpointCallback
 from lorarack.adapters.training.loaded_base import LoadedBase
-from lorarack.adapters.training.loss import Batch, Collator, completion_loss
+from lorarack.adapters.training.loss import Batch, Collator, PackedCollator, completion_loss
 from lorarack.adapters.training.plan import Plan, rate_at
 
 
@@ -30,7 +32,7 @@ class CompletionTrainer(Trainer):
         super().__init__(
             model=model,
             args=_arguments(recipe, plan, workspace),
-            data_collator=Collator(base.pad),
+            data_collator=PackedCollator() if recipe.packing else Collator(base.pad),
             train_dataset=[row.features() for row in base.tokens.train],
             callbacks=[callback],
         )
@@ -39,6 +41,18 @@ class CompletionTrainer(Trainer):
         self._base = base
         self._best = callback
         self._rate = partial(rate_at, plan=plan, schedule=recipe.schedule)
+        lengths = [len(row) for row in base.tokens.train]
+        self._order = BatchOrder(lengths, recipe.batch_size, recipe.gradient_accumulation, recipe.seed)
+
+    def get_train_dataloader(self) -> Any:
+        """The rows in the run's own order, which no other random number moves."""
+        loader = DataLoader(
+            self.train_dataset,
+            batch_sampler=self._order,
+            collate_fn=self.data_collator,
+            generator=torch.Generator(),  # else each epoch would draw from what dropout draws from
+        )
+        return self.accelerator.prepare(loader)
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """The recipe's schedule."""
@@ -51,7 +65,10 @@ class CompletionTrainer(Trainer):
     ) -> Any:
         """Mean loss of a completion token over the whole step, accumulated batches included."""
         total, count = completion_loss(model, inputs)
-        loss = total / (num_items_in_batch if num_items_in_batch is not None else count)
+        self._best.tokens += inputs["input_ids"].numel()
+        # Of several processes each has its part of the step's tokens, and the mean over processes is taken afterwards.
+        whole = count if num_items_in_batch is None else num_items_in_batch / self.accelerator.num_processes
+        loss = total / whole
         return (loss, {}) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
@@ -65,7 +82,7 @@ class CompletionTrainer(Trainer):
 
 
 def _arguments(recipe: Recipe, plan: Plan, workspace: str) -> TrainingArguments:
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=workspace,
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation,
@@ -73,7 +90,6 @@ def _arguments(recipe: Recipe, plan: Plan, workspace: str) -> TrainingArguments:
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         max_steps=plan.steps,
-        train_sampling_strategy="group_by_length",
         seed=recipe.seed,
         data_seed=recipe.seed,
         logging_strategy="steps",
@@ -81,10 +97,16 @@ def _arguments(recipe: Recipe, plan: Plan, workspace: str) -> TrainingArguments:
         logging_nan_inf_filter=False,
         eval_strategy="no",  # the callback asks for validations, the last step's included
         save_strategy="no",
-        report_to="none",
+        report_to=list(recipe.report_to) or "none",
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
         bf16=recipe.dtype == "bfloat16",  # float32 adapter weights, multiplied in bfloat16: a third faster on a CPU
+        fp16=recipe.dtype == "float16",
         use_cpu=not torch.cuda.is_available(),
     )
+    if (
+        arguments.n_gpu > 1
+    ):  # else the Trainer would split each batch by DataParallel, which is slow and computes other means
+        arguments._n_gpu = 1
+    return arguments

@@ -7,7 +7,6 @@ root mean square of 0.01 to 0.2, so the bound on a delta weight lies a factor of
 import os
 from collections.abc import Mapping
 from io import FileIO
-from pathlib import Path
 
 from lorarack.registry.artifact.deltas import Deltas, norm
 from lorarack.registry.artifact.limits import MAX_DELTA_RMS, MAX_NUMBER, MAX_SCALING
@@ -19,7 +18,7 @@ from lorarack.registry.artifact.texts import listed
 
 
 def magnitude_problems(
-    weights: Path | FileIO, config: PeftConfig, pairs: Mapping[str, Pair], largest: Mapping[str, float]
+    weights: FileIO, config: PeftConfig, pairs: Mapping[str, Pair], largest: Mapping[str, float]
 ) -> list[str]:
     """What is too large in an adapter whose numbers are finite.
 
@@ -66,13 +65,12 @@ def magnitude_problems(
     return problems
 
 
-def _drowning(weights: Path | FileIO, config: PeftConfig, modules: list[str]) -> list[str]:
+def _drowning(weights: FileIO, config: PeftConfig, modules: list[str]) -> list[str]:
     if not modules:
         return []
-    handle = os.open(weights, os.O_RDONLY) if isinstance(weights, Path) else os.dup(weights.fileno())
-    with os.fdopen(handle, "rb") as file:
+    with os.fdopen(os.dup(weights.fileno()), "rb") as file:
         file.seek(0)
-        deltas = Deltas(file, os.fstat(handle).st_size, config)
+        deltas = Deltas(file, os.fstat(file.fileno()).st_size, config)
         found = []
         for module in modules:
             factors = deltas.factors(module)

@@ -12,16 +12,18 @@ from lorarack.registry.artifact.base_contents import BaseContents
 from lorarack.registry.artifact.base_weights import WAY, base_weight_problems, tied_problems
 from lorarack.registry.artifact.folder import Folder, open_folder
 from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
+from lorarack.registry.artifact.largest import LargestNumbers
 from lorarack.registry.artifact.magic import START, other_kind
 from lorarack.registry.artifact.magnitudes import magnitude_problems
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
 from lorarack.registry.artifact.module_names import modules_as_named
 from lorarack.registry.artifact.peft_config import PeftConfig, applied_config, canonical_config, parse_config
 from lorarack.registry.artifact.shapes import config_problems, pair_problems, rank_of
-from lorarack.registry.artifact.tensors import FLOATS, Pairs, largest_magnitude, pair_up
+from lorarack.registry.artifact.tensors import FLOATS, Pairs, pair_up
 from lorarack.registry.artifact.texts import listed
 from lorarack.registry.artifact.tokenizer import tokenizer_findings
 from lorarack.registry.artifact.trainer_state import Run, read_run
+from lorarack.registry.disk import pump
 from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.values import Base, Metric
 
@@ -55,7 +57,7 @@ def read_artifact(path: Path, base: Base, contents: BaseContents | None = None) 
     """
     with open_folder(path) as folder:
         artifact = inspect_artifact(folder, base, contents)
-        check_numbers(folder.weights, artifact, str(path))
+        check_numbers(folder.weights, artifact, _largest(folder.weights, artifact.tensors), str(path))
     return artifact
 
 
@@ -83,7 +85,7 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents | None =
             problems.extend(config_problems(config, pairs, base.modules))
     of_tokens, notes = tokenizer_findings(folder, base, contents)
     if problems or of_tokens or config is None:
-        problems.extend(_number_problems(folder.weights, tensors))
+        problems.extend(_number_problems(folder.weights, tensors, _largest(folder.weights, tensors)))
         raise InvalidArtifact([*problems, *of_tokens], subject=subject)
     tied = tied_problems(folder.weights, pairs.by_module, config.ensure_weight_tying)
     if tied:
@@ -112,13 +114,19 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents | None =
     )
 
 
-def check_numbers(weights: Path | FileIO, artifact: Artifact, shown: str) -> None:
-    """Check all numbers of ``weights``, the weight file of ``artifact`` or a copy of it.
+def check_numbers(weights: FileIO, artifact: Artifact, largest: LargestNumbers, shown: str) -> None:
+    """Judge the numbers of ``weights``, a file or a copy of it with the tensors of ``artifact``.
+
+    Args:
+        weights: the file, from which only tensors are read whose product with their partner could be too large.
+        artifact: what was read of it.
+        largest: what its bytes were shown to, all of them.
+        shown: names the folder in messages.
 
     Raises:
-        InvalidArtifact: an unsupported dtype, NaN or infinity, or only zeros; ``shown`` names the folder.
+        InvalidArtifact: other dtypes than adapters have, NaN or infinity, nothing but zeros, or too large numbers.
     """
-    problems = _number_problems(weights, artifact.tensors, applied_config(artifact.config))
+    problems = _number_problems(weights, artifact.tensors, largest, applied_config(artifact.config))
     if problems:
         raise InvalidArtifact(problems, subject=f"The folder {shown!r}")
 
@@ -157,13 +165,20 @@ def _notes(folder: Folder, pairs: Pairs, run: Run, notes: list[str]) -> tuple[st
     return (*found, *notes)
 
 
+def _largest(weights: FileIO, tensors: tuple[Tensor, ...]) -> LargestNumbers:
+    largest = LargestNumbers(tensors)
+    weights.seek(0)
+    pump(weights, largest.feed)
+    return largest
+
+
 def _number_problems(
-    weights: Path | FileIO, tensors: tuple[Tensor, ...], config: PeftConfig | None = None
+    weights: FileIO, tensors: tuple[Tensor, ...], numbers: LargestNumbers, config: PeftConfig | None = None
 ) -> list[str]:
     odd = [tensor.name for tensor in tensors if tensor.dtype not in FLOATS]
     if odd:
         return [f"{listed(odd)} is not float32, float16 or bfloat16; save the adapter in one of these"]
-    largest = {tensor.name: largest_magnitude(weights, tensor) for tensor in tensors}
+    largest = numbers.magnitudes()
     if infinite := [name for name, number in largest.items() if math.isinf(number)]:
         return [f"{listed(infinite)} holds NaN or infinity; the training diverged"]
     by_module = pair_up(tensors).by_module

@@ -1,6 +1,6 @@
 """The files of a base that is known here, read again for a check of an adapter."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
@@ -10,20 +10,20 @@ from lorarack.registry.artifact.header import DTYPE_BYTES, HeaderError, Tensor, 
 from lorarack.registry.artifact.limits import MAX_TOKENIZER_BYTES
 from lorarack.registry.artifact.module_names import loaded_name
 from lorarack.registry.artifact.tokenizer import token_table, vocabulary_digest
-from lorarack.registry.base_model.files import BaseFiles, FolderFiles, HubFiles
+from lorarack.registry.base_model.files import BaseFiles
 from lorarack.registry.base_model.weights import weight_files
 from lorarack.registry.errors import LorarackError, NotFound
-from lorarack.registry.hub_access.names import RepositoryName
 from lorarack.registry.values import Base
 
 _EMBEDDING = "embed_tokens.weight"
 
 
 class KnownBase:
-    """Implements ``BaseContents``: in the folder where the base was, else in its repository on the Hub."""
+    """Implements ``BaseContents``; ``find_files`` is asked for the base's files when they are needed first."""
 
-    def __init__(self, base: Base) -> None:
+    def __init__(self, base: Base, find_files: Callable[[Base], BaseFiles]) -> None:
         self._base = base
+        self._find_files = find_files
         self._files: BaseFiles | None = None
 
     def tokens(self) -> Mapping[str, int]:
@@ -70,18 +70,8 @@ class KnownBase:
 
     def _found(self) -> BaseFiles:
         if self._files is None:
-            self._files = _files(self._base)
+            self._files = self._find_files(self._base)
         return self._files
-
-
-def _files(base: Base) -> BaseFiles:
-    from pathlib import Path
-
-    if base.path is not None and Path(base.path).is_dir():
-        return FolderFiles(Path(base.path))
-    if base.hub_id is not None:
-        return HubFiles(RepositoryName(base.hub_id.value, base.hub_id.revision))
-    raise NotFound(f"its files are not at {base.path!r}", code="no_base")
 
 
 def _pieces(tensor: Tensor, file: BinaryIO) -> Iterator[bytes]:

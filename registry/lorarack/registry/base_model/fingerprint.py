@@ -139,7 +139,7 @@ def _read_config(files: BaseFiles, names: set[str], subject: str) -> dict[str, A
 def _vocab_size(config: dict[str, Any]) -> int:
     text = config.get("text_config")
     size = config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else None)
-    return size if isinstance(size, int) else 0
+    return size if isinstance(size, int) and 0 <= size < 2**63 else 0
 
 
 def _vocabulary(files: BaseFiles, names: set[str], subject: str) -> str | None:

@@ -4,7 +4,6 @@ import hashlib
 import os
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -14,11 +13,8 @@ from lorarack.registry.blobs import part_file
 from lorarack.registry.blobs.blob import Check, Source, digest_of_key, hex_digits, missing, write_hashed
 from lorarack.registry.disk import disk_errors, open_plain, sync_folder
 from lorarack.registry.errors import StoreError
-from lorarack.registry.gc import GcItem
+from lorarack.registry.queries import GcItem
 from lorarack.registry.records import StoredBlob
-
-#: Fewer bytes are checked in less time than a thread takes to begin on a busy machine.
-_WORTH_A_THREAD = 2 * 2**20
 
 
 class FolderBlobs:
@@ -40,10 +36,10 @@ class FolderBlobs:
             self._root.mkdir(parents=True, exist_ok=True)
             with part_file.part_file(self._root) as (writer, path):
                 digest = write_hashed(source, writer)
-                if check is None:
-                    os.fsync(writer.fileno())
-                else:
-                    _sync_and_check(writer, path, check)
+                if check is not None:
+                    with FileIO(path) as copy:
+                        check(copy)
+                os.fsync(writer.fileno())
                 self._rename(path, digest)
         return f"sha256:{digest}"
 
@@ -130,16 +126,3 @@ class FolderBlobs:
         # Replacing an equal blob refreshes its time, which tells `gc` that a publisher is at work with it.
         part.replace(path)
         sync_folder(path.parent)
-
-
-def _sync_and_check(writer: FileIO, path: Path, check: Check) -> None:
-    """Both read and write what lets other threads run, so a large file is checked while the disk takes it."""
-    with FileIO(path) as copy:
-        if os.fstat(copy.fileno()).st_size < _WORTH_A_THREAD:
-            check(copy)
-            os.fsync(writer.fileno())
-            return
-        with ThreadPoolExecutor(1) as pool:
-            synced = pool.submit(os.fsync, writer.fileno())
-            check(copy)
-            synced.result()

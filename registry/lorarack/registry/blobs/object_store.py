@@ -13,7 +13,7 @@ from obstore.exceptions import BaseError
 from lorarack.registry.blobs.blob import Check, Source, digest_of_key, hex_digits, missing, write_hashed
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
-from lorarack.registry.gc import GcItem
+from lorarack.registry.queries import GcItem
 from lorarack.registry.records import StoredBlob
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lorarack.registry.disk import disk_errors, open_plain
 from lorarack.registry.errors import StoreError
-from lorarack.registry.gc import GcItem, file_item
+from lorarack.registry.queries import GcItem, file_item
 
 _PREFIX = ".new-"
 

@@ -2,22 +2,14 @@
 
 import hashlib
 import os
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Protocol
 
 from lorarack.registry.blobs.blob import damaged
 from lorarack.registry.disk import disk_errors, pump
+from lorarack.registry.interface import BlobStore
 
 
-class Opens(Protocol):
-    """A store of blobs, as far as reading goes."""
-
-    def open(self, digest: str) -> AbstractContextManager[BinaryIO]:
-        """The blob, open for reading; its bytes are not checked."""
-
-
-def read_blob(blobs: Opens, digest: str) -> bytes:
+def read_blob(blobs: BlobStore, digest: str) -> bytes:
     """A small blob's bytes.
 
     Raises:
@@ -31,7 +23,7 @@ def read_blob(blobs: Opens, digest: str) -> bytes:
     return data
 
 
-def check_blob(blobs: Opens, digest: str) -> None:
+def check_blob(blobs: BlobStore, digest: str) -> None:
     """Read the blob and compare.
 
     Raises:
@@ -45,7 +37,7 @@ def check_blob(blobs: Opens, digest: str) -> None:
         raise damaged(digest)
 
 
-def copy_blob(blobs: Opens, digest: str, target: Path) -> None:
+def copy_blob(blobs: BlobStore, digest: str, target: Path) -> None:
     """Copy a blob to the new file ``target``, which is synced; nothing is left there after an error.
 
     Raises:

@@ -58,7 +58,7 @@ def move_alias(
     rollback: bool = False,
 ) -> Alias:
     """Point ``alias`` at a version of ``adapter``; the alias as it is then."""
-    moment = now()
+    moment = now(connection)
     detail = {"alias": alias, "previous": previous, "reason": reason, "forced": forced, "rollback": rollback}
     event = record_at(connection, moment, actor, "alias_moved", adapter.name, to.number, detail)
     put(connection, ALIASES, {"adapter_id": adapter.id, "name": alias, "version_id": to.id, "event_id": event})

@@ -1,11 +1,13 @@
 """Writing base models: rows of ``bases`` and the names by which the world knows them. Called inside one write transaction."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from lorarack.registry.catalog.connection import home_of
+from lorarack.registry.catalog.dialect import inserted_id
 from lorarack.registry.catalog.events import now
 from lorarack.registry.catalog.new_version import refuse_taken_name
 from lorarack.registry.catalog.row_values import base_id_row, base_id_value
@@ -46,7 +48,7 @@ def add_base(
     return AddedBase(called, row is None, used, taken_from)
 
 
-def renew_base(connection: Connection, name: str, reading: "Reading", places: tuple[BaseId, ...]) -> None:
+def renew_base(connection: Connection, name: str, reading: "Reading", places: Sequence[BaseId]) -> None:
     """Put what is read today in the place of what an older lorarack saw of base ``name``; it is known to be at ``places``.
 
     Raises:
@@ -87,8 +89,8 @@ def _columns(reading: "Reading") -> dict[str, Any]:
 
 
 def _insert(connection: Connection, reading: "Reading", name: str) -> int:
-    row = {**_columns(reading), "name": name, "created_at": now()}
-    return int(connection.execute(insert(BASES), row).lastrowid)
+    row = {**_columns(reading), "name": name, "created_at": now(connection)}
+    return inserted_id(connection.execute(insert(BASES), row))
 
 
 def _add_fingerprints(connection: Connection, row: Row[Any], reading: "Reading") -> None:

@@ -46,7 +46,7 @@ def best_version(connection: Connection, adapter: str, label: str, wanted: str |
             -ranked[each].value if higher_is_better else ranked[each].value, ranks[each].rank, ranks[each].number
         ),
     )  # fmt: skip
-    (version,) = load_by_ids(connection, [chosen], curves=False)
+    version = next(load_by_ids(connection, [chosen], curves=False))
     metric = value_on(by_dataset(version.metrics, name, split), on)
     if metric is None:
         return None

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lorarack.registry.catalog.dialect import WRITES, begin, error_sentence
+from lorarack.registry.clock import Clock
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
@@ -24,14 +25,19 @@ T = TypeVar("T")
 class Database(ABC):
     """Reads see one moment and wait for nobody; writes take turns. Threads may share it."""
 
-    def __init__(self, reader: Engine, writer: Engine, named: str, home: Path | None = None) -> None:
+    def __init__(self, reader: Engine, writer: Engine, named: str, clock: Clock, home: Path | None = None) -> None:
         """``named``: what errors call it, without secrets. ``home``: the folder that it lies in (see ``home_of``)."""
-        self.engine = reader.execution_options(lorarack_home=home)
-        self.writer = writer.execution_options(lorarack_home=home, **WRITES)
+        options = {"lorarack_home": home, "lorarack_clock": clock}
+        self.engine = reader.execution_options(**options)
+        self.writer = writer.execution_options(**options, **WRITES)
         self._named = named
         for engine in {reader, writer}:
             event.listen(engine, "begin", begin)
-        self._migrate_if_needed()
+        try:
+            self._migrate_if_needed()
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -2,10 +2,11 @@
 
 import re
 import sqlite3
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Integer, Select, Table, bindparam, cast, literal, select
+from sqlalchemy import JSON, ColumnElement, Connection, Integer, String, Table, Text, bindparam, cast, literal, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
@@ -36,10 +37,14 @@ def upsert(dialect: Dialect, table: Table) -> Any:
     return _upsert(dialect.name, table)
 
 
-def listed(name: str, type_: Any) -> Select[Any]:
-    """The values of the list that is bound as ``name``, for ``column.in_(…)``: one parameter, however many they are."""
-    values = _Elements(bindparam(name, type_=JSON)).table_valued("value")
-    return select(cast(values.c.value, type_))
+def is_listed(column: ColumnElement[Any], values: Collection[Any] | None = None) -> ColumnElement[bool]:
+    """The condition that the column is one of ``values``, or of those that are bound as ``listed``.
+
+    One parameter, however many there are; databases limit the number of parameters.
+    """
+    bound = bindparam("listed", type_=JSON) if values is None else literal(list(values), JSON)
+    its = _Elements(bound).table_valued("value").c.value
+    return column.in_(select(cast(its, Text if isinstance(column.type, String) else column.type)))
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """The log of events: every write leaves at least one, in its own transaction."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
 from lorarack.registry.catalog.dialect import inserted_id
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow
 from lorarack.registry.catalog.schema import ADAPTERS, EVENTS, VERSIONS
+from lorarack.registry.clock import Clock
 from lorarack.registry.errors import NotFound
 
 
@@ -27,7 +28,7 @@ def record(
     connection: Connection, actor: str, kind: str, adapter: str | None = None, version: int | None = None, **detail: Any
 ) -> int:
     """Add an event; its cursor."""
-    return record_at(connection, now(), actor, kind, adapter, version, detail)
+    return record_at(connection, now(connection), actor, kind, adapter, version, detail)
 
 
 def find_version(connection: Connection, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
@@ -57,6 +58,7 @@ def record_at(
     return inserted_id(connection.execute(_new_event(), row))
 
 
-def now() -> datetime:
-    """This moment, in UTC."""
-    return datetime.now(UTC)
+def now(connection: Connection) -> datetime:
+    """This moment, by the catalog's clock."""
+    clock: Clock = connection.get_execution_options()["lorarack_clock"]
+    return clock()

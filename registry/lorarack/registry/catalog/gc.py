@@ -1,20 +1,16 @@
 """What the catalog knows for ``gc``: which versions may go, and which stored files the others have."""
 
-import json
 from collections.abc import Collection
-from typing import Any
 
-from sqlalchemy import Connection, func, select, type_coerce
-from sqlalchemy.types import String
+from sqlalchemy import Connection, func, select
 
 from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.events import now
 from lorarack.registry.catalog.retention import holds
 from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
-from lorarack.registry.gc import GcItem
+from lorarack.registry.queries import GcItem, Retention
 from lorarack.registry.records import References
-from lorarack.registry.retention import Retention
 from lorarack.registry.values import State
 
 #: Versions by adapter and number.
@@ -64,24 +60,18 @@ class CatalogCollector:
             row = connection.execute(query).first()
         return Retention(keep_last=row[0], keep_days=row[1]) if row else None
 
-    def references(self, without: Names = ()) -> References:
-        """What all versions ``without`` some refer to."""
+    def references(self, newer_than: int, without: Names) -> References:
+        """What the versions with a larger id refer to, ``without`` some; a version's files do not change."""
         left_out = set(without)
-        query: Any = select(VERSIONS.c.id, ADAPTERS.c.name, VERSIONS.c.number, type_coerce(VERSIONS.c.files, String))
+        query = select(ADAPTERS.c.name, VERSIONS.c.number, VERSIONS.c.files)
         query = query.join_from(VERSIONS, ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
         with self._database.reading() as connection:
             newest = connection.scalar(select(func.max(VERSIONS.c.id))) or 0
             found: set[str] = set()
-            for _, name, number, files in connection.execute(query):
+            for name, number, files in connection.execute(query.where(VERSIONS.c.id > newer_than)):
                 if (name, number) not in left_out:
-                    found.update(file["digest"] for file in json.loads(files))
+                    found.update(file["digest"] for file in files)
         return References(frozenset(found), newest)
-
-    def referenced_since(self, newest: int) -> set[str]:
-        """What versions newer than id ``newest`` refer to. Versions do not change, so only new ones can refer to more."""
-        with self._database.reading() as connection:
-            rows = connection.scalars(select(VERSIONS.c.files).where(VERSIONS.c.id > newest))
-            return {file["digest"] for files in rows for file in files}
 
 
 def _maybe_held(connection: Connection) -> set[int]:
@@ -95,5 +85,5 @@ def _maybe_held(connection: Connection) -> set[int]:
 def _held(connection: Connection, version_id: int, gone: set[int]) -> str | None:
     row = VersionRow(*connection.execute(select(*VERSION).where(VERSIONS.c.id == version_id)).one())
     owner = AdapterRow(*connection.execute(select(*ADAPTER).where(ADAPTERS.c.id == row.adapter_id)).one())
-    found = holds(connection, owner, row, now(), without=gone)
+    found = holds(connection, owner, row, now(connection), without=gone)
     return f"it is {'; it is also '.join(hold.sentence for hold in found)}" if found else None

@@ -1,7 +1,8 @@
 """Aliases, states, leases, retention and deletion. Each call is one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
@@ -22,6 +23,7 @@ from lorarack.registry.catalog.schema import (
     VERSIONS,
 )
 from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.queries import GcReport
 from lorarack.registry.values import Alias, State, StoredFile
 
 
@@ -69,7 +71,7 @@ class CatalogChanger:
             owner, row = find_version(connection, adapter, number)
             if row.state == state:
                 return
-            held = [hold for hold in holds(connection, owner, row, now()) if hold.kind == "alias"]
+            held = [hold for hold in holds(connection, owner, row, now(connection)) if hold.kind == "alias"]
             # Quarantine is for what must not be used any more, whoever names it: it asks nobody. A lease forbids neither:
             # a server sees the new state, drops the version and ends its lease.
             if state is State.ARCHIVED and held:
@@ -150,7 +152,7 @@ class CatalogChanger:
         """
 
         def work(connection: Connection) -> None:
-            moment = now()
+            moment = now(connection)
             connection.execute(delete(LEASES).where(LEASES.c.until < moment))
             ids = [row for name, number in versions if (row := _id(connection, name, number)) is not None]
             if not ids:
@@ -183,24 +185,16 @@ class CatalogChanger:
 
         self._database.write(work)
 
-    def while_locked(self, work: Callable[[], None]) -> None:
-        """Run ``work`` while no other process can write, and no killed one's write can still appear."""
-        self._database.alone(work)
-
-    def record_collection(self, versions: int, blobs: int, leftovers: int, freed: int) -> None:
+    def record_gc(self, report: GcReport) -> None:
         """Keep in the log what ``gc`` has removed."""
-
-        def work(connection: Connection) -> None:
-            record(
-                connection, self._actor, "collected",
-                versions=versions, blobs=blobs, leftovers=leftovers, freed=freed,
-            )  # fmt: skip
-
-        self._database.write(work)
+        counts: dict[str, Any] = {f"{kind}s": report.removed(kind) for kind in ("version", "blob", "leftover")}
+        self._database.write(
+            lambda connection: record(connection, self._actor, "collected", **counts, freed=report.freed)
+        )
 
     def _delete(self, connection: Connection, adapter: str, number: int) -> None:
         owner, row = find_version(connection, adapter, number)
-        held = holds(connection, owner, row, now())
+        held = holds(connection, owner, row, now(connection))
         if held:
             reasons = "; it is also ".join(hold.sentence for hold in held)
             raise Conflict(f"{adapter}@{number} is {reasons}.", code="in_use")

@@ -6,11 +6,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.dialect import is_listed
 from lorarack.registry.catalog.schema import ADAPTERS, PARENTS, VERSIONS
 from lorarack.registry.queries import Link
-
-#: SQLite takes a limited number of variables in one statement.
-_AT_ONCE = 500
 
 
 def read_lineage(database: Database, version_id: int) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
@@ -40,7 +38,6 @@ def _next(connection: Connection, near: Any, generation: Sequence[int]) -> Itera
     joined = joined.join(of_parent, of_parent.c.id == parent.c.adapter_id)
     query = select(PARENTS, of_child.c.name, child.c.number, of_parent.c.name, parent.c.number).select_from(joined)
     query = query.order_by(PARENTS.c.child_id, PARENTS.c.parent_id)
-    for start in range(0, len(generation), _AT_ONCE):
-        for row in connection.execute(query.where(near.in_(generation[start : start + _AT_ONCE]))):
-            names = row[-4:]
-            yield row, Link(child=f"{names[0]}@{names[1]}", parent=f"{names[2]}@{names[3]}", relation=row.relation)
+    for row in connection.execute(query.where(is_listed(near, generation))):
+        names = row[-4:]
+        yield row, Link(child=f"{names[0]}@{names[1]}", parent=f"{names[2]}@{names[3]}", relation=row.relation)

@@ -86,7 +86,7 @@ def insert_version(
         "description": new.description,
         "provenance": new.provenance.to_json() if new.provenance else None,
         "files": [{"name": file.name, "digest": file.digest, "bytes": file.bytes} for file in new.files],
-        "created_at": now(),
+        "created_at": now(connection),
         "created_by": actor,
     } | said
     row["id"] = inserted_id(connection.execute(_new_version(), row))
@@ -132,7 +132,7 @@ def _with_next_number(connection: Connection, adapter: AdapterRow, number: int) 
     if adapter.id:
         connection.execute(_next_number(), {"its_id": adapter.id, "next": number})
         return adapter._replace(next_number=number)
-    row = {"name": adapter.name, "base_id": adapter.base_id, "next_number": number, "created_at": now()}
+    row = {"name": adapter.name, "base_id": adapter.base_id, "next_number": number, "created_at": now(connection)}
     return adapter._replace(id=inserted_id(connection.execute(insert(ADAPTERS), row)), next_number=number)
 
 

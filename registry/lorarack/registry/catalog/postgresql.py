@@ -8,6 +8,7 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from lorarack.registry.catalog.connection import Database
+from lorarack.registry.clock import Clock, utc_now
 from lorarack.registry.errors import UsageError
 
 _CONNECT_SECONDS = 10
@@ -20,7 +21,7 @@ class PostgresDatabase(Database):
     was committed before it got the writers' lock (``dialect.begin``), and not only what was when it began to wait.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, clock: Clock = utc_now) -> None:
         """``address``: postgresql://USER@HOST/DATABASE."""
         try:
             url = make_url(address).set(drivername="postgresql+psycopg")
@@ -30,7 +31,7 @@ class PostgresDatabase(Database):
         except (ArgumentError, NoSuchModuleError, ValueError) as error:  # it may name a password, so it is not repeated
             raise UsageError("The address of the database is none; write postgresql://USER@HOST/DATABASE.") from error
         self._one_writer = threading.Lock()
-        super().__init__(reader, writer, f"registry {url.database!r} on {url.host or 'this machine'}")
+        super().__init__(reader, writer, f"registry {url.database!r} on {url.host or 'this machine'}", clock)
 
     def _turn(self) -> AbstractContextManager[object]:
         """One thread of this process: the others wait here, without a connection, and the one waits in PostgreSQL's queue."""

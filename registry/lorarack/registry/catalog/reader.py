@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
@@ -10,17 +9,16 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, bindparam, 
 
 from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.catalog.connection import Database, home_of
+from lorarack.registry.catalog.dialect import is_listed
 from lorarack.registry.catalog.row_values import alias_value, base_id_value, base_value, event_value
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASE_IDS, BASES, EVENTS, VERSIONS
-from lorarack.registry.catalog.version_values import load_versions, whole, with_belongings
+from lorarack.registry.catalog.version_values import load_versions, version_query, with_belongings
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
 from lorarack.registry.values import Adapter, Alias, Base, BaseId, Event, ModuleTable, State, StoredFile, Version
 from lorarack.registry.view import AdapterView
 
 #: Numbers beyond this are no row's: SQLite would refuse to compare them.
 LARGEST = 2**63 - 1
-#: SQLite takes a limited number of variables in one statement.
-_AT_ONCE = 500
 
 #: The modules of base models by fingerprint, of which they are a part: they never change, and there may be a thousand.
 Shapes = dict[str, ModuleTable]
@@ -33,17 +31,17 @@ class CatalogReader:
         self._database = database
         self._shapes: Shapes = {}
 
-    def changes(self) -> int:
+    def last_event_id(self) -> int:
         """A number that grows with every committed write: the cursor of the newest event."""
         with self._database.reading() as connection:
-            return read_changes(connection)
+            return read_last_event_id(connection)
 
     def bases(self) -> tuple[Base, ...]:
         """All base models, by name."""
         with self._database.reading() as connection:
             return read_bases(connection, self._shapes)
 
-    def names(self) -> tuple[str, ...]:
+    def adapter_names(self) -> tuple[str, ...]:
         """Names of all adapters."""
         with self._database.reading() as connection:
             return tuple(connection.scalars(select(ADAPTERS.c.name).order_by(ADAPTERS.c.name)))
@@ -52,10 +50,6 @@ class CatalogReader:
         """Whether there is an adapter of that name."""
         with self._database.reading() as connection:
             return connection.scalar(_adapter_id(), {"name": name}) is not None
-
-    def near(self, name: str) -> list[str]:
-        """Names of adapters that may have been meant by ``name``."""
-        return get_close_matches(name, self.names(), n=3)
 
     def adapters(self) -> tuple[Adapter, ...]:
         """All adapters, by name, without their versions."""
@@ -67,7 +61,7 @@ class CatalogReader:
         with self._database.reading() as connection:
             return read_views(connection, name, with_curves=with_curves).get(name)
 
-    def pick(self, reference: Reference, *, with_curves: bool = False) -> Version | None:
+    def find_version(self, reference: Reference, *, with_curves: bool = False) -> Version | None:
         """The version that a reference names, by one indexed look; None when there is none or not exactly one.
 
         The points of its curves, of which there may be 100,000, only where they are asked for.
@@ -75,7 +69,7 @@ class CatalogReader:
         with self._database.reading() as connection:
             by, given = _selected(reference)
             rows = connection.execute(_picking(by), {"name": reference.name, **given}).mappings().all()
-            return next(with_belongings(connection, rows, curves=with_curves)) if len(rows) == 1 else None
+            return with_belongings(connection, rows[0], curves=with_curves) if len(rows) == 1 else None
 
     def same_weights(self, adapter: str, files: Iterable[StoredFile]) -> list[tuple[str, tuple[StoredFile, ...]]]:
         """Digest and files of each version of ``adapter`` that has the weight file among ``files``."""
@@ -108,14 +102,19 @@ class CatalogReader:
 
     def events(self, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
         """The first ``limit`` events (of one adapter) behind cursor ``after``."""
-        query = select(EVENTS).where(EVENTS.c.id > after).order_by(EVENTS.c.id).limit(limit)
+        query = (
+            select(EVENTS)
+            .where(EVENTS.c.id > min(max(after, 0), LARGEST))
+            .order_by(EVENTS.c.id)
+            .limit(min(limit, LARGEST))
+        )
         if adapter is not None:
             query = query.where(EVENTS.c.adapter == adapter)
         with self._database.reading() as connection:
             return tuple(event_value(row) for row in connection.execute(query))
 
 
-def read_changes(connection: Connection) -> int:
+def read_last_event_id(connection: Connection) -> int:
     """The cursor of the newest event, as ``connection`` sees it."""
     return int(connection.scalar(select(func.max(EVENTS.c.id))) or 0)
 
@@ -130,9 +129,9 @@ def read_bases(connection: Connection, shapes: Shapes) -> tuple[Base, ...]:
         if row.kind is not None:
             ids[row.id].append(base_id_value(row, home))
     lacking = [row.fingerprint for row in rows.values() if row.fingerprint not in shapes]
-    for start in range(0, len(lacking), _AT_ONCE):
-        some = BASES.c.fingerprint.in_(lacking[start : start + _AT_ONCE])
-        for fingerprint, modules in connection.execute(select(BASES.c.fingerprint, BASES.c.modules).where(some)):
+    if lacking:
+        query = select(BASES.c.fingerprint, BASES.c.modules).where(is_listed(BASES.c.fingerprint, lacking))
+        for fingerprint, modules in connection.execute(query):
             shapes[fingerprint] = {name: (shape[0], shape[1]) for name, shape in modules.items()}
     names = {row.id: row.name for row in rows.values()}
     return tuple(
@@ -218,7 +217,7 @@ def _adapters_with_base() -> Select[Any]:
 @cache
 def _picking(by: str) -> Select[Any]:
     """The statement for what a selector of that kind may name (one where it is clear)."""
-    of_adapter = whole().where(ADAPTERS.c.name == bindparam("name"))
+    of_adapter = version_query().where(ADAPTERS.c.name == bindparam("name"))
     newest = of_adapter.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)
     match by:
         case "number":

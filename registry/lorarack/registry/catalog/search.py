@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Double, Integer, Select, literal, select, tuple_
 
-from lorarack.registry.catalog.best import best_version
 from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.metrics import count_datasets, has_metric, higher_is_better, on_dataset, only_dataset
 from lorarack.registry.catalog.schema import ADAPTERS, BASES, FINISHED, TAGS, VERSIONS
@@ -19,7 +18,7 @@ from lorarack.registry.catalog.text_index import has_text
 from lorarack.registry.catalog.version_values import load_by_ids
 from lorarack.registry.errors import UsageError
 from lorarack.registry.metrics import choose_dataset
-from lorarack.registry.queries import Best, Page, Query
+from lorarack.registry.queries import Page, Query
 
 _BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
 _BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})@(.{0,71})")
@@ -35,49 +34,38 @@ class _Place:
     dataset: str | None = None
 
 
-class CatalogSearcher:
-    """Finds versions."""
+def search(database: Database, query: Query) -> Page:
+    """One page; ``query.base`` is a base's name.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def base_named(self, name: str) -> int | None:
-        """The id of the base of that name, or None."""
-        with self._database.reading() as connection:
-            return connection.scalar(select(BASES.c.id).where(BASES.c.name == name))
-
-    def search(self, query: Query, base: int | None) -> Page:
-        """One page; ``base`` is the id of the query's base.
-
-        Raises:
-            UsageError: a cursor of another order.
-        """
-        behind = _read_cursor(query) if query.cursor else None
-        wanted = list(_conditions(query, base))
-        with self._database.reading() as connection:
-            if query.order in ("newest", "oldest"):
-                found = connection.execute(_by_id(query, wanted, behind).limit(query.limit + 1))
-                places = [_Place(row.id) for row in found]
-            else:
-                descending = behind.descending if behind else higher_is_better(connection, query.order)
-                on = _dataset(connection, query, wanted, behind)
-                found = connection.execute(_by_metric(query, wanted, behind, descending, on).limit(query.limit + 1))
-                places = [_Place(row.version_id, row.value, descending, on or "") for row in found]
-            page = places[: query.limit]
-            versions = load_by_ids(connection, [place.id for place in page], curves=False)
-        return Page(versions=tuple(versions), next=_cursor(query, page[-1]) if len(places) > len(page) else None)
-
-    def best(self, adapter: str, label: str, dataset: str | None) -> Best | None:
-        """See ``best_version``."""
-        with self._database.reading() as connection:
-            return best_version(connection, adapter, label, dataset)
+    Raises:
+        UsageError: a cursor of another order.
+    """
+    behind = _read_cursor(query) if query.cursor else None
+    wanted = list(_conditions(query))
+    with database.reading() as connection:
+        if query.order in ("newest", "oldest"):
+            found = connection.execute(_by_id(query, wanted, behind).limit(query.limit + 1))
+            places = [_Place(row.id) for row in found]
+        else:
+            descending = behind.descending if behind else higher_is_better(connection, query.order)
+            on = _dataset(connection, query, wanted, behind)
+            found = connection.execute(_by_metric(query, wanted, behind, descending, on).limit(query.limit + 1))
+            places = [_Place(row.version_id, row.value, descending, on or "") for row in found]
+        page = places[: query.limit]
+        loaded = load_by_ids(connection, [place.id for place in page], curves=False)
+        by_id = {version.engine_id: version for version in loaded}
+    return Page(
+        versions=tuple(by_id[place.id] for place in page),
+        next=_cursor(query, page[-1]) if len(places) > len(page) else None,
+    )
 
 
-def _conditions(query: Query, base: int | None) -> Iterator[ColumnElement[bool]]:
+def _conditions(query: Query) -> Iterator[ColumnElement[bool]]:
     """What the query asks of a version, all but its order. A new filter goes here."""
     its = VERSIONS.c
-    if base is not None:
-        yield its.adapter_id.in_(select(ADAPTERS.c.id).where(ADAPTERS.c.base_id == base))
+    if query.base is not None:
+        of_base = select(ADAPTERS.c.id).join_from(ADAPTERS, BASES, BASES.c.id == ADAPTERS.c.base_id)
+        yield its.adapter_id.in_(of_base.where(BASES.c.name == query.base))
     if query.adapter not in (None, "*"):
         yield its.adapter_id.in_(select(ADAPTERS.c.id).where(_is_named(str(query.adapter))))
     if query.rank_min is not None:

@@ -6,23 +6,21 @@ from dataclasses import replace
 from sqlalchemy import Connection, select
 
 from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.reader import read_bases, read_changes, read_views
+from lorarack.registry.catalog.dialect import is_listed
+from lorarack.registry.catalog.reader import read_bases, read_last_event_id, read_views
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, VERSIONS
 from lorarack.registry.catalog.version_values import load_versions
 from lorarack.registry.snapshot import Snapshot
-from lorarack.registry.values import Version
 from lorarack.registry.view import AdapterView
 
 #: With more events than this behind us, reading everything is faster.
 _MANY = 2000
-#: How many version numbers go into one query.
-_AT_ONCE = 500
 
 
 def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot:
     """Everything, of one moment; made from ``since`` where that is given."""
     with database.reading() as connection:
-        changes = read_changes(connection)
+        changes = read_last_event_id(connection)
         if since is not None and _read_history(connection, since.changes) != since.history:
             since = None
         if since is not None and since.changes == changes:
@@ -77,9 +75,6 @@ def _view_after(connection: Connection, name: str, numbers: set[int], before: Ad
     # The versions that an alias has left or reached carry its name.
     moved = {alias for alias in {*aliases, *view.aliases} if aliases.get(alias) != view.aliases.get(alias)}
     numbers = numbers | {n for alias in moved for n in (aliases.get(alias), view.aliases.get(alias)) if n is not None}
-    found: dict[int, Version] = {}
-    listed = sorted(numbers)
-    for start in range(0, len(listed), _AT_ONCE):
-        conditions = [ADAPTERS.c.name == name, VERSIONS.c.number.in_(listed[start : start + _AT_ONCE])]
-        found.update((version.number, version) for version in load_versions(connection, conditions, brief=True))
+    conditions = [ADAPTERS.c.name == name, is_listed(VERSIONS.c.number, numbers)]
+    found = {version.number: version for version in load_versions(connection, conditions, brief=True)}
     return view.changed({number: found.get(number) for number in numbers}, aliases)

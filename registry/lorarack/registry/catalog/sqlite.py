@@ -11,6 +11,7 @@ from sqlalchemy import URL, Engine, create_engine, event
 
 from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.network_fs import refuse_network
+from lorarack.registry.clock import Clock, utc_now
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
@@ -23,13 +24,13 @@ _CACHE_KIB = 32 * 1024
 class SqliteDatabase(Database):
     """One file on a local disk, made where there is none."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Clock = utc_now) -> None:
         refuse_network(path.parent)
         with disk_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         engine = _engine(path)
-        super().__init__(engine, engine, f"registry {str(path)!r}", path.parent.resolve())
+        super().__init__(engine, engine, f"registry {str(path)!r}", clock, path.parent.resolve())
         self._opened = self._file()
 
     @contextmanager

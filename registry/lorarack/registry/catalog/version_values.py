@@ -10,12 +10,13 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, literal, null, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, literal, null, select, union_all
 
+from lorarack.registry.catalog.dialect import is_listed
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, METRICS, PARENTS, TAGS, VERSIONS
 from lorarack.registry.values import Version
 
-#: How many ids go into one statement; databases limit that.
+#: How many versions are read at once: what other tables hold of them need not be in memory for all.
 _AT_ONCE = 500
 
 Conditions = Sequence[ColumnElement[bool]]
@@ -24,7 +25,7 @@ _METRIC = ("name", "split", "value", "step", "dataset", "higher_is_better")
 
 
 @cache
-def whole(*, brief: bool = False) -> Select[Any]:
+def version_query(*, brief: bool = False) -> Select[Any]:
     """Versions under the names of their value's fields, to be narrowed by conditions on versions and adapters; ``brief``: without
     their provenance."""
     own = [column for column in VERSIONS.c if column.name not in ("id", "adapter_id", "provenance")]
@@ -40,9 +41,9 @@ def whole(*, brief: bool = False) -> Select[Any]:
 
 
 @cache
-def _belongings(*, of_all: bool, metrics: bool, curves: bool = True) -> Any:
-    """One statement for what other tables hold of versions (of all, or of those with the given ids): a line for each thing,
-    with the kind of thing, the version's id, the thing's place among its like, and up to six values."""
+def _belongings(*, metrics: bool, curves: bool) -> Any:
+    """One statement for what other tables hold of the versions with the ids ``listed``: a line for each thing, with the kind of
+    thing, the version's id, the thing's place among its like, and up to six values."""
     owners, older = ADAPTERS.alias("owners"), VERSIONS.alias("older")
     tags, aliases, parents, finals = (table.c for table in (TAGS, ALIASES, PARENTS, METRICS))
     none = (null(), null(), null(), null())
@@ -62,8 +63,7 @@ def _belongings(*, of_all: bool, metrics: bool, curves: bool = True) -> Any:
         (select(literal("alias"), aliases.version_id, literal(0), aliases.name, null(), *none), aliases.version_id),
         (child.select_from(PARENTS.join(above, older.c.id == parents.parent_id)), parents.child_id),
     )
-    given: Any = bindparam("ids", expanding=True)
-    return union_all(*(part if of_all else part.where(owner.in_(given)) for part, owner in parts))
+    return union_all(*(part.where(is_listed(owner)) for part, owner in parts))
 
 
 def load_versions(
@@ -74,37 +74,41 @@ def load_versions(
     ``brief``: without their metrics and provenance, which are most of what there is to load. ``curves``: with the points of
     their metrics' curves.
     """
-    query = whole(brief=brief).where(*conditions).order_by(VERSIONS.c.id)
-    rows = connection.execute(query).mappings()
-    if conditions:
-        yield from with_belongings(connection, rows.all(), brief=brief, curves=curves)
-        return
-    has = _collect(connection.execute(_belongings(of_all=True, metrics=not brief)))
-    for row in rows:
+    owned = VERSIONS.join(ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
+    ids = connection.scalars(select(VERSIONS.c.id).select_from(owned).where(*conditions).order_by(VERSIONS.c.id)).all()
+    for start in range(0, len(ids), _AT_ONCE):
+        yield from load_by_ids(connection, ids[start : start + _AT_ONCE], brief=brief, curves=curves)
+
+
+def load_by_ids(
+    connection: Connection, ids: Sequence[int], *, brief: bool = False, curves: bool = True
+) -> Iterator[Version]:
+    """These versions, in the order of their ids; ids that are gone are left out."""
+    # Belongings first: rows that wait for theirs would keep Python's garbage collector busy.
+    has = _load_belongings(connection, ids, metrics=not brief, curves=curves)
+    for row in connection.execute(_by_ids(brief=brief), {"listed": list(ids)}).mappings():
         yield Version.model_validate({**row, **has[row["engine_id"]]})
 
 
-def load_by_ids(connection: Connection, ids: Sequence[int], *, curves: bool = True) -> list[Version]:
-    """These versions, in the order of ``ids``; ids that are gone are left out."""
-    rows = connection.execute(whole().where(VERSIONS.c.id.in_(ids))).mappings().all()
-    found = {version.engine_id: version for version in with_belongings(connection, rows, curves=curves)}
-    return [found[number] for number in ids if number in found]
+def with_belongings(connection: Connection, row: Mapping[Any, Any], *, curves: bool = True) -> Version:
+    """The version of ``row``, which is of a query made of ``version_query``."""
+    has = _load_belongings(connection, [row["engine_id"]], metrics=True, curves=curves)
+    return Version.model_validate({**row, **has[row["engine_id"]]})
 
 
-def with_belongings(
-    connection: Connection, rows: Sequence[Mapping[Any, Any]], *, brief: bool = False, curves: bool = True
-) -> Iterator[Version]:
-    """The versions of ``rows``, which are those of a query made of ``whole``."""
-    query = _belongings(of_all=False, metrics=not brief, curves=curves)
-    for start in range(0, len(rows), _AT_ONCE):
-        some = rows[start : start + _AT_ONCE]
-        has = _collect(connection.execute(query, {"ids": [row["engine_id"] for row in some]}))
-        for row in some:
-            yield Version.model_validate({**row, **has[row["engine_id"]]})
+@cache
+def _by_ids(*, brief: bool) -> Select[Any]:
+    return version_query(brief=brief).where(is_listed(VERSIONS.c.id)).order_by(VERSIONS.c.id)
+
+
+def _load_belongings(
+    connection: Connection, ids: Sequence[int], *, metrics: bool, curves: bool
+) -> defaultdict[int, dict[str, Any]]:
+    """By version, its belongings under the names of a version's fields."""
+    return _collect(connection.execute(_belongings(metrics=metrics, curves=curves), {"listed": list(ids)}))
 
 
 def _collect(lines: Any) -> defaultdict[int, dict[str, Any]]:
-    """By version, its belongings under the names of a version's fields."""
     has: defaultdict[int, dict[str, Any]] = defaultdict(dict)
     for kind, version, _, first, second, *rest in sorted(lines, key=itemgetter(2)):
         mine = has[version]

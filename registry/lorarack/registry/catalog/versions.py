@@ -54,7 +54,7 @@ class CatalogWriter:
 
         return self._database.write(work)
 
-    def renew_base(self, name: str, reading: "Reading", places: tuple[BaseId, ...]) -> None:
+    def renew_base(self, name: str, reading: "Reading", places: Sequence[BaseId]) -> None:
         """Give a base that an older lorarack added its present fingerprints. Raises ``Conflict`` where another base has them."""
 
         def work(connection: Connection) -> None:

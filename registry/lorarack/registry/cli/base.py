@@ -6,11 +6,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from lorarack.registry.bases import RELATIONS
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.cli.progress import reading_weights
 from lorarack.registry.cli.render import short_digest, table
-from lorarack.registry.operations.bases import RELATIONS
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Base
 

@@ -10,9 +10,8 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit
 from lorarack.registry.cli.render import short_digest, size, table
 from lorarack.registry.errors import UsageError
-from lorarack.registry.gc import GcItem, GcReport
+from lorarack.registry.queries import GcItem, GcReport, Retention
 from lorarack.registry.registry import open_registry
-from lorarack.registry.retention import Retention
 
 
 def mount(app: typer.Typer) -> None:

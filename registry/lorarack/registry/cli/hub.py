@@ -9,7 +9,8 @@ from rich.markup import escape
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
 from lorarack.registry.cli.render import short_digest
-from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.interface import Registry
+from lorarack.registry.registry import open_registry
 
 if TYPE_CHECKING:
     from lorarack.registry.hub.pull import Pulled
@@ -104,7 +105,7 @@ def _write(
     json: bool,
 ) -> None:
     from lorarack.registry.hub.folder import write_folder
-    from lorarack.registry.hub_access.names import parse_repository
+    from lorarack.registry.hub.names import parse_repository
 
     repo_id = parse_repository(repository).repo_id
     version = opened.resolve(reference)

@@ -10,7 +10,8 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
 from lorarack.registry.cli.render import short_digest, size, table
 from lorarack.registry.cli.versions import family_table, metric_texts
-from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.interface import Registry
+from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Adapter, Version
 
 
@@ -55,7 +56,7 @@ def _list_adapters(opened: Registry, json: bool) -> None:
     adapters = opened.adapters()
     if not adapters and not json:
         out.print(
-            f"No adapters in {escape(str(opened.home))} yet. Train one with 'lorarack train', or 'lorarack publish' a PEFT folder."
+            f"No adapters in {escape(opened.location)} yet. Train one with 'lorarack train', or 'lorarack publish' a PEFT folder."
         )
         return
     emit(adapters, json, lambda: _adapters_table(adapters))

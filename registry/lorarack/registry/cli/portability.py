@@ -9,9 +9,10 @@ from rich.markup import escape
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
 from lorarack.registry.errors import BadReference, UsageError
+from lorarack.registry.interface import Registry
 from lorarack.registry.queries import Imported
 from lorarack.registry.reference import parse_reference
-from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.registry import open_registry
 
 
 def mount(app: typer.Typer) -> None:

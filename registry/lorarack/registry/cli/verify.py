@@ -10,7 +10,8 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
 from lorarack.registry.cli.render import size, table
 from lorarack.registry.errors import Damaged, NotFound, StoreError, UsageError
-from lorarack.registry.registry import Registry, open_registry
+from lorarack.registry.interface import Registry
+from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Version
 
 

@@ -8,7 +8,7 @@ from lorarack.registry.values import Base, Version
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CardOptions:
     """What the publisher adds to what the registry knows.
 
     Attributes:
@@ -22,8 +22,8 @@ class Wishes:
     example_prompt: str | None = None
 
 
-def model_card(version: Version, base: Base, wishes: Wishes) -> str:
-    """The text of ``README.md``. The same version and wishes give the same text."""
+def model_card(version: Version, base: Base, options: CardOptions) -> str:
+    """The text of ``README.md``. The same version and options give the same text."""
     from huggingface_hub import ModelCardData
 
     results = to_results(version)
@@ -33,11 +33,11 @@ def model_card(version: Version, base: Base, wishes: Wishes) -> str:
         base_model_relation="adapter" if base.hub_id else None,
         library_name="peft",
         pipeline_tag="text-generation",
-        license=wishes.license_id,
+        license=options.license_id,
         tags=["lora", "lorarack"],
         model_name=version.adapter if results else None,
         eval_results=results or None,
         lorarack=to_block(version),
     )
-    repo_id = wishes.repo_id or f"YOUR-NAME/{version.adapter.rpartition('/')[2]}"
-    return f"---\n{data.to_yaml()}\n---\n\n{page(version, base, repo_id, wishes.example_prompt)}"
+    repo_id = options.repo_id or f"YOUR-NAME/{version.adapter.rpartition('/')[2]}"
+    return f"---\n{data.to_yaml()}\n---\n\n{page(version, base, repo_id, options.example_prompt)}"

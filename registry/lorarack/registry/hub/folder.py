@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from lorarack.registry.disk import disk_errors, remove_tree
-from lorarack.registry.hub.card import Wishes, model_card
-from lorarack.registry.registry import Registry
+from lorarack.registry.hub.card import CardOptions, model_card
+from lorarack.registry.interface import Registry
 
 CARD = "README.md"
 
@@ -32,7 +32,7 @@ def write_folder(
         Conflict: the folder is not empty. Damaged, StoreError: the disk. Else like ``Registry.resolve``.
     """
     version = registry.resolve(reference)
-    card = model_card(version, registry.base(version.base), Wishes(repo_id, license_id, example_prompt))
+    card = model_card(version, registry.base(version.base), CardOptions(repo_id, license_id, example_prompt))
     registry.fetch(version, folder)
     try:
         with disk_errors():

@@ -9,8 +9,8 @@ from typing import Any
 from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.peft_config import canonical_config, parse_config
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.hub_access.names import parse_repository
-from lorarack.registry.registry import Registry
+from lorarack.registry.hub.names import parse_repository
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Base
 
 #: Names of repositories that hold a quantized copy.

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import Conflict, NotAllowed, NotFound, UsageError
+from lorarack.registry.hub.client import hub_api
+from lorarack.registry.hub.errors import hub_errors
 from lorarack.registry.hub.folder import write_folder
-from lorarack.registry.hub_access.client import hub_api
-from lorarack.registry.hub_access.names import whole_repository
-from lorarack.registry.hub_access.translate import hub_errors
-from lorarack.registry.registry import Registry
+from lorarack.registry.hub.names import whole_repository
+from lorarack.registry.interface import Registry
 from lorarack.registry.values import Value, Version
 
 if TYPE_CHECKING:

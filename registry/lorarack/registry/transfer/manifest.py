@@ -10,14 +10,11 @@ A version's folder is its reference: no name can hold an ``@``, so no two of the
 """
 
 import json
-import os
-import stat
 from pathlib import Path
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.values import Metric, Provenance, State, StoredFile, Value
 
@@ -104,29 +101,3 @@ def refused(problems: list[str], folder: Path) -> InvalidArtifact:
 def version_folder(root: Path, version: PortableVersion) -> Path:
     """Where the files of ``version`` lie; its adapter's name must have been checked."""
     return root / ADAPTERS / version.reference
-
-
-def write_export(manifest: Manifest, whole: Path, place: Path) -> None:
-    """Add the manifest to the folder ``whole``, which has all versions, and move that to ``place``. Raises ``StoreError``."""
-    with disk_errors():
-        with (whole / MANIFEST).open("xb") as file:
-            file.write(manifest.to_bytes())
-            file.flush()
-            os.fsync(file.fileno())
-        whole.chmod(0o755)
-        whole.rename(place)
-        sync_folder(place.parent)
-
-
-def link_problem(root: Path, version: PortableVersion) -> str | None:
-    """Why the version's folder is refused, if so: it is not there, or a link leads away from the export."""
-    place = root
-    for part in version_folder(root, version).relative_to(root).parts:
-        place /= part
-        try:
-            mode = place.lstat().st_mode
-        except OSError:
-            return f"it has no folder {str(place.relative_to(root))!r}, which its {MANIFEST} lists"
-        if not stat.S_ISDIR(mode):
-            return f"{str(place.relative_to(root))!r} is a link or no folder"
-    return None

@@ -1,1 +1,1 @@
-"""LoRA arithmetic on a CPU: rows grouped by adapter slot, rows without an adapter left alone. Torch only, no vLLM."""
+"""LoRA on a CPU: vLLM's platform and LoRA layers over a compiled kernel, or over torch."""

@@ -1,4 +1,4 @@
-"""LoRA as operations of torch's own, which a compiler leaves as they are: it sees that y changes, and nothing else.
+"""LoRA as torch custom operations, opaque to torch's compiler: it only knows that they change y.
 
 ``lorarack::add_lora(y, x, layer)`` is what the compiled kernel computes, or torch where there is no kernel. Layers that the
 kernel does not suit have ``lorarack::add_lora_torch`` instead, on every machine, so that a compiled graph that was kept on
@@ -43,7 +43,7 @@ _library.impl(ADD_EMBEDDING, _add_embedding, "CPU")
 
 
 class LayerFactory:
-    """Makes layers, computed by the kernel when there is one. One in a process: operations are global."""
+    """Makes layers, computed by the kernel if there is one. One per process: operations are global."""
 
     def __init__(self, kernel: Path | None) -> None:
         self._kernel = _loaded(kernel) if kernel is not None else None
@@ -84,23 +84,17 @@ def _loaded(path: Path) -> Kernel | None:
     try:
         return Kernel(path)
     except EngineError as error:
-        _logger.warning("LoRA is computed with torch alone, which is right and several times slower: %s", error.message)
+        _logger.warning(
+            "LoRA is computed with torch alone, which is correct but several times slower: %s", error.message
+        )
         return None
 
 
-_running: list[LayerFactory] = []
+_factories: list[LayerFactory] = []
 
 
-def start(kernel: Path | None) -> LayerFactory:
-    """Begin to compute in this process: with the kernel at that path if it can be loaded, else with torch alone.
-
-    The first call decides.
-    """
-    if not _running:
-        _running.append(LayerFactory(kernel))
-    return _running[0]
-
-
-def running() -> LayerFactory:
-    """The backend of this process; torch alone when nothing was started."""
-    return start(None)
+def layer_factory(kernel: Path | None = None) -> LayerFactory:
+    """The factory of this process. The first call decides: with that kernel if it can be loaded, else with torch alone."""
+    if not _factories:
+        _factories.append(LayerFactory(kernel))
+    return _factories[0]

@@ -1,8 +1,8 @@
-"""Compiling the kernel for this processor, once: with g++, in about ten seconds, before an engine starts.
+"""Compiles the kernel for this processor, once: with g++, in about ten seconds, before an engine starts.
 
 The result lies in a cache, under a digest of what it depends on (the sources, the processor's features, the C library, torch) and
 the compiler's version. Another machine that shares the home builds its own, and one without a compiler uses what another compiler
-made for it. Behind the library's own bytes comes their digest, so that a damaged one is known before an engine loads it.
+made for it. The library's bytes are followed by their digest, so that a damaged one is detected before it is loaded.
 """
 
 import hashlib
@@ -42,14 +42,14 @@ def kernel_path(cache: Path) -> Path:
     try:
         return cache / f"{name}-{_compiler_version()}.so"
     except EngineError:
-        made = [path for path in sorted(cache.glob(f"{name}-*.so")) if is_whole(path)]
+        made = [path for path in sorted(cache.glob(f"{name}-*.so")) if is_intact(path)]
         if made:
             return made[-1]
         raise
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a kernel is at ``path``, whole and nobody else's to write. False too where we may not read."""
+def is_intact(path: Path) -> bool:
+    """Whether an undamaged kernel that only we can write is at ``path``. False too if it cannot be read."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -60,7 +60,7 @@ def is_whole(path: Path) -> bool:
 
 
 def build_kernel(path: Path) -> None:
-    """Compile the kernel to ``path``; there it is whole or not at all.
+    """Compile the kernel to ``path``, atomically.
 
     Raises:
         EngineError: the compiler failed, or the folder cannot be written.
@@ -94,7 +94,7 @@ def build_kernel(path: Path) -> None:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove what builders left that were killed: no compiler takes so long."""
+    """Remove the leftovers of killed builds: no compiler takes this long."""
     for part in cache.glob(f"*{_PART}"):
         with suppress(OSError):
             if time.time() - part.stat().st_mtime > 2 * _SECONDS:

@@ -1,4 +1,4 @@
-"""Taking over the layers that vLLM wraps for LoRA: their weights at each adapter's own rank, their sums as our operations.
+"""Patches the layers that vLLM wraps for LoRA: weights at each adapter's own rank, sums by our operations.
 
 vLLM gives each wrapped layer the punica wrapper to call (``BaseLayerWithLoRA.set_mapping``); here it gets one of its own,
 which knows the layer's number. Loading an adapter still goes through the layer's ``set_lora``, which knows how the weights of
@@ -23,7 +23,7 @@ from vllm.lora.layers import (
     VocabParallelEmbeddingWithLoRA,
 )
 
-from lorarack.server.cpu.custom_ops import ADD_TORCH, LayerFactory, start
+from lorarack.server.cpu.custom_ops import ADD_TORCH, LayerFactory, layer_factory
 from lorarack.server.cpu.layers import Layer
 from lorarack.server.cpu.punica import GroupedPunicaWrapper
 from lorarack.server.settings import ServingSettings
@@ -43,7 +43,7 @@ LINEAR = frozenset(
 
 
 class AddLinear:
-    """What an adopted linear layer calls. ``layer`` is a constant of the traced graph."""
+    """What a patched linear layer calls. ``layer`` is a constant of the traced graph."""
 
     def __init__(self, layer: int) -> None:
         self.layer = layer
@@ -62,7 +62,7 @@ class AddLinearTorch(AddLinear):
 
 
 class AddEmbedding:
-    """What an adopted embedding reads and calls."""
+    """What a patched embedding reads and calls."""
 
     def __init__(self, layer: int, wrapper: GroupedPunicaWrapper) -> None:
         self.layer = layer
@@ -74,7 +74,7 @@ class AddEmbedding:
 
 
 class AddLogits:
-    """What an adopted logits processor calls; it lies outside the compiled graph."""
+    """What a patched logits processor calls, outside the compiled graph."""
 
     def __init__(self, operation: str, layer: int, wrapper: GroupedPunicaWrapper) -> None:
         self._operation = getattr(torch.ops.lorarack, operation)
@@ -88,50 +88,50 @@ class AddLogits:
 
 
 class KernelPunicaWrapper(GroupedPunicaWrapper):
-    """The wrapper that takes over the layers which it is given to."""
+    """The wrapper whose layers are patched."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         settings = ServingSettings.from_environment()
-        self.backend = start(Path(settings.kernel) if settings and settings.kernel else None)
+        self.factory = layer_factory(Path(settings.kernel) if settings and settings.kernel else None)
         BaseLayerWithLoRA.set_mapping = _set_mapping
         super().__init__(*args, **kwargs)
 
 
 def _set_mapping(module: Any, punica_wrapper: Any) -> None:
     """In place of ``BaseLayerWithLoRA.set_mapping``."""
-    adopting = isinstance(punica_wrapper, KernelPunicaWrapper)
-    module.punica_wrapper = adopted(module, punica_wrapper, punica_wrapper.backend) if adopting else punica_wrapper
+    ours = isinstance(punica_wrapper, KernelPunicaWrapper)
+    module.punica_wrapper = patch_layer(module, punica_wrapper, punica_wrapper.factory) if ours else punica_wrapper
 
 
-def adopted(module: Any, wrapper: GroupedPunicaWrapper, backend: LayerFactory) -> Any:
-    """What ``module`` is to call: an object of its own, or ``wrapper`` where its kind is not ours."""
+def patch_layer(module: Any, wrapper: GroupedPunicaWrapper, factory: LayerFactory) -> Any:
+    """What ``module`` is to call: an object of its own, or ``wrapper`` if its kind is not patched."""
     if type(module) in LINEAR:
         stacked_a, stacked_b = module.lora_a_stacked, module.lora_b_stacked
-        operation, number, layer = _make(backend, wrapper.token_rows, stacked_a, stacked_b)
+        operation, number, layer = _make(factory, wrapper.token_rows, stacked_a, stacked_b)
         module.lora_a_stacked = tuple(_scratch(a) for a in stacked_a)
         module.lora_b_stacked = tuple(_scratch(b) for b in stacked_b)
-        _follow(module, layer, module.lora_a_stacked, module.lora_b_stacked)
+        _copy_weights(module, layer, module.lora_a_stacked, module.lora_b_stacked)
         return (AddLinearTorch if operation == ADD_TORCH else AddLinear)(number)
     if type(module) is LogitsProcessorWithLoRA:
         stacked_a, stacked_b = (module.lora_a_stacked,), (module.lora_b_stacked,)
-        operation, number, layer = _make(backend, wrapper.logit_rows, stacked_a, stacked_b)
+        operation, number, layer = _make(factory, wrapper.logit_rows, stacked_a, stacked_b)
         module.lora_a_stacked, module.lora_b_stacked = _scratch(stacked_a[0]), _scratch(stacked_b[0])
-        _follow(module, layer, (module.lora_a_stacked,), (module.lora_b_stacked,))
+        _copy_weights(module, layer, (module.lora_a_stacked,), (module.lora_b_stacked,))
         return AddLogits(operation, number, wrapper)
     if type(module) is VocabParallelEmbeddingWithLoRA:
-        _, number, layer = backend.make_embedding(wrapper.token_rows, module.lora_b_stacked.shape[2])
+        _, number, layer = factory.make_embedding(wrapper.token_rows, module.lora_b_stacked.shape[2])
         # A stays where it is, stacked: the graph looks tokens up in it.
-        _follow(module, layer, (module.lora_a_stacked.transpose(1, 2).unsqueeze(1),), (module.lora_b_stacked,))
+        _copy_weights(module, layer, (module.lora_a_stacked.transpose(1, 2).unsqueeze(1),), (module.lora_b_stacked,))
         return AddEmbedding(number, wrapper)
     return wrapper
 
 
 def _make(
-    backend: LayerFactory, rows: Any, stacked_a: Sequence[torch.Tensor], stacked_b: Sequence[torch.Tensor]
+    factory: LayerFactory, rows: Any, stacked_a: Sequence[torch.Tensor], stacked_b: Sequence[torch.Tensor]
 ) -> tuple[str, int, Layer]:
     slots, _, max_rank, inputs = stacked_a[0].shape
     widths = [b.shape[2] for b in stacked_b]
-    return backend.make_layer(rows, stacked_a[0].dtype, inputs, widths, slots, max_rank)
+    return factory.make_layer(rows, stacked_a[0].dtype, inputs, widths, slots, max_rank)
 
 
 def _scratch(stacked: torch.Tensor) -> torch.Tensor:
@@ -139,7 +139,9 @@ def _scratch(stacked: torch.Tensor) -> torch.Tensor:
     return torch.zeros_like(stacked[:1]).expand(stacked.shape)
 
 
-def _follow(module: Any, layer: Layer, stacked_a: Sequence[torch.Tensor], stacked_b: Sequence[torch.Tensor]) -> None:
+def _copy_weights(
+    module: Any, layer: Layer, stacked_a: Sequence[torch.Tensor], stacked_b: Sequence[torch.Tensor]
+) -> None:
     set_lora, reset_lora = module.set_lora, module.reset_lora
 
     def clear(index: int) -> None:

@@ -51,7 +51,7 @@ class KernelLayer:
 
 
 class TorchLayer:
-    """The same with torch alone: two products for each group of rows, in float32."""
+    """The same with torch: two products for each group of rows, in float32."""
 
     def __init__(self, rows: Rows, widths: Sequence[int]) -> None:
         self._rows = rows
@@ -88,7 +88,7 @@ class TorchLayer:
 
 
 def _check_fit(widths: Sequence[int], part: int, a: torch.Tensor, b: torch.Tensor) -> None:
-    """The kernel reads what it is given by address: what does not fit must not get there."""
+    """The kernel reads memory by address, so only matrices that fit may reach it."""
     if not 0 <= part < len(widths) or a.dim() != 2 or b.shape != (widths[part], a.shape[0]) or not a.shape[0]:
         raise ValueError(
             f"an A of {tuple(a.shape)} and a B of {tuple(b.shape)} do not fit slice {part} of {list(widths)}"

@@ -13,9 +13,9 @@ from vllm.utils.import_utils import resolve_obj_by_qualname
 
 from lorarack.server.settings import CpuLora, ServingSettings
 
-#: The classes that take the place of vLLM's, as vLLM names classes: the slow one, and the one that takes layers over.
+#: The classes that take the place of vLLM's, as vLLM names classes: one without and one with the kernel.
 GROUPED = "lorarack.server.cpu.punica.GroupedPunicaWrapper"
-ADOPTING = "lorarack.server.cpu.layer_patch.KernelPunicaWrapper"
+KERNEL = "lorarack.server.cpu.layer_patch.KernelPunicaWrapper"
 
 _COMPILERS = ("g++", "clang++")
 _logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
@@ -25,12 +25,12 @@ _CpuPlatform: Any = resolve_obj_by_qualname(cpu_platform_plugin() or "vllm.platf
 
 
 class LorarackCpuPlatform(_CpuPlatform):
-    """vLLM's own platform, but for what a server of adapters wants otherwise."""
+    """vLLM's own platform with our LoRA arithmetic, compiled with LoRA, in the engine's own process."""
 
     @classmethod
     def get_punica_wrapper(cls) -> str:
         """The class that computes LoRA. vLLM's gives rows of the base model the adapter in the last slot."""
-        return GROUPED if _choice() is CpuLora.OFF else ADOPTING
+        return GROUPED if _choice() is CpuLora.OFF else KERNEL
 
     @classmethod
     def check_and_update_config(cls, vllm_config: Any) -> None:
@@ -45,7 +45,7 @@ class LorarackCpuPlatform(_CpuPlatform):
             super().check_and_update_config(vllm_config)
             return
         lora, parallel = vllm_config.lora_config, vllm_config.parallel_config
-        wished = parallel.distributed_executor_backend
+        requested = parallel.distributed_executor_backend
         reason = uncompiled_reason(vllm_config)
         if reason is None:
             vllm_config.lora_config = None
@@ -56,12 +56,12 @@ class LorarackCpuPlatform(_CpuPlatform):
         if reason is not None and lora is not None:
             _logger.warning("The model is not compiled: %s.", reason)
         alone = parallel.data_parallel_size == 1  # several engines on one machine share out its cores
-        if wished == "uni" and alone and parallel.distributed_executor_backend == "mp":
-            parallel.distributed_executor_backend = wished
+        if requested == "uni" and alone and parallel.distributed_executor_backend == "mp":
+            parallel.distributed_executor_backend = requested
 
 
 def uncompiled_reason(vllm_config: Any) -> str | None:
-    """What of this configuration or machine keeps a model with LoRA from being compiled; None: nothing."""
+    """Why a model with LoRA cannot be compiled here; None: it can."""
     model, lora = vllm_config.model_config, vllm_config.lora_config
     if lora is None:
         return None

@@ -1,4 +1,4 @@
-"""The entry point by which vLLM finds our CPU platform. Imported in every vLLM of this environment, so it imports nothing."""
+"""The entry point by which vLLM finds our CPU platform. Every vLLM of this environment imports it, so it imports little."""
 
 import os
 

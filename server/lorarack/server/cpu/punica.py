@@ -1,4 +1,4 @@
-"""vLLM's interface to LoRA arithmetic ("punica wrapper") for CPUs, over :mod:`lorarack.server.cpu`.
+"""vLLM's interface to LoRA arithmetic ("punica wrapper") for CPUs, without vLLM's faults.
 
 Replaces ``vllm.lora.punica_wrapper.punica_cpu.PunicaWrapperCPU``, which applies the last slot's adapter to rows that have
 none, and copies A and B for every token. Signatures are vLLM 0.32's; tests/server/test_vllm_facts.py watches them.
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from vllm.lora.punica_wrapper.punica_base import PunicaWrapperBase
 
-from lorarack.server.cpu.custom_ops import running
+from lorarack.server.cpu.custom_ops import layer_factory
 from lorarack.server.cpu.row_groups import group_rows
 from lorarack.server.cpu.shrink_expand import expand, put, shrink, slot_matrix, take
 
@@ -17,13 +17,13 @@ from lorarack.server.cpu.shrink_expand import expand, put, shrink, slot_matrix, 
 class GroupedPunicaWrapper(PunicaWrapperBase):
     """LoRA for batches in which any row may have any adapter, or none.
 
-    Layers that ``layer_patch.py`` takes over read ``token_rows`` and ``logit_rows``; the others call the methods.
+    Layers that ``layer_patch.py`` patches read ``token_rows`` and ``logit_rows``; the others call the methods.
     """
 
     def __init__(self, max_num_batched_tokens: int, max_batches: int, device: Any, **kwargs: Any) -> None:
         super().__init__(max_num_batched_tokens, max_batches, device, **kwargs)
         self._embeddings_indices.zero_()  # looked up for rows beyond the mapping too, and empty memory is no index
-        self.token_rows, self.logit_rows = running().make_rows(), running().make_rows()
+        self.token_rows, self.logit_rows = layer_factory().make_rows(), layer_factory().make_rows()
 
     def update_metadata(
         self, mapping: Any, lora_index_to_id: list[int | None], max_loras: int, vocab_size: int, **kwargs: Any

@@ -1,7 +1,7 @@
-"""Which rows of a batch belong to which adapter slot, worked out once a step.
+"""Which rows of a batch belong to which adapter slot, grouped once per step.
 
 vLLM hands over one slot number per row, -1 for rows that no adapter touches. Indexing weights with that -1 picks the *last*
-slot, which is how vLLM's own CPU path answers base-model requests with somebody's adapter. Here such rows are in no group.
+slot, which is how vLLM's own CPU path answers base-model requests with another request's adapter. Here such rows are in no group.
 """
 
 from dataclasses import dataclass

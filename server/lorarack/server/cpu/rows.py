@@ -1,4 +1,4 @@
-"""The rows of the batch that is being computed, for all layers that see the same rows."""
+"""Which adapter slot each row of the current batch has, shared by all layers."""
 
 import torch
 
@@ -7,7 +7,7 @@ from lorarack.server.cpu.row_groups import Group, group_rows
 
 
 class Rows:
-    """Which adapter slot each row has. Set between steps; both ways of computing read it."""
+    """The slots of a batch's rows. Set between steps; kernel and torch read it."""
 
     def __init__(self, kernel: Kernel | None) -> None:
         self._kernel = kernel
@@ -34,7 +34,7 @@ class Rows:
         return self._groups
 
     def covered(self, count: int) -> tuple[Group, ...]:
-        """``groups``, once it is sure that a batch of ``count`` rows has all of theirs (it may have more: padding)."""
+        """``groups``, after checking that a batch of ``count`` rows has them all (it may have more: padding)."""
         groups = self.groups
         if groups and max(group.end for group in groups) > count:
             raise RuntimeError(f"a batch of {count} rows came with a mapping of adapters for more rows than that")

@@ -1,1 +1,1 @@
-"""What stands before vLLM's routes: the gate, the gateway that turns references into versions, and our own routes."""
+"""What comes before vLLM's routes, in plain ASGI without vLLM: the key check, the model resolver, and our own routes."""

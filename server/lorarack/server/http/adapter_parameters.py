@@ -1,4 +1,4 @@
-"""How other servers are asked for an adapter. vLLM drops these without a word and answers with the base."""
+"""Other servers' parameters for choosing an adapter. vLLM ignores them silently and answers with the base."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -12,8 +12,8 @@ _WORDS = frozenset({"lora", "loras", "adapter", "adapters"})
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
-def check_foreign_parameters(document: Mapping[str, Any]) -> None:
-    """Whether the request asks for its adapter by ``model`` alone.
+def check_adapter_parameters(document: Mapping[str, Any]) -> None:
+    """Check that the request names its adapter by ``model`` alone.
 
     Raises:
         UsageError: it has ``adapter_id``, ``lora_path``, ``lora_request`` or the like.

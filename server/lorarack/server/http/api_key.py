@@ -1,9 +1,10 @@
-"""One gate for all routes, before anything else of the app. vLLM's own key guards only paths under four prefixes."""
+"""The key check of all routes, before anything else of the app. vLLM's own guards only paths under four prefixes."""
 
 import hashlib
 import hmac
 from collections.abc import Iterable
 
+from lorarack.server.caller import Caller
 from lorarack.server.http.asgi import (
     App,
     Receive,
@@ -13,6 +14,7 @@ from lorarack.server.http.asgi import (
     path_of,
     refuse_websocket,
     send_json,
+    with_caller,
     with_headers,
 )
 from lorarack.server.http.errors import error_body
@@ -30,18 +32,19 @@ class ApiKeyMiddleware:
 
     def __init__(self, app: App, keys: Iterable[str]) -> None:
         self._app = app
-        self._digests = [_digest(key.encode()) for key in keys]
+        self._keys = [(_digest(key.encode()), Caller(f"key-{number}")) for number, key in enumerate(keys, 1)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer 401 (a websocket is turned down before it opens)."""
         if scope["type"] not in ("http", "websocket") or _is_open(scope):
             await self._app(scope, receive, send)
             return
-        key = next((key for key in _given(scope) if self._is_one(key)), None)
-        if key is not None:
-            # As vLLM's own check, further in, wants it.
-            await self._app(with_headers(scope, (b"authorization", b"Bearer " + key)), receive, send)
-            return
+        for key in _given(scope):
+            if caller := self._caller(key):
+                # As vLLM's own check, further in, wants it.
+                scope = with_headers(with_caller(scope, caller), (b"authorization", b"Bearer " + key))
+                await self._app(scope, receive, send)
+                return
         message = "This server wants a key: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
         body = error_body(path_of(scope), 401, message, "not_allowed")
         if scope["type"] == "websocket":
@@ -49,11 +52,11 @@ class ApiKeyMiddleware:
         else:
             await send_json(send, 401, body, [(b"www-authenticate", b"Bearer")])
 
-    def _is_one(self, key: bytes) -> bool:
+    def _caller(self, key: bytes) -> Caller | None:
         given = _digest(key)
         # All keys are compared, each in constant time: how long it takes tells nothing about them.
-        matches = [hmac.compare_digest(given, digest) for digest in self._digests]
-        return any(matches)
+        found = [caller for digest, caller in self._keys if hmac.compare_digest(given, digest)]
+        return found[0] if found else None
 
 
 def _is_open(scope: Scope) -> bool:

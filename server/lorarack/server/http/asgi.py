@@ -1,10 +1,11 @@
-"""Small pieces of ASGI that the gate and the gateway share."""
+"""Small pieces of ASGI that the middlewares share."""
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any, TypeAlias
 
 from lorarack.registry.errors import UsageError
+from lorarack.server.caller import ANONYMOUS, Caller
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -13,12 +14,26 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
+_CALLER = "lorarack.caller"
+
 
 def path_of(scope: Scope) -> str:
     """The path of the route, without the prefix under which the server is mounted: as the router sees it."""
     path, root = str(scope["path"]), str(scope.get("root_path", ""))
     rest = path[len(root) :]
     return rest if root and path.startswith(root) and (not rest or rest.startswith("/")) else path
+
+
+def caller_of(scope: Scope) -> Caller:
+    """Who sends the request, as the key check found."""
+    caller = scope.get(_CALLER, ANONYMOUS)
+    assert isinstance(caller, Caller)  # noqa: S101 - `with_caller` put it there
+    return caller
+
+
+def with_caller(scope: Scope, caller: Caller) -> Scope:
+    """``scope`` of a request by ``caller``."""
+    return {**scope, _CALLER: caller}
 
 
 def header(scope: Scope, name: bytes) -> bytes:
@@ -33,17 +48,17 @@ def with_headers(scope: Scope, *headers: tuple[bytes, bytes], without: Sequence[
     return {**scope, "headers": [*kept, *headers]}
 
 
-async def read_body(scope: Scope, receive: Receive, most: int) -> bytes | None:
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     """The whole body; None when the client hung up before its end.
 
     Raises:
-        UsageError: it is longer than ``most`` bytes. Where the client says so beforehand, none of it is read.
+        UsageError: it is longer than ``limit`` bytes. If its header says so, none of it is read.
     """
     error = UsageError(
-        f"The request's body is larger than {most >> 20} MiB, which is the most that is read.", code="too_large"
+        f"The request's body is larger than {limit >> 20} MiB, which is the most that is read.", code="too_large"
     )
     said = header(scope, b"content-length")
-    if said.isdigit() and int(said[:19]) > most:
+    if said.isdigit() and int(said[:19]) > limit:
         raise error
     chunks, length = [], 0
     while True:
@@ -52,7 +67,7 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes | None:
             return None
         chunk = message.get("body", b"")
         length += len(chunk)
-        if length > most:
+        if length > limit:
             raise error
         chunks.append(chunk)
         if not message.get("more_body", False):
@@ -60,20 +75,20 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes | None:
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that gives ``body`` once and then whatever comes: vLLM listens there for clients that hang up."""
+    """A ``receive`` that gives ``body`` and then what the client sends: vLLM listens there for disconnects."""
     given = False
 
-    async def again() -> Message:
+    async def replayed() -> Message:
         nonlocal given
         if given:
             return await receive()
         given = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replayed
 
 
-def adding(headers: Headers, send: Send) -> Send:
+def with_response_headers(headers: Headers, send: Send) -> Send:
     """A ``send`` that adds ``headers`` to a response that is no error, and touches nothing else, so streams flow as they are."""
 
     async def added(message: Message) -> None:
@@ -93,7 +108,7 @@ async def send_json(send: Send, status: int, document: Any, headers: Headers = (
 
 
 async def refuse_websocket(scope: Scope, send: Send, status: int, document: Any) -> None:
-    """Turn a websocket down before it opens, with a body where the server can send one."""
+    """Refuse a websocket before it opens, with a body if the server can send one."""
     if "websocket.http.response" not in (scope.get("extensions") or {}):
         await send({"type": "websocket.close", "code": 1008})
         return

@@ -16,7 +16,7 @@ _ANTHROPIC_TYPES = {
     413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error",
 }  # fmt: skip
 
-#: By code, where the class says too little. 410: nobody gets this version; ask for another.
+#: By code, where the class says too little. 410: no server serves this version; ask for another.
 _STATUS: Mapping[str, int] = {"not_ready": 410, "damaged": 410, "too_large": 413, "not_json": 415}
 #: About a model's name, as OpenAI's ``param`` says.
 _OF_MODEL = frozenset({404, 410, 422})

@@ -9,14 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from lorarack.registry.errors import LorarackError, NotAllowed, Unavailable, UsageError
-from lorarack.server.http.adapter_parameters import check_foreign_parameters
+from lorarack.server.app_state import AppState
+from lorarack.server.exchange import Exchange
+from lorarack.server.http.adapter_parameters import check_adapter_parameters
 from lorarack.server.http.asgi import (
     App,
     Headers,
     Receive,
     Scope,
     Send,
-    adding,
+    caller_of,
     header,
     path_of,
     read_body,
@@ -24,22 +26,24 @@ from lorarack.server.http.asgi import (
     replay,
     send_json,
     with_headers,
+    with_response_headers,
 )
 from lorarack.server.http.errors import error_body, headers_of, status_of
+from lorarack.server.http.observe import observed
 from lorarack.server.http.request_json import MAX_BODY_BYTES, json_object
 from lorarack.server.http.route_table import ADAPTER_HEADER, INVOCATIONS, REFUSALS, Kind, kind_of, route_of
-from lorarack.server.router import Serving
+from lorarack.server.router import Ask, Route
 
 #: The longest reference there can be is shorter; what is longer is not repeated in an error.
 _LONGEST_NAME = 256
 
 
 class ModelResolverMiddleware:
-    """Plain ASGI middleware: rewrites ``model``, has the version loaded, and says in the headers which one answers."""
+    """Plain ASGI middleware: routes the request, rewrites ``model``, and says in the headers which version answers."""
 
-    def __init__(self, app: App, serving: Callable[[], Serving]) -> None:
+    def __init__(self, app: App, state: Callable[[], AppState]) -> None:
         self._app = app
-        self._serving = serving
+        self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its model resolved, or answer why that cannot be."""
@@ -49,62 +53,65 @@ class ModelResolverMiddleware:
             )
             await refuse_websocket(scope, send, 403, error_body(path_of(scope), 403, message, "route_refused"))
             return
-        route = route_of(scope) if scope["type"] == "http" else None
-        kind = Kind.PASSES if route is None else kind_of(scope["method"], route)
-        if route is None or kind is Kind.PASSES:
+        path = route_of(scope) if scope["type"] == "http" else None
+        kind = Kind.PASSES if path is None else kind_of(scope["method"], path)
+        if path is None or kind is Kind.PASSES:
             await self._app(scope, receive, send)
             return
-        try:
-            if kind is Kind.REFUSED:
-                why = REFUSALS.get(route, "is not known to lorarack, which could not say which model answers there.")
-                raise NotAllowed(f"{scope['method']} {route} is not offered: it {why}", code="route_refused")
-            if self._serving().draining:
-                message = "This server is stopping; ask another one, or this one once it is back."
-                raise Unavailable(message, code="draining")
-            _check_media_type(scope)
-            body = await read_body(scope, receive, MAX_BODY_BYTES)
-            if body is not None:
-                await self._answer(scope, body, receive, send, counts=kind is Kind.TOKENS, route=route)
-        except LorarackError as error:
-            status = status_of(error)
-            body_of_error = error_body(path_of(scope), status, error.message, error.code)
-            await send_json(send, status, body_of_error, headers_of(error))
+        exchange = Exchange(caller_of(scope), f"{scope['method']} {path}")
+        with observed(exchange, send, self._state().observers) as watched:
+            try:
+                await self._answer(scope, receive, watched, exchange, path, kind)
+            except LorarackError as error:
+                status = status_of(error)
+                body = error_body(path_of(scope), status, error.message, error.code)
+                await send_json(watched, status, body, headers_of(error))
 
     async def _answer(
-        self, scope: Scope, body: bytes, receive: Receive, send: Send, *, counts: bool, route: str
+        self, scope: Scope, receive: Receive, send: Send, exchange: Exchange, path: str, kind: Kind
     ) -> None:
+        state = self._state()
+        if kind is Kind.REFUSED:
+            reason = REFUSALS.get(path, "is not known to lorarack, which could not say which model answers there.")
+            raise NotAllowed(f"{exchange.request} is not offered: it {reason}", code="route_refused")
+        if state.open_requests.draining:
+            message = "This server is stopping; ask another one, or this one once it is back."
+            raise Unavailable(message, code="draining")
+        _check_media_type(scope)
+        body = await read_body(scope, receive, MAX_BODY_BYTES)
+        if body is None:
+            return
         document = json_object(body)
         if document is None or not isinstance(document.get("model"), str | None):
-            if route == INVOCATIONS:
+            if path == INVOCATIONS:
                 raise UsageError('The body must be a JSON object whose "model" is a text.', code="bad_request")
             await self._app(scope, replay(body, receive), send)  # vLLM says best what is wrong with it
             return
-        check_foreign_parameters(document)
-        serving = self._serving()
-        name = _asked(scope, document, route, serving)
-        async with serving.answering(_short(name), load=not counts) as (engine_name, version, digest):
-            # Tokens are the base's for all adapters, and only it is sure to be there.
-            model = serving.limits.base if counts and version != serving.limits.base else engine_name
-            if model != document.get("model") and (name or route == INVOCATIONS):
+        check_adapter_parameters(document)
+        name = _model_name(scope, document, path, state.base_names)
+        async with state.router.route(Ask(_short(name), load=kind is Kind.ANSWERS), exchange.caller) as route:
+            exchange.route = route
+            model = route.engine_name
+            if model != document.get("model") and (name or path == INVOCATIONS):
                 body = json.dumps({**document, "model": model}).encode()
-            if route == INVOCATIONS:
+            if path == INVOCATIONS:
                 scope = with_headers(scope, (ADAPTER_HEADER, model.encode()))
             scope = with_headers(scope, (b"content-length", str(len(body)).encode()), without=[b"transfer-encoding"])
-            await self._app(scope, replay(body, receive), adding(_headers(version, digest), send))
+            await self._app(scope, replay(body, receive), with_response_headers(_headers(route), send))
 
 
-def _asked(scope: Scope, document: dict[str, Any], route: str, serving: Serving) -> str:
+def _model_name(scope: Scope, document: dict[str, Any], path: str, base_names: frozenset[str]) -> str:
     """The model's name; empty for the base. SageMaker's clients may give it in a header instead."""
     name = document.get("model") or ""
     given = header(scope, ADAPTER_HEADER).decode("latin-1").strip()
     if not given or given == name:
         return name
-    if route != INVOCATIONS:
+    if path != INVOCATIONS:
         raise UsageError(
             'An adapter is asked for by "model" on this route; leave the header X-Amzn-SageMaker-Adapter-Identifier out.',
             code="adapter_parameter",
         )
-    if name and name not in serving.base_names:
+    if name and name not in base_names:
         raise UsageError(
             'X-Amzn-SageMaker-Adapter-Identifier and "model" name two different adapters; leave one of them out.',
             code="adapter_parameter",
@@ -121,5 +128,5 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:60]}…"
 
 
-def _headers(version: str, digest: str) -> Headers:
-    return [(b"x-lorarack-version", version.encode()), (b"x-lorarack-digest", digest.encode())]
+def _headers(route: Route) -> Headers:
+    return [(b"x-lorarack-version", route.version.encode()), (b"x-lorarack-digest", route.digest.encode())]

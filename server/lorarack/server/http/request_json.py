@@ -5,9 +5,9 @@ from typing import Any
 
 from lorarack.registry.errors import UsageError
 
-#: The most bytes of a body that are read. The longest prompts take some MiB, pictures in a request some tens.
+#: The largest body. The longest prompts take some MiB, pictures some tens.
 MAX_BODY_BYTES = 64 << 20
-#: How deep lists and objects may lie in each other. What vLLM does with a body calls itself that often, in Python.
+#: How deeply lists and objects may be nested: vLLM walks a body recursively, in Python.
 MAX_NESTING = 200
 
 

@@ -1,7 +1,7 @@
 """Every route that the pinned vLLM mounts, by what it does with a model's name. A test holds it against vLLM's own app.
 
-What an answer says of its model must be true on every route. So a POST route that is not here is refused: nobody has looked
-whether it would be.
+What an answer says of its model must be true on every route. So a POST route that is not here is refused: it is
+not checked.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from lorarack.server.http.asgi import Scope, path_of
 
 
 class Kind(Enum):
-    """What the gateway does with a request."""
+    """What the model resolver does with a request."""
 
     #: Answers with the model that the JSON body names.
     ANSWERS = auto()

@@ -10,22 +10,23 @@ from fastapi.responses import JSONResponse, Response
 
 from lorarack.registry import Version
 from lorarack.registry.errors import LorarackError
+from lorarack.server.app_state import AppState
 from lorarack.server.http.errors import error_body, headers_of, status_of
-from lorarack.server.router import Serving
+from lorarack.server.limits import check_serveable
 
 #: vLLM's own entries for the base model, one for each name it is served under.
 BaseCards = Callable[[], Awaitable[Sequence[dict[str, Any]]]]
 
 
-def make_router(serving: Callable[[], Serving | None], base_cards: BaseCards) -> APIRouter:
+def make_router(state: Callable[[], AppState | None], base_cards: BaseCards) -> APIRouter:
     """``/ready``, ``/v1/models`` and ``/v1/models/NAME``."""
     router = APIRouter()
 
     @router.get("/ready")
     async def ready() -> JSONResponse:
         """200 while new requests should come here."""
-        now = serving()
-        reason = now.why_not_ready() if now is not None else "the server is starting"
+        now = state()
+        reason = now.unready_reason() if now is not None else "the server is starting"
         if reason is None:
             return JSONResponse({"ready": True})
         return JSONResponse({"ready": False, "reason": reason}, status_code=503, headers={"retry-after": "5"})
@@ -33,7 +34,7 @@ def make_router(serving: Callable[[], Serving | None], base_cards: BaseCards) ->
     @router.get("/v1/models")
     async def models() -> Response:
         """The base, and every alias and ready version that this server can serve, resident or not."""
-        now = _started(serving)
+        now = _started(state)
         cards = [_base_card(card, now) for card in await base_cards()]
         body = await run_in_threadpool(_listed, now, cards, now.residency.resident)
         return Response(body, media_type="application/json")
@@ -41,13 +42,13 @@ def make_router(serving: Callable[[], Serving | None], base_cards: BaseCards) ->
     @router.get("/v1/models/{name:path}")
     async def model(name: str) -> JSONResponse:
         """The entry of one name: of the base, or of any reference."""
-        now = _started(serving)
+        now = _started(state)
         cards = [_base_card(card, now) for card in await base_cards()]
         if found := next((card for card in cards if card["id"] == name), None):
             return JSONResponse(found)
         try:
-            version = await now.directory.resolve(name)
-            now.residency.check(version)
+            version = await now.resolver.resolve(name)
+            check_serveable(version, now.limits)
             return JSONResponse(adapter_card(name, version, now, now.residency.resident, cards[0]))
         except LorarackError as error:
             status = status_of(error)
@@ -58,14 +59,14 @@ def make_router(serving: Callable[[], Serving | None], base_cards: BaseCards) ->
     return router
 
 
-def _listed(now: Serving, cards: list[dict[str, Any]], resident: frozenset[str]) -> bytes:
+def _listed(now: AppState, cards: list[dict[str, Any]], resident: frozenset[str]) -> bytes:
     """The list as JSON: off the event loop, for thousands of adapters take a while."""
-    adapters = [adapter_card(name, version, now, resident, cards[0]) for name, version in now.offered()]
+    adapters = [adapter_card(name, version, now, resident, cards[0]) for name, version in now.served_models()]
     return json.dumps({"object": "list", "data": [*cards, *adapters]}).encode()
 
 
 def adapter_card(
-    name: str, version: Version, serving: Serving, resident: frozenset[str], base_card: dict[str, Any]
+    name: str, version: Version, state: AppState, resident: frozenset[str], base_card: dict[str, Any]
 ) -> dict[str, Any]:
     """An entry as OpenAI's clients expect it, with what they need to know more under ``lorarack``."""
     return {
@@ -74,7 +75,7 @@ def adapter_card(
         "created": int(version.created_at.timestamp()),
         "owned_by": "lorarack",
         "root": version.reference,
-        "parent": serving.limits.base,
+        "parent": state.limits.base,
         "max_model_len": base_card.get("max_model_len"),
         "lorarack": {
             "version": version.reference,
@@ -85,14 +86,14 @@ def adapter_card(
     }
 
 
-def _base_card(card: dict[str, Any], serving: Serving) -> dict[str, Any]:
-    about = {"version": serving.limits.base, "digest": serving.limits.fingerprint, "rank": None, "resident": True}
+def _base_card(card: dict[str, Any], state: AppState) -> dict[str, Any]:
+    about = {"version": state.limits.base, "digest": state.limits.fingerprint, "rank": None, "resident": True}
     # vLLM writes the model's path on the server's disk here.
-    return {**card, "root": serving.limits.base, "lorarack": about}
+    return {**card, "root": state.limits.base, "lorarack": about}
 
 
-def _started(serving: Callable[[], Serving | None]) -> Serving:
-    now = serving()
+def _started(state: Callable[[], AppState | None]) -> AppState:
+    now = state()
     if now is None:
         raise RuntimeError("a request came before the server was ready")
     return now

@@ -1,4 +1,4 @@
-"""Importing vLLM makes millions of objects that stay; looking through them for garbage is a fifth of that time."""
+"""Importing vLLM makes millions of permanent objects; collecting garbage among them is a fifth of the import's time."""
 
 import gc
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def gc_paused() -> Iterator[None]:
-    """Python looks for no garbage inside, and does again afterwards. The only place that switches its collector here."""
+    """Garbage collection is off inside the block. The server switches it nowhere else."""
     gc.disable()
     try:
         yield

@@ -1,8 +1,7 @@
-"""What a start had made of the environment by the time that its engine began, kept for the next start.
+"""The changes that a start made to the environment before its engine started, kept for the next start.
 
-Variables that the user set are not in it: only what vLLM and torch add or change on the way, and of those only names that cannot
-bring code into a process. What is preloaded is never read from a file: it is looked up anew where vLLM looks, and must be root's or
-the user's own.
+Only what vLLM and torch add or change, never the user's variables, and only names that cannot bring code into a process. What is
+preloaded is never read from the file: it is looked up again where vLLM looks, and must belong to root or the user.
 """
 
 import logging
@@ -14,9 +13,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from lorarack.registry.values import Value
 from lorarack.server.settings import VARIABLE
@@ -28,11 +27,10 @@ ALLOWED = frozenset(
         "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME", "KMP_TPAUSE",
         "NUMEXPR_MAX_THREADS", "LOCAL_WORLD_SIZE", "TORCHINDUCTOR_COMPILE_THREADS", "TORCHINDUCTOR_CPP_DYNAMIC_THREADS",
         "VLLM_WORKER_MULTIPROC_METHOD", "VLLM_DISABLE_SHARED_EXPERTS_STREAM", "VLLM_SSM_CONV_STATE_LAYOUT",
-        "VLLM_COMPUTE_NANS_IN_LOGITS",
         "PYTORCH_NVML_BASED_CUDA_CHECK", "TRITON_CACHE_AUTOTUNING", "TILELANG_CLEANUP_TEMP_FILES", "AITER_SITUV2_A4W4",
     }
 )  # fmt: skip
-#: What brings code into a process. Values are looked up anew, names alone are remembered.
+#: What brings code into a process. Only names are remembered; values are looked up again.
 LOOKED_UP = ("LD_PRELOAD", "LD_LIBRARY_PATH")
 _LARGEST = 64 * 1024
 _logger = logging.getLogger("vllm.lorarack")  # as vLLM logs, whose process this is
@@ -42,12 +40,12 @@ class LaunchEnvironment(Value):
     """What had changed in the environment from the beginning of a start until its engine began, and for which Python."""
 
     python: str
-    changed: dict[str, str]
+    changed: dict[str, Annotated[str, Field(pattern=r"^[^\x00]*$")]]
     looked_up: frozenset[Literal["LD_PRELOAD", "LD_LIBRARY_PATH"]] = frozenset()
 
 
 def recall(memory: Path, before: Mapping[str, str]) -> dict[str, str] | None:
-    """What ``remember`` left there; None: nothing, or nothing of use to this Python, or what others may have written.
+    """What ``remember`` wrote there; None: nothing, or for another Python, or others may have written it.
 
     Args:
         memory: the file.
@@ -58,12 +56,12 @@ def recall(memory: Path, before: Mapping[str, str]) -> dict[str, str] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
-        _logger.warning("%s is ignored: %s", memory, error if isinstance(error, OSError) else "it makes no sense")
+        _logger.warning("%s is ignored: %s", memory, error if isinstance(error, OSError) else "it is malformed")
         return None
     if found.python != sys.prefix:
         return None
     if not found.changed.keys() <= ALLOWED:
-        _logger.warning("%s is ignored: it has variables that no start leaves there", memory)
+        _logger.warning("%s is ignored: it has variables that no start sets", memory)
         return None
     libraries = look_up(before)
     if not found.looked_up <= libraries.keys():
@@ -72,13 +70,13 @@ def recall(memory: Path, before: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def remember(memory: Path, changed: Mapping[str, str], before: Mapping[str, str]) -> None:
-    """For the next start. What cannot be written costs that start some seconds, no more."""
+    """For the next start. If it cannot be written, that start takes some seconds longer."""
     kept = {name: value for name, value in changed.items() if name not in LOOKED_UP}
     libraries = {name: value for name, value in changed.items() if name in LOOKED_UP}
     expected = look_up(before)
     surprises = sorted((kept.keys() - ALLOWED) | {n for n, value in libraries.items() if value != expected.get(n)})
     if surprises:
-        _logger.info("The next start will take longer: nobody knows beforehand what sets %s", ", ".join(surprises))
+        _logger.info("The next start will take longer: it cannot be told beforehand what sets %s", ", ".join(surprises))
         with suppress(OSError):
             memory.unlink(missing_ok=True)
         return
@@ -91,13 +89,13 @@ def remember(memory: Path, changed: Mapping[str, str], before: Mapping[str, str]
             part.write_bytes(content)
             os.replace(part, memory)
     except (OSError, ValueError) as error:
-        _logger.info("The next start will take longer, for %s cannot be written: %s", memory, error)
+        _logger.info("The next start will take longer: %s cannot be written: %s", memory, error)
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str] | None:
-    """What is new or other now; None where it cannot be remembered, for a variable is gone.
+    """What is new or different now; None if a variable is gone, which cannot be remembered.
 
-    Our own variable is another at each start too, but nobody reads it before there is work.
+    Our own variable differs at each start and is left out.
     """
     changed = {name: value for name, value in now.items() if before.get(name) != value and name != VARIABLE}
     return None if before.keys() - now.keys() else changed
@@ -142,7 +140,7 @@ def _is_trusted(value: str, given: str) -> bool:
 
 
 def _read(memory: Path) -> bytes:
-    """The file's bytes, if it is the user's own and nobody else's to write.
+    """The file's bytes, if it is the user's own and only the user can write it.
 
     Raises:
         OSError: it is not, or cannot be read.

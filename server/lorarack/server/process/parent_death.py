@@ -1,9 +1,9 @@
-"""Nothing of a server outlives it, at whatever moment it is killed.
+"""Ends all processes of a server when it dies, at any moment.
 
-Two ways that complete each other. The kernel kills a process whose parent has died (``PR_SET_PDEATHSIG``): at once, but only a
+Two ways. The kernel kills a process whose parent has died (``PR_SET_PDEATHSIG``): at once, but only a
 process in which our code runs, and only a direct child. And a small program (``reaper.py``) notices the server's end by a pipe and
-kills what still has the server's word in its environment: compilers, processes that have just begun, grandchildren. Processes that
-write their title over their environment, as vLLM's do, lose the word; those have the first.
+kills what still has the server's marker in its environment: compilers, new processes, grandchildren. Processes that
+write their title over their environment, as vLLM's do, lose the marker; for those the first way works.
 """
 
 import ctypes
@@ -32,10 +32,10 @@ def die_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def reaper(word: str) -> Iterator[None]:
-    """While inside, a program waits for this process to end, and then ends what has ``word`` in its environment."""
+def reaper(marker: str) -> Iterator[None]:
+    """Inside the block, a program waits for this process to end, and then kills what has ``marker`` in its environment."""
     program = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(_REAPER), word],
+        [sys.executable, "-I", "-S", str(_REAPER), marker],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -55,7 +55,7 @@ def reaper(word: str) -> Iterator[None]:
 
 
 class _Forks:
-    """What a forked process does first, while a server runs in this one: it lets go of the pipe and will not outlive us."""
+    """What a forked process does first, while a server runs in this one: it closes the pipe and dies with us."""
 
     def __init__(self) -> None:
         self._parent = 0

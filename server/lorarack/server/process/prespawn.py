@@ -1,12 +1,12 @@
-"""The engine's process begins before vLLM wants it, and imports vLLM while the process of the API does.
+"""Starts the engine's process before vLLM asks for it, so that both processes import vLLM at the same time.
 
-vLLM starts its engine once it has been imported itself, and the engine's process then imports it all again: on a CPU that is a
-third of a start. It cannot be forked instead, since threads and an event loop are running by then. So `lorarack serve` begins a
-process first of all, which imports what an engine needs and waits; when vLLM starts its engine, that process is told what to run.
+vLLM spawns its engine after its own import, and the engine then imports everything again: on a CPU a third of a start. It cannot be
+forked, since threads and an event loop are running by then. So `lorarack serve` first starts a process that imports what an
+engine needs and waits; when vLLM starts its engine, that process gets the work.
 
-Some libraries read the environment once, as a process begins (OpenMP, the allocator) or as they are imported. So the process begins
-with the variables that the last start ended up with, and is used only if they are what an engine would get now. If they are not,
-or nothing is remembered, the engine's process is spawned as ever, and the next start knows better.
+Some libraries read the environment once, when a process starts (OpenMP, the allocator) or when they are imported. So the process
+starts with the variables of the last start's engine, and is used only if an engine would get the same ones now. Otherwise the
+engine is spawned as usual, and its variables are remembered for the next start.
 """
 
 import importlib
@@ -29,10 +29,11 @@ from typing import Any
 from lorarack.server.process.gc_pause import gc_paused
 from lorarack.server.process.launch_env_cache import changes, recall, remember
 from lorarack.server.process.parent_death import die_with_parent
+from lorarack.server.settings import VARIABLE
 
 #: What an engine on a CPU has imported by the time it answers. One that fails is left to the engine itself to report.
 MODULES = ("vllm.v1.engine.core", "vllm.v1.worker.cpu_worker")
-#: What it has found out by then, and torch keeps: what the processor can do, and the digests of two compilers, which are part of
+#: What torch computes once and caches: what the processor can do, and the digests of two compilers, which are part of
 #: the names of compiled files.
 FACTS = (
     ("torch._inductor.cpu_vec_isa", "pick_vec_isa"),
@@ -68,18 +69,23 @@ class PrespawnedEngine:
         self._context = multiprocessing.get_context("spawn")
         self._waiting: tuple[SpawnProcess, Connection[Any, Any]] | None = None
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The variables with which the process must begin."""
+        return self._changed or {}
+
     def begin(self) -> None:
-        """Start the process, if a start is remembered. Where that fails the engine's process will be spawned, or say why not."""
+        """Start the process, if a start is remembered; `environment` must hold. If that fails, the engine is spawned as usual."""
         if self._changed is None:
             return
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=wait_for_work, args=(theirs, self._modules, os.getpid()))
         try:
-            with theirs, _environment(self._changed), _uninterrupted():
+            with theirs, _uninterrupted():
                 process.start()
         except (OSError, ValueError) as error:
             ours.close()
-            _logger.info("The engine's process cannot begin early: %s", error)
+            _logger.info("The engine's process cannot be prespawned: %s", error)
             return
         self._waiting = process, ours
 
@@ -88,13 +94,13 @@ class PrespawnedEngine:
         return self._threads(arguments)
 
     def context(self) -> SpawnContext:
-        """For vLLM: makes a process that is the waiting one, if that fits when it is started, and spawned ones otherwise."""
+        """For vLLM: makes the waiting process if it fits, and spawned ones otherwise."""
         return _Context(self)
 
-    def hand_over(self, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> SpawnProcess | None:
-        """The waiting process, now at work; None if it is not what would be spawned now, and then it is gone.
+    def assign_work(self, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> SpawnProcess | None:
+        """The waiting process, now at work; None if it differs from what would be spawned, and then it is ended.
 
-        Remembers the environment that it should have had, for the next start.
+        Remembers the environment that an engine needs, for the next start.
         """
         changed = changes(self._before, os.environ)
         if get_executable() != self._python:
@@ -104,7 +110,8 @@ class PrespawnedEngine:
             return None
         if changed != self._changed and self._memory:
             remember(self._memory, changed, self._before)
-        if self._waiting is None or changed != self._changed or not self._waiting[0].is_alive():
+        same_settings = os.environ.get(VARIABLE) == self._before.get(VARIABLE)
+        if self._waiting is None or changed != self._changed or not same_settings or not self._waiting[0].is_alive():
             self.close()
             return None
         try:
@@ -116,18 +123,17 @@ class PrespawnedEngine:
         try:
             # vLLM has raised its limit on open files by now, and a spawned process would inherit that.
             resource.prlimit(process.pid or 0, resource.RLIMIT_NOFILE, resource.getrlimit(resource.RLIMIT_NOFILE))
-            line.send(dict(os.environ))
             line.send_bytes(work)
         except OSError:  # it has just ended
             self.close()
             return None
         self._waiting = None
         line.close()
-        _logger.info("The engine runs in the process that was begun early.")
+        _logger.info("The engine runs in the prespawned process.")
         return process
 
     def forget(self) -> None:
-        """Remember nothing: here no process that begins early is what an engine needs. One that waits ends."""
+        """Remember nothing, and end the waiting process: none started early fits here."""
         self.close()
         if self._memory:
             with suppress(OSError):
@@ -147,28 +153,28 @@ class PrespawnedEngine:
 class _Context(SpawnContext):
     """What `multiprocessing.get_context` gives, but for the first process."""
 
-    def __init__(self, early: PrespawnedEngine) -> None:
+    def __init__(self, prespawned: PrespawnedEngine) -> None:
         super().__init__()
-        self._early = early
+        self._prespawned = prespawned
 
     def Process(self, *, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]) -> Any:  # type: ignore[override]  # noqa: N802
-        return _EngineProcess(self._early, name, target, kwargs)
+        return _EngineProcess(self._prespawned, name, target, kwargs)
 
 
 class _EngineProcess:
     """A process; which one is decided when it starts."""
 
     def __init__(
-        self, early: PrespawnedEngine, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]
+        self, prespawned: PrespawnedEngine, name: str, target: Callable[..., object], kwargs: Mapping[str, Any]
     ) -> None:
-        self._early = early
+        self._prespawned = prespawned
         self._given = name, target, kwargs
         self._process = SpawnProcess(name=name, target=run_bound, args=(os.getpid(), target), kwargs=kwargs)
 
     def start(self) -> None:
         """Give the waiting process its work, or spawn one."""
-        with self._early.threads(self._given[2]):
-            process = self._early.hand_over(*self._given)
+        with self._prespawned.threads(self._given[2]):
+            process = self._prespawned.assign_work(*self._given)
             if process is None:
                 self._process.start()
                 return
@@ -179,15 +185,15 @@ class _EngineProcess:
         return getattr(self._process, name)
 
 
-def use_prespawned(early: PrespawnedEngine) -> None:
-    """Have vLLM start its engine through ``early``. This imports vLLM."""
+def use_prespawned(prespawned: PrespawnedEngine) -> None:
+    """Have vLLM start its engine through ``prespawned``. This imports vLLM."""
     from vllm.v1.engine import utils
 
     original = utils.get_mp_context
 
     def get_mp_context() -> Any:
         found = original()
-        return early.context() if found.get_start_method() == "spawn" else found
+        return prespawned.context() if found.get_start_method() == "spawn" else found
 
     utils.get_mp_context = get_mp_context
 
@@ -203,13 +209,13 @@ def openmp_environment(arguments: Mapping[str, Any]) -> AbstractContextManager[N
 
 
 def run_bound(parent: int, target: Callable[..., object], **kwargs: Any) -> None:
-    """What a spawned engine's process runs: it will not outlive its parent."""
+    """What a spawned engine's process runs: the work, ended with its parent."""
     die_with_parent(parent)
     target(**kwargs)
 
 
 def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str], parent: int) -> None:
-    """What the process runs: it imports, and then does what it is told; nothing, if the server ends before that."""
+    """What the process runs: imports, then the work it gets; nothing, if the server ends before that."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C reaches this process too: end without a word
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -218,13 +224,10 @@ def wait_for_work(line: "Connection[Any, Any]", modules: Sequence[str], parent: 
     try:
         if not line.poll(_PATIENCE_SECONDS):
             return  # this server needs no engine here
-        environ = line.recv()
         work = line.recv_bytes()
     except EOFError:
         return
     line.close()
-    os.environ.clear()
-    os.environ.update(environ)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # Pickled by the process that began this one, as multiprocessing itself does.
     name, target, kwargs = ForkingPickler.loads(work)
@@ -243,22 +246,8 @@ def _import(modules: Sequence[str]) -> None:
 
 
 @contextmanager
-def _environment(more: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in more}
-    try:
-        os.environ.update(more)
-        yield
-    finally:
-        for name, value in before.items():
-            if value is not None:
-                os.environ[name] = value
-            elif name in os.environ:
-                del os.environ[name]
-
-
-@contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """A process that starts in here learns of Ctrl-C once it is ready to."""
+    """A process that starts inside the block gets Ctrl-C only once it is ready."""
     ensure_running()  # multiprocessing's tracker, which is begun with the first process and must hear of it at once
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -1,7 +1,7 @@
-"""Ends what a server leaves behind that was killed. A small program of its own, so that it outlives the server.
+"""Kills the processes that a killed server leaves behind. A program of its own, so that it outlives the server.
 
-Its standard input is a pipe that only the server's process holds: the input's end is the server's, however that came. What belongs
-to the server is told by a word in the environment, which every process below it inherits, whatever its group or session.
+Its standard input is a pipe that only the server holds, so it ends when the server does. The server's processes are recognised by
+a marker in their environment, which children inherit, whatever their group or session.
 """
 
 import os
@@ -10,22 +10,22 @@ import sys
 import time
 from pathlib import Path
 
-#: So long it looks on after it has found nothing: a process may have been just about to begin another.
+#: How long to go on after finding nothing: a process may have been about to start another.
 _QUIET_SECONDS = 0.3
 _PATIENCE_SECONDS = 60
 _STEP_SECONDS = 0.05
-#: It ends by itself once all who use it have ended, and first frees what they left in shared memory.
+#: It ends by itself after its users, and frees their shared memory first.
 _TRACKER = b"multiprocessing.resource_tracker"
 
 
-def leftover_processes(word: bytes) -> list[int]:
-    """Processes with ``word`` in their environment, without this one. Other users' are not seen."""
+def leftover_processes(marker: bytes) -> list[int]:
+    """Processes with ``marker`` in their environment, without this one. Other users' are not seen."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            ours = word in (entry / "environ").read_bytes()
+            ours = marker in (entry / "environ").read_bytes()
             if ours and _TRACKER not in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
         except OSError:  # it has just ended, or is another user's
@@ -33,11 +33,11 @@ def leftover_processes(word: bytes) -> list[int]:
     return found
 
 
-def kill_all(word: bytes) -> None:
-    """Kill them until none has come up for a while."""
+def kill_all(marker: bytes) -> None:
+    """Kill them until no new one has appeared for a while."""
     start = quiet_since = time.monotonic()
     while (now := time.monotonic()) - quiet_since < _QUIET_SECONDS and now - start < _PATIENCE_SECONDS:
-        for pid in leftover_processes(word):
+        for pid in leftover_processes(marker):
             quiet_since = now
             try:
                 os.kill(pid, signal.SIGKILL)

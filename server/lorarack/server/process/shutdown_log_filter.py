@@ -1,7 +1,7 @@
-"""No alarm where a server was stopped as it should be.
+"""Hides vLLM's report of a dead engine where the server was stopped in order.
 
 When vLLM stops, a thread ends the engine, closes the sockets and then ends the task that waits for answers. If the event loop is
-quicker than that thread, the task sees closed sockets and logs a dead engine, with a traceback, although nothing is amiss.
+quicker than that thread, the task sees closed sockets and logs a dead engine, with a traceback, although nothing is wrong.
 """
 
 import logging
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class ShutdownLogFilter(logging.Filter):
-    """Drops reports of a dead engine from the moment that ``manager``, vLLM's of the engine's process, was told to end it."""
+    """Drops reports of a dead engine once ``manager``, vLLM's manager of the engine's process, was told to end it."""
 
     def __init__(self, manager: Any) -> None:
         super().__init__()
@@ -26,26 +26,26 @@ class ShutdownLogFilter(logging.Filter):
 
 
 class EngineWatch:
-    """What became of the engine's processes, where they belong to this one."""
+    """How the engine's processes ended, if they are children of this one."""
 
     def __init__(self) -> None:
         self._manager: Any = None
 
     def watch(self, engine_client: Any) -> None:
-        """Remember whose processes these are, and expect them to end in order."""
+        """Follow the processes of this engine client."""
         resources = getattr(getattr(engine_client, "engine_core", None), "resources", None)
         self._manager = getattr(resources, "engine_manager", None)
         if self._manager is not None:
             logging.getLogger("vllm.v1.engine.async_llm").addFilter(ShutdownLogFilter(self._manager))
 
     def failure(self) -> str | None:
-        """How an engine's process ended that should not have; None: none did."""
+        """How an engine's process failed; None: none did."""
         name = getattr(self._manager, "failed_proc_name", None)
         if name is None:
             return None
         code = next((process.exitcode for process in self._manager.processes if process.name == name), None)
         if code == -signal.SIGKILL:
-            return "the engine's process was killed; where nobody did that by hand, the system was out of memory"
+            return "the engine's process was killed; unless somebody did that by hand, the system was out of memory"
         if code is not None and code < 0:
             return f"the engine's process was ended by {signal.Signals(-code).name}"
         return f"the engine's process ended with exit code {code}"

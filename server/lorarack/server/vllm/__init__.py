@@ -1,1 +1,1 @@
-"""The only modules that vLLM loads, and that import vLLM at its extension points (``lorarack.server.launch`` starts it)."""
+"""vLLM: its plugins, the engine behind our port, and the patches of its engine and worker (`lorarack.server.launch` starts it)."""

@@ -1,8 +1,8 @@
-"""How an engine process loads adapters: from open files of its own, which it keeps, and never by a path of the disk.
+"""An engine process loads adapters from open files, which it keeps, and never by a path on the disk.
 
 In place of three methods of vLLM's ``LRUCacheWorkerLoRAManager``. An adapter that fell out of host memory is loaded again
-from the file that was handed over with its first load. One that cannot be loaded within a step fails the requests that
-name it, and nobody else's.
+from the file that was handed over with its first load. One that cannot be loaded within a step fails only the requests
+that name it.
 """
 
 import dataclasses
@@ -71,8 +71,8 @@ class ResolvedConfig(PEFTHelper):
         return int(rank), float(scaling)
 
 
-def guard_loading() -> None:
-    """Put ours in the place of vLLM's loading. Once a process."""
+def patch_loading() -> None:
+    """Replace vLLM's loading. Once per process."""
     manager: Any = LRUCacheWorkerLoRAManager
     if getattr(manager, "_lorarack", False):
         return
@@ -106,7 +106,7 @@ def guard_loading() -> None:
     def _try(self: Any, request: LoRARequest) -> bool:
         try:
             add(self, request)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is this adapter's
+        except Exception as error:  # noqa: BLE001 - any error here is this adapter's
             _logger.error("%s failed its requests, and only these: %s", request.lora_name, error)
             return False
         return True
@@ -167,7 +167,7 @@ def _load(manager: Any, path: str, request: LoRARequest) -> LoRAModel:
 
 
 def _refuse_unknown(tensors: Iterable[str], adapters: Any) -> None:
-    """vLLM would pass over weights of modules that it cannot adapt."""
+    """vLLM would ignore weights of modules that it cannot adapt."""
     known = set(adapters.supported_lora_modules)
     for packed in adapters.supported_lora_modules:
         known.update(adapters.packed_modules_mapping.get(packed, ()))

@@ -1,4 +1,4 @@
-"""vLLM's endpoint plugin: puts gate, gateway and our routes on its app, and starts what they need."""
+"""vLLM's endpoint plugin: puts the middlewares and our routes on its app, and starts what they need."""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lorarack.registry import open_registry
+from lorarack.server.app_state import AppState
 from lorarack.server.http.api_key import ApiKeyMiddleware
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
 from lorarack.server.http.routes import make_router
@@ -15,7 +16,6 @@ from lorarack.server.local_cache import LocalCache
 from lorarack.server.process.shutdown_log_filter import ENGINE
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
-from lorarack.server.router import Serving
 from lorarack.server.settings import ServingSettings
 from lorarack.server.vllm.drain import drain_before_shutdown
 
@@ -28,8 +28,8 @@ def create() -> "LorarackEndpoints":
 class LorarackEndpoints:
     """One API process.
 
-    vLLM calls ``attach_router`` before it adds its own middlewares, so the gateway lies inside them, and ``init_state`` after
-    that, when the gate is put around everything.
+    vLLM calls ``attach_router`` before it adds its own middlewares, so the resolver lies inside them, and ``init_state`` after
+    that, when the key check is put around everything.
     """
 
     name = "lorarack_http"
@@ -38,7 +38,7 @@ class LorarackEndpoints:
     def __init__(self, settings: ServingSettings | None) -> None:
         self._settings = settings
         self._app: Any = None
-        self._serving: Serving | None = None
+        self._state: AppState | None = None
         self._models: Any = None
         self._follower: asyncio.Task[None] | None = None
         self._holder: asyncio.Task[None] | None = None
@@ -49,8 +49,8 @@ class LorarackEndpoints:
             return
         _log_like_vllm()
         self._app = app
-        app.include_router(make_router(lambda: self._serving, self._base_cards))
-        app.add_middleware(ModelResolverMiddleware, serving=self._running)
+        app.include_router(make_router(lambda: self._state, self._base_cards))
+        app.add_middleware(ModelResolverMiddleware, state=self._running)
 
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
         """Open the registry and begin to follow it. Requests come after this has returned.
@@ -68,30 +68,32 @@ class LorarackEndpoints:
         self._models = state.openai_serving_models
         registry = open_registry(self._settings.registry)
         base_names = frozenset(path.name for path in self._models.base_model_paths)
-        directory = ReferenceResolver(registry, base_names=tuple(base_names))
-        await directory.refresh()
+        resolver = ReferenceResolver(registry, base_names=tuple(base_names))
+        await resolver.refresh()
+        engine = VllmEngine(engine_client, self._models)
         residency = Residency(
-            VllmEngine(engine_client, self._models),
-            LocalCache(Path(self._settings.cache), registry).copy_of,
+            engine,
+            LocalCache(Path(self._settings.cache), registry).open_copy,
             limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint, self._settings.originals),
         )
         # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.
-        for left_over in await engine_client.list_loras():
-            await engine_client.remove_lora(left_over)
-        self._follower = asyncio.create_task(directory.follow(residency.follow))
+        for engine_id in await engine.list():
+            await engine.unload(engine_id)
+        self._follower = asyncio.create_task(resolver.follow(residency.follow))
         self._holder = asyncio.create_task(Leases(registry, holder_name(args.port), lambda: residency.loaded).keep())
         if keys := [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
             # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
             inner = self._app.middleware_stack or self._app.build_middleware_stack()
             self._app.middleware_stack = ApiKeyMiddleware(inner, keys)
-        drain_before_shutdown(engine_client, residency.in_flight)
-        watch_generate(engine_client, residency.fault)
-        self._serving = Serving(base_names, directory, residency, lambda: bool(engine_client.errored))
+        ready = AppState.build(base_names, resolver, residency, lambda: bool(engine_client.errored))
+        drain_before_shutdown(engine_client, ready.open_requests)
+        watch_generate(engine_client, residency.request_failed)
+        self._state = ready
 
-    def _running(self) -> Serving:
-        if self._serving is None:
+    def _running(self) -> AppState:
+        if self._state is None:
             raise RuntimeError("a request came before the server was ready")
-        return self._serving
+        return self._state
 
     async def _base_cards(self) -> list[dict[str, Any]]:
         return [card.model_dump() for card in (await self._models.registry.show_available_models()).data]

@@ -1,4 +1,4 @@
-"""vLLM's engine as :class:`lorarack.server.residency.Engine`."""
+"""vLLM's engine as an :class:`~lorarack.server.engine_port.EnginePort`."""
 
 from collections.abc import Iterable
 from typing import IO, Any
@@ -6,7 +6,7 @@ from typing import IO, Any
 from vllm.lora.request import LoRARequest
 
 from lorarack.registry.errors import EngineError
-from lorarack.server.engine_errors import sentence
+from lorarack.server.engine_errors import error_line
 from lorarack.server.limits import EMBEDDINGS, Limits
 from lorarack.server.vllm.lora_path import load_path, request_path
 
@@ -29,24 +29,26 @@ class VllmEngine:
         try:
             await self._client.add_lora(request)
         except Exception as error:
-            raise EngineError(f"vLLM could not load {name}: {sentence(error)}") from error
+            raise EngineError(f"vLLM could not load {name}: {error_line(error)}") from error
         self._models.lora_requests[name] = LoRARequest(
             lora_name=name, lora_int_id=engine_id, lora_path=request_path(digest)
         )
 
-    async def forget(self, name: str, engine_id: int) -> None:
+    async def unload(self, engine_id: int) -> None:
         """Let no request name the adapter any more and free its memory.
 
         Raises:
             EngineError: vLLM failed at it.
         """
-        self._models.lora_requests.pop(name, None)
+        requests = self._models.lora_requests
+        for name in [name for name, request in requests.items() if request.lora_int_id == engine_id]:
+            del requests[name]
         try:
             await self._client.remove_lora(engine_id)
         except Exception as error:
-            raise EngineError(f"vLLM could not remove {name}: {sentence(error)}") from error
+            raise EngineError(f"vLLM could not remove the adapter {engine_id}: {error_line(error)}") from error
 
-    async def resident(self) -> frozenset[int]:
+    async def list(self) -> frozenset[int]:
         """Engine ids of the adapters in host memory.
 
         Raises:
@@ -55,7 +57,7 @@ class VllmEngine:
         try:
             return frozenset(await self._client.list_loras())
         except Exception as error:
-            raise EngineError(f"vLLM does not answer: {sentence(error)}") from error
+            raise EngineError(f"vLLM does not answer: {error_line(error)}") from error
 
 
 def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable[str] = ()) -> Limits:

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Any
 
 from lorarack.registry.errors import EngineError
-from lorarack.server.engine_errors import sentence
+from lorarack.server.engine_errors import error_line
 from lorarack.server.kv_cache import EngineSize
 
 _FULL = frozenset({"attention", "full_attention"})
 
 
 def engine_size(args: Any, parameters: int) -> EngineSize:
-    """The size of the engine for these parsed flags and a model of so many parameters.
+    """The size of the engine for these parsed flags and a model of ``parameters`` parameters.
 
     Raises:
         EngineError: vLLM cannot serve this model so.
@@ -23,7 +23,7 @@ def engine_size(args: Any, parameters: int) -> EngineSize:
     try:
         model = engine_args.create_model_config()
     except Exception as error:
-        raise EngineError(f"vLLM cannot serve this model: {sentence(error)}") from error
+        raise EngineError(f"vLLM cannot serve this model: {error_line(error)}") from error
     workers = engine_args.tensor_parallel_size * engine_args.pipeline_parallel_size
     _, most = engine_args.get_batch_defaults(workers)
     return EngineSize(

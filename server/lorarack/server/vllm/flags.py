@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from lorarack.registry.errors import UsageError
 from lorarack.server.defaults import LOOPBACK, PORT, Default
-from lorarack.server.engine_errors import sentence
+from lorarack.server.engine_errors import error_line
 
 _SHARE = "gpu_memory_utilization"
 
@@ -17,13 +17,13 @@ class ParsedFlags:
 
     Attributes:
         args: vLLM's own namespace.
-        plain: what vLLM makes of no arguments, by name.
+        vllm_defaults: what vLLM makes of no arguments, by name.
         memory_share: ``--gpu-memory-utilization``, if the user gave one.
         notes: one line for each default of ours that holds, with its reason.
     """
 
     args: Any
-    plain: dict[str, Any]
+    vllm_defaults: dict[str, Any]
     memory_share: float | None
     notes: tuple[str, ...]
 
@@ -45,14 +45,14 @@ def parse_flags(engine_args: Sequence[str], defaults: Sequence[Default]) -> Pars
 
     parser = make_arg_parser(Parser(prog="lorarack serve"))
     plain = {action.dest: parser.get_default(action.dest) for action in parser._actions}
-    # As defaults, not as flags: whatever the user says, also in a config file, wins.
+    # As defaults, not as flags: the user's flags win, also those in a config file.
     parser.set_defaults(host=LOOPBACK, port=PORT, **{default.key: default.value for default in defaults})
     parser.set_defaults(**{_SHARE: None})  # to know whether the user gave one, also if it is vLLM's own
     try:
         args = parser.parse_args(list(engine_args))
         validate_parsed_serve_args(args)
     except (TypeError, ValueError, OSError) as error:
-        raise UsageError(f"vLLM does not take these flags: {sentence(error)}.", code="bad_flag") from error
+        raise UsageError(f"vLLM does not take these flags: {error_line(error)}.", code="bad_flag") from error
     share = getattr(args, _SHARE)
     setattr(args, _SHARE, plain[_SHARE] if share is None else share)
     args.host = args.host or LOOPBACK

@@ -1,4 +1,4 @@
-"""What an engine failed for its numbers becomes the caller's error, and tells the server which adapter did it."""
+"""A request that the engine failed becomes an error of its caller, and the adapter is reported."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -7,25 +7,25 @@ from vllm.exceptions import GenerationError
 
 from lorarack.server.vllm.nonfinite import NOT_FINITE, NOT_LOADED
 
-_SENTENCES = {
+_MESSAGES = {
     NOT_FINITE: "{name} gave numbers that are not finite; its weights or its scale are too large.",
     NOT_LOADED: "{name} is no longer loaded; send the request again.",
 }
 
 
-def watch_generate(engine_client: Any, faulty: Callable[[str, str, bool], None]) -> None:
-    """Have ``faulty(name, sentence, for_good)`` called for each request to an adapter that failed, before its caller hears."""
+def watch_generate(engine_client: Any, failed: Callable[[str, str, bool], None]) -> None:
+    """Have ``failed(name, message, permanent)`` called for each request to an adapter that failed, before its caller hears."""
     generate = engine_client.generate
 
     async def generate_watched(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         async for output in generate(*args, **kwargs):
             reason = output.outputs[0].stop_reason if output.finished and output.outputs else None
-            if isinstance(reason, str) and reason in _SENTENCES and output.outputs[0].finish_reason == "error":
+            if isinstance(reason, str) and reason in _MESSAGES and output.outputs[0].finish_reason == "error":
                 name = output.lora_request.lora_name if output.lora_request is not None else None
-                sentence = _SENTENCES[reason].format(name=name or "The base model")
+                message = _MESSAGES[reason].format(name=name or "The base model")
                 if name is not None:
-                    faulty(name, sentence, reason == NOT_FINITE)
-                raise GenerationError(sentence)
+                    failed(name, message, reason == NOT_FINITE)
+                raise GenerationError(message)
             yield output
 
     engine_client.generate = generate_watched

@@ -1,4 +1,4 @@
-"""The two kinds of ``lora_path`` that requests carry, neither of which is a place on the disk.
+"""The two kinds of ``lora_path`` that requests carry; neither is a path on the disk.
 
 A load carries the open file of the API process. Requests carry the digest and a number that no other load has: vLLM keys
 its prefix cache by name and path, so what was computed while an adapter failed is never used once it is loaded again.

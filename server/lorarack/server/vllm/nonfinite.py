@@ -1,10 +1,9 @@
-"""Numbers that are not finite fail the request that they belong to, and stay out of the memory that requests share.
+"""NaN and infinity fail the request that they belong to, and stay out of the KV cache that requests share.
 
 vLLM's attention on a CPU multiplies V of a block's unused slots by 0, and 0 times NaN is NaN: one such number in the KV
 cache makes every later request that gets the block answer with nothing.
 """
 
-import os
 from typing import Any
 
 import torch
@@ -16,13 +15,8 @@ NOT_FINITE, NOT_LOADED = "lorarack: not finite", "lorarack: not loaded"
 _REASONS = {1: NOT_FINITE, 2: NOT_LOADED}
 
 
-def count_in_logits() -> None:
-    """Have vLLM ask for the count in every step; it is off by default."""
-    os.environ["VLLM_COMPUTE_NANS_IN_LOGITS"] = "1"
-
-
-def guard_cache() -> None:
-    """Keep NaN and infinity out of the KV cache of a CPU. Once a process."""
+def patch_kv_cache() -> None:
+    """Keep NaN and infinity out of the KV cache of a CPU. Once per process."""
     from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackendImpl
 
     implementation: Any = CPUAttentionBackendImpl
@@ -39,8 +33,8 @@ def guard_cache() -> None:
     implementation.do_kv_cache_update = do_kv_cache_update
 
 
-def guard_rows() -> None:
-    """Find the requests of a step whose rows are not finite or lack their adapter. Once a process."""
+def patch_model_runner() -> None:
+    """Find the requests of a step whose rows are not finite or lack their adapter. Once per process."""
     from vllm.v1.worker.gpu_model_runner import GPUModelRunner
 
     runner: Any = GPUModelRunner
@@ -81,10 +75,10 @@ def _failed_requests(runner: Any, logits: torch.Tensor | None) -> dict[str, int]
     return found
 
 
-def guard_scheduler(scheduler: Any) -> Any:
-    """A scheduler like ``scheduler``, a class, that ends requests which a step found wanting with an error and no tokens."""
+def failing_scheduler(scheduler: Any) -> Any:
+    """A scheduler like ``scheduler``, a class, that ends a step's failed requests with an error and no tokens."""
 
-    class GuardedScheduler(scheduler):
+    class FailingScheduler(scheduler):
         def update_from_output(self, scheduler_output: Any, model_runner_output: Any) -> Any:
             answers = super().update_from_output(scheduler_output, model_runner_output)
             counts = model_runner_output.num_nans_in_logits or {}
@@ -93,7 +87,7 @@ def guard_scheduler(scheduler: Any) -> Any:
                 _fail(self, answers, failed)
             return answers
 
-    return GuardedScheduler
+    return FailingScheduler
 
 
 def _fail(scheduler: Any, answers: dict[int, Any], failed: dict[str, int]) -> None:

@@ -20,21 +20,21 @@ def register() -> None:
 
     from lorarack.server.engine_errors import FirstErrorHandler
     from lorarack.server.process.parent_death import die_with_parent
-    from lorarack.server.vllm.engine_guard import guard_engines
+    from lorarack.server.vllm.engine_patches import patch_engines
 
     if settings.launcher == os.getppid():
         die_with_parent(settings.launcher)
-    guard_engines()
+    patch_engines()
     logger = logging.getLogger("vllm")
     if not any(isinstance(handler, FirstErrorHandler) for handler in logger.handlers):
-        logger.addHandler(FirstErrorHandler(settings.faults))
+        logger.addHandler(FirstErrorHandler(settings.errors))
     if current_platform.is_cpu():
         from lorarack.server.cpu.platform import LorarackCpuPlatform
 
         if not isinstance(current_platform, LorarackCpuPlatform):
             raise EngineError(
-                "vLLM has not taken lorarack's platform plugin, and its own LoRA on a CPU gives base-model requests somebody's "
-                "adapter; install lorarack anew.",
+                "vLLM has not taken lorarack's platform plugin, and its own LoRA on a CPU gives base-model requests another "
+                "request's adapter; reinstall lorarack.",
                 code="no_vllm",
             )
         if settings.cpu_lora is not CpuLora.OFF:

@@ -1,0 +1,77 @@
+"""``lorarack study``."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from lorarack.adapters.cli_recipe import (
+    AnswersOption,
+    ColumnOption,
+    DataOption,
+    RecipeArgument,
+    ValidationOption,
+    data_settings,
+    recipe_from,
+)
+from lorarack.registry.cli.options import JsonOption, RegistryOption
+from lorarack.registry.cli.output import emit, note, talk
+from lorarack.registry.registry import open_registry
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("study")(study)
+
+
+def study(
+    what: RecipeArgument,
+    base: Annotated[str | None, typer.Option(help="The base model: name, Hub id or folder.")] = None,
+    data: DataOption = None,
+    validation: ValidationOption = None,
+    column: ColumnOption = None,
+    answers: AnswersOption = None,
+    strategy: Annotated[
+        Literal["ladder", "ascend", "grid"],
+        typer.Option(help="Train high and cut down, start low and grow, or try all."),
+    ] = "ladder",
+    rank: Annotated[
+        list[int] | None, typer.Option(help="Candidates. Default: the recipe's; of one, the powers of two up to it.")
+    ] = None,
+    margin: Annotated[float, typer.Option(help="A loss higher by this share counts as not worse.")] = 0.01,
+    rate: Annotated[list[float] | None, typer.Option(help="For grid: learning rates to try.")] = None,
+    learning_rate: Annotated[float | None, typer.Option()] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Rows in one forward pass.")] = None,
+    epochs: Annotated[float | None, typer.Option(help="Times that a whole run sees every row.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="A whole run stops after so many steps.")] = None,
+    seed: Annotated[int | None, typer.Option()] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find the rank for your rows: train, compare ranks by validation loss, recommend one, publish the family.
+
+    A study that was stopped goes on when the same command is given again.
+
+    Example: lorarack study support --base smollm2 --data rows.csv --rank 32
+    """
+    given: dict[str, object] = {
+        "base": base,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "max_steps": max_steps,
+        "seed": seed,
+    }
+    ranks = tuple(rank or ())
+    if len(ranks) == 1:
+        given["ranks"] = list(ranks)
+        ranks = ()
+    recipe = recipe_from(what, given, data_settings(data, validation, column, answers))
+    from lorarack.adapters.studies.run import study as run
+    from lorarack.adapters.studies.table import as_table
+    from lorarack.adapters.training.progress import ConsoleProgress
+
+    with open_registry(registry, create=False) as opened, ConsoleProgress(talk) as progress:
+        report = run(recipe, opened, progress, strategy=strategy, ranks=ranks, margin=margin, rates=tuple(rate or ()))
+    if json:
+        note(f"figures, curves and weights: {report.folder}")
+    emit(report, json, lambda: as_table(report))

@@ -1,0 +1,156 @@
+"""Evaluating and comparing versions, from references and rows to a result kept in the registry."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+from lorarack.adapters.comparison.compare import conclude, keep_scores
+from lorarack.adapters.comparison.margin_rule import checked_margin
+from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
+from lorarack.adapters.comparison.verdict import Comparison
+from lorarack.adapters.data.rows import Rows
+from lorarack.adapters.evaluation.answers import Evaluation
+from lorarack.adapters.evaluation.client import ServerClient
+from lorarack.adapters.evaluation.run import ask_and_score
+from lorarack.adapters.evaluation.saved import EvaluationManifest, Sampling, SavedEvaluation
+from lorarack.adapters.evaluation.server import EvaluationServer
+from lorarack.adapters.progress import EvaluationProgress, Silent
+from lorarack.adapters.serving_process import log_file, serving
+from lorarack.registry import Registry
+
+_LOCAL = EvaluationServer()
+_SILENT = Silent()
+
+
+def evaluate(
+    registry: Registry,
+    references: Sequence[str],
+    rows: Rows,
+    *,
+    score: str | None = None,
+    server: EvaluationServer = _LOCAL,
+    include_base: bool = False,
+    allow_seen: bool = False,
+    save: Path | None = None,
+    progress: EvaluationProgress = _SILENT,
+) -> Evaluation:
+    """Ask one or more versions the rows, score the answers, and keep each mean score as a metric of its version.
+
+    Args:
+        registry: where the versions are.
+        references: the versions; all of one base.
+        rows: held-out rows, of ``load_rows``.
+        score: a score's name; without it the one that fits the rows.
+        server: a running server, or how to start one; by default one is started and stopped.
+        include_base: ask the bare base too.
+        allow_seen: score rows that the versions were trained on; kept apart as split ``seen``.
+        save: a folder for answers and scores; answers that are already there are not asked for again.
+        progress: told what happens.
+
+    Raises:
+        NotFound: no such version, or the server knows no such model.
+        BadReference: a reference is malformed.
+        UsageError: no such score, rows that cannot be scored, or a request that the server refused.
+        Conflict: versions of different bases, a server of another registry, or a folder of another evaluation.
+        GateRefused: a version was trained on some of the rows.
+        NotServeable: the server cannot serve a version.
+        NotAllowed: the server's key is missing or wrong.
+        Unavailable: no server there, or a request failed in every try.
+        EngineError: the server could not be started.
+        StoreError: the folder cannot be written.
+    """
+    plan = plan_comparison(
+        registry, references, rows, score=score, include_base=include_base, allow_seen=allow_seen, at_least=1
+    )
+    evaluation = _evaluate(registry, plan, server, save, progress)
+    keep_scores(registry, plan, evaluation)
+    return evaluation
+
+
+def compare(
+    registry: Registry,
+    references: Sequence[str],
+    rows: Rows,
+    *,
+    margin: float | None = None,
+    score: str | None = None,
+    server: EvaluationServer = _LOCAL,
+    include_base: bool = False,
+    base_stride: int = 1,
+    allow_seen: bool = False,
+    groups: tuple[object, ...] | None = None,
+    save: Path | None = None,
+    progress: EvaluationProgress = _SILENT,
+) -> Comparison:
+    """Evaluate two versions or more, and recommend the cheapest that is not worse than the best by the margin.
+
+    Args:
+        registry: where the versions are.
+        references: two or more versions of one base.
+        rows: held-out rows, of ``load_rows``.
+        margin: how much worse a version may be and still count as not worse; fixed before looking. Default: five points, or
+            one per cent of a loss.
+        score: a score's name; without it the one that fits the rows.
+        server: a running server, or how to start one; by default one is started and stopped.
+        include_base: ask the bare base too.
+        base_stride: ask the base only each so-many-th row.
+        allow_seen: score rows that the versions were trained on; kept apart as split ``seen``.
+        groups: for each row the group that it belongs to, of ``row_groups``.
+        save: a folder for answers and scores; answers that are already there are not asked for again.
+        progress: told what happens.
+
+    Raises:
+        NotFound: no such version, or the server knows no such model.
+        BadReference: a reference is malformed.
+        UsageError: a bad margin, fewer than two versions, no such score, rows that cannot be scored, or a refused request.
+        Conflict: versions of different bases, a server of another registry, or a folder of another evaluation.
+        GateRefused: a version was trained on some of the rows.
+        NotServeable: the server cannot serve a version.
+        NotAllowed: the server's key is missing or wrong.
+        Unavailable: no server there, or a request failed in every try.
+        EngineError: the server could not be started.
+        StoreError: the folder cannot be written.
+    """
+    plan = plan_comparison(
+        registry, references, rows, score=score, include_base=include_base, base_stride=base_stride,
+        allow_seen=allow_seen, groups=groups,
+    )  # fmt: skip
+    margin = checked_margin(margin, losses=not plan.score.higher_is_better)
+    return conclude(registry, plan, _evaluate(registry, plan, server, save, progress), margin=margin)
+
+
+def _evaluate(
+    registry: Registry, plan: ComparisonPlan, server: EvaluationServer, save: Path | None, progress: EvaluationProgress
+) -> Evaluation:
+    manifest = EvaluationManifest(
+        dataset=plan.rows.digest,
+        dataset_name=plan.rows.name,
+        rows=len(plan.rows),
+        base=plan.base.fingerprint,
+        sampling=Sampling(max_tokens=server.max_tokens),
+        score=plan.score.name,
+        versions={version.reference: version.digest for version in plan.versions},
+    )
+    with SavedEvaluation(save, manifest) if save else nullcontext() as saved:
+        missing = plan.requests - (saved.count(plan.subjects, plan.rows, plan.score) if saved else 0)
+        with _client(registry, plan, server, progress) if missing else nullcontext(server.client("")) as client:
+            evaluation = ask_and_score(
+                plan.subjects, plan.rows, plan.score, client, lambda done: progress.answered(done, plan.requests), saved
+            )
+        if saved:
+            saved.finish(evaluation, plan.rows, plan.groups)
+    return evaluation
+
+
+@contextmanager
+def _client(
+    registry: Registry, plan: ComparisonPlan, server: EvaluationServer, progress: EvaluationProgress
+) -> Iterator[ServerClient]:
+    """Of the running server, or of one that is started and stopped."""
+    if server.url is not None:
+        yield server.client(server.url)
+        return
+    log = log_file()
+    progress.starting(plan.base.name, log)
+    with serving(plan.base.name, Path(registry.location), log, server.serve_args, waiting=progress.waiting) as started:
+        yield server.client(started.url)

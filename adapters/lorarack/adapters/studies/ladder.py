@@ -1,0 +1,39 @@
+"""``ladder``: train once at the top rank, look at every lower one by truncation, train further only near the knee."""
+
+from lorarack.adapters.studies.records import RunRecord
+from lorarack.adapters.studies.session import StudySession
+
+#: A rank that lost no more than this share of the top rank's validation loss is good as it is.
+LOST = 0.01
+#: A rank that lost more than this is not near the knee; recovering it would be training it anew.
+NEAR = 0.5
+
+
+def ladder(session: StudySession) -> list[RunRecord]:
+    """All ranks that were looked at, and for some of them the version that may be published.
+
+    From the knee down, ranks are recovered one after the other, until one stays worse than the top rank by more than the margin.
+    """
+    top = session.train(f"trained-r{session.plan.top}", session.plan.top)
+    looked = {run.rank: run for run in session.look(top)}
+    found: dict[int, RunRecord] = {**looked, top.rank: top}
+    for rank in sorted((rank for rank in session.plan.ranks if rank < top.rank), reverse=True):
+        lost = looked[rank].eval_loss / top.eval_loss - 1
+        if lost <= LOST:
+            found[rank] = session.truncated(looked[rank], top)
+            continue
+        if lost > NEAR:
+            break
+        found[rank] = recovered(session, looked[rank], top)
+        if found[rank].eval_loss / top.eval_loss - 1 > session.plan.margin:
+            break
+    return [found[rank] for rank in sorted(found)]
+
+
+def recovered(session: StudySession, looked: RunRecord, top: RunRecord) -> RunRecord:
+    """A rank trained further from the truncation; the truncation itself where that brings nothing."""
+    rank = looked.rank
+    run = session.train(
+        f"recovered-r{rank}", rank, "recovered", session.shorter(session.plan.share), session.cut(top, rank), top
+    )
+    return run if run.eval_loss < looked.eval_loss else session.truncated(looked, top)

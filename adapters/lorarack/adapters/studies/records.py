@@ -1,0 +1,111 @@
+"""What a study has found so far, in its folder: a finished run is never made again."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from lorarack.adapters.training.fit import Fit, Validation
+from lorarack.adapters.training.row_losses import RowLosses
+from lorarack.registry.disk import disk_errors
+from lorarack.registry.errors import StoreError
+from lorarack.registry.values import Metric, Value
+
+Source = Literal["trained", "truncated", "recovered", "warm"]
+_RECORD = "run.json"
+
+
+class Losses(Value):
+    """Losses by row, as they are stored."""
+
+    sums: tuple[float, ...]
+    tokens: tuple[int, ...]
+
+    @property
+    def rows(self) -> RowLosses:
+        """For calculating."""
+        return RowLosses(self.sums, self.tokens)
+
+
+class RunRecord(Value):
+    """One rank of a study: how it came about and what was measured of it. ``weights`` says whether its weights are kept."""
+
+    key: str = Field(pattern=r"^[a-z0-9.-]+$")
+    rank: int
+    source: Source
+    fit: Fit
+    losses: Losses = Field(repr=False)
+    seconds: float
+    rate: float
+    steps: int = 0
+    parent: str | None = None
+    weights: bool = True
+    kept_energy: float | None = None
+    given_up: bool = False
+    metrics: tuple[Metric, ...] = Field(default=(), repr=False)
+
+    @property
+    def eval_loss(self) -> float:
+        """The validation loss."""
+        return self.fit.eval_loss
+
+
+def losses_of(validation: Validation) -> Losses:
+    """The losses on the validation rows."""
+    return Losses(sums=validation.validation.sums, tokens=validation.validation.tokens)
+
+
+class StudyFolder:
+    """A folder with one folder for each finished run, which appears whole or not at all."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def find(self, key: str) -> RunRecord | None:
+        """The finished run of that key.
+
+        Raises:
+            StoreError: its record cannot be read.
+        """
+        path = self.place / key / _RECORD
+        with disk_errors():
+            if not path.exists():
+                return None
+            text = path.read_text(encoding="utf-8")
+        try:
+            return RunRecord.model_validate_json(text)
+        except ValidationError as error:
+            raise StoreError(f"{str(path)!r} is no record of a run; remove its folder to run it again.") from error
+
+    def weights(self, key: str) -> Path:
+        """The PEFT folder of a finished run."""
+        return self.place / key
+
+    def workspace(self, key: str) -> Path:
+        """An empty folder for a run; what a killed one left there is removed."""
+        folder = self.place / f".{key}"
+        with disk_errors():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        return folder
+
+    def keep(self, record: RunRecord) -> RunRecord:
+        """Finish the run in its workspace."""
+        folder = self.place / f".{record.key}"
+        with disk_errors():
+            with (folder / _RECORD).open("w", encoding="utf-8") as file:
+                file.write(record.model_dump_json())
+                file.flush()
+                os.fsync(file.fileno())
+            folder.rename(self.place / record.key)
+        return record
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """A report of the study, replaced whole."""
+        path, new = self.place / name, self.place / f".{name}"
+        with disk_errors():
+            self.place.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(data)
+            new.replace(path)

@@ -1,0 +1,144 @@
+"""From a recipe to a recommended rank and a published family."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.silence_libraries import silence_libraries
+from lorarack.adapters.studies.plan import Strategy, StudyPlan, plan_study
+from lorarack.adapters.studies.records import RunRecord, StudyFolder
+from lorarack.adapters.studies.report import Recommended, StudyReport, studied
+from lorarack.adapters.training.inputs import Inputs, read_inputs
+from lorarack.adapters.training.progress import Silent, TrainingProgress
+from lorarack.adapters.training.run import need_packages
+from lorarack.registry.errors import UsageError
+from lorarack.registry.interface import Registry
+from lorarack.registry.settings import home_folder
+
+
+def study(
+    recipe: Recipe,
+    registry: Registry,
+    progress: TrainingProgress | None = None,
+    *,
+    strategy: Strategy = "ladder",
+    ranks: tuple[int, ...] = (),
+    margin: float = 0.01,
+    rates: tuple[float, ...] = (),
+    folder: Path | None = None,
+) -> StudyReport:
+    """Find the rank: train, look at other ranks, recommend one by the margin rule, publish the family.
+
+    The study keeps its finished runs in a folder. The same call goes on where an earlier one was stopped.
+
+    Args:
+        recipe: how a whole run goes.
+        registry: where the base is known and the versions go.
+        progress: hears about steps and validations.
+        strategy: ``ladder``, ``ascend`` or ``grid``.
+        ranks: candidates; without them the recipe's, or the powers of two up to its one.
+        margin: a loss higher by this share counts as not worse.
+        rates: learning rates of a grid; without them the recipe's, a third of it and three times it.
+        folder: of all studies; without it ``studies`` in lorarack's home.
+
+    Raises:
+        NotFound: no such base or file.
+        Conflict: the adapter stands on another base, a base has its name, or the base's files are another model by now.
+        UsageError: bad rows, ranks, rates or margin.
+        EngineError: training failed; what was finished before is kept.
+        StoreError: disk or database.
+    """
+    progress = progress or Silent()
+    plan = _plan(recipe, strategy, margin, ranks, rates)
+    inputs = read_inputs(recipe, registry)
+    _check_rows(inputs)
+    need_packages()
+    for text in inputs.notes:
+        progress.note(text)
+    name = plan.name(inputs)
+    place = StudyFolder((folder or home_folder() / "studies") / name)
+    with silence_libraries():
+        from lorarack.adapters.studies.session import StudySession
+
+        session = StudySession(inputs, plan, place, progress)
+        runs = _strategy(strategy)(session)
+        return _conclude(registry, inputs, plan, runs, place)
+
+
+def _plan(
+    recipe: Recipe, strategy: Strategy, margin: float, ranks: tuple[int, ...], rates: tuple[float, ...]
+) -> StudyPlan:
+    if not 0 < margin < 1:
+        raise UsageError(
+            f"A margin of {margin:g} is no share of a loss; give one between 0 and 1, as 0.01.", code="bad_margin"
+        )
+    for rank in ranks:
+        if not 1 <= rank <= 512:
+            raise UsageError(f"A rank of {rank} is none; ranks are 1 to 512.", code="bad_rank")
+    for rate in rates:
+        if not 0 < rate <= 1:
+            raise UsageError(f"A learning rate of {rate:g} is none; rates are above 0 and at most 1.", code="bad_rate")
+    if rates and strategy != "grid":
+        raise UsageError("--rate is for --strategy grid; the others take the recipe's learning_rate.")
+    plan = plan_study(recipe, strategy, margin, ranks, rates)
+    if len(plan.ranks) < 2 and strategy != "grid":
+        raise UsageError(
+            "A study needs more than one rank; give --rank twice or more, or one --rank above 1 to look below it.",
+            code="one_rank",
+        )
+    return plan
+
+
+def _check_rows(inputs: Inputs) -> None:
+    if len(inputs.validation) < 2:
+        raise UsageError(
+            f"{inputs.validation.name} has one validation row; ranks are told apart by many, so give more.",
+            code="too_few_rows",
+        )
+
+
+def _strategy(name: Strategy) -> Callable[..., list[RunRecord]]:
+    if name == "ladder":
+        from lorarack.adapters.studies.ladder import ladder
+
+        return ladder
+    if name == "ascend":
+        from lorarack.adapters.studies.ascend import ascend
+
+        return ascend
+    from lorarack.adapters.studies.grid import grid
+
+    return grid
+
+
+def _conclude(
+    registry: Registry, inputs: Inputs, plan: StudyPlan, runs: list[RunRecord], place: StudyFolder
+) -> StudyReport:
+    from lorarack.adapters.studies.page import as_html
+    from lorarack.adapters.studies.plot import as_png
+    from lorarack.adapters.studies.publish import publish_family
+    from lorarack.adapters.studies.recommend import recommend
+
+    name = place.place.name
+    chosen = recommend(runs, plan.margin)
+    versions = publish_family(registry, inputs, name, runs, place)
+    version = versions[chosen.run.key]
+    report = StudyReport(
+        study=name,
+        strategy=plan.strategy,
+        margin=plan.margin,
+        recommended=Recommended(
+            reference=version.reference,
+            rank=version.rank,
+            reason=f"{chosen.reason}; {version.parameters:,} parameters, {version.bytes:,} bytes",
+        ),
+        ranks=tuple(studied(run, versions.get(run.key)) for run in runs),
+        folder=place.place,
+        base_loss=runs[0].fit.base_loss,
+        versions=tuple(versions.values()),
+    )
+    png = as_png(report)
+    place.write_bytes("losses.png", png)
+    place.write_bytes("report.html", as_html(report, png).encode())
+    place.write_bytes("report.json", (report.model_dump_json(indent=2) + "\n").encode())
+    return report

@@ -1,0 +1,193 @@
+"""A study at work: the base is loaded once, when the first run needs it, and every finished run is kept."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from lorarack.adapters.ranks.growth import grow
+from lorarack.adapters.ranks.truncate import Truncation
+from lorarack.adapters.ranks.weights import Factors, LoraWeights, read_weights, tensors_of, write_weights
+from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.studies.plan import StudyPlan
+from lorarack.adapters.studies.records import RunRecord, Source, StudyFolder, losses_of
+from lorarack.adapters.training.fit import Validation, final_metrics
+from lorarack.adapters.training.inputs import Inputs
+from lorarack.adapters.training.loaded_base import LoadedBase, open_base
+from lorarack.adapters.training.plan import make_plan
+from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.train_rank import train_rank
+
+
+class StudySession:
+    """What the strategies are made of: train, continue, look, keep."""
+
+    def __init__(self, inputs: Inputs, plan: StudyPlan, folder: StudyFolder, progress: TrainingProgress) -> None:
+        self.inputs = inputs
+        self.plan = plan
+        self.folder = folder
+        self.progress = progress
+        self._base: LoadedBase | None = None
+
+    @property
+    def base(self) -> LoadedBase:
+        """The base in memory."""
+        if self._base is None:
+            self._base = open_base(self.inputs, self.progress)
+        return self._base
+
+    @property
+    def recipe(self) -> Recipe:
+        """How a whole run goes."""
+        return self.inputs.recipe
+
+    def steps(self) -> int:
+        """Of a whole run."""
+        return make_plan(self.recipe, len(self.base.tokens.train)).steps
+
+    def shorter(self, share: float) -> Recipe:
+        """The recipe of a run of ``share`` of the steps, validated twice."""
+        steps = max(2, math.ceil(share * self.steps()))
+        return self.recipe.model_copy(update={"max_steps": steps, "eval_every": math.ceil(steps / 2), "warmup": 0.0})
+
+    def train(
+        self,
+        key: str,
+        rank: int,
+        source: Source = "trained",
+        recipe: Recipe | None = None,
+        start: LoraWeights | None = None,
+        parent: RunRecord | None = None,
+        give_up: Callable[[Validation], bool] | None = None,
+    ) -> RunRecord:
+        """The run ``key``, made now unless it is finished already.
+
+        Args:
+            key: names it in the study.
+            rank: of the adapter.
+            source: how it is called in reports.
+            recipe: another than the study's.
+            start: where the adapter begins.
+            parent: the run that ``start`` comes from.
+            give_up: asked after each validation whether to go no further.
+
+        Raises:
+            EngineError: the loss diverged, memory ran out, or the base cannot be loaded.
+            StoreError: the study's folder.
+        """
+        if found := self.folder.find(key):
+            return found
+        used = recipe or self.recipe
+        stopped: list[bool] = []
+
+        def asked(validation: Validation) -> bool:
+            stopped.append(give_up is not None and give_up(validation))
+            return stopped[-1]
+
+        workspace = self.folder.workspace(key)
+        factors = start.factors if start else None
+        outcome = train_rank(self.base, used, rank, workspace, self.progress, factors, asked)
+        return self.folder.keep(
+            RunRecord(
+                key=key,
+                rank=rank,
+                source=source,
+                fit=outcome.fit,
+                losses=losses_of(outcome.best),
+                seconds=round(outcome.wall_seconds, 1),
+                rate=used.learning_rate,
+                steps=make_plan(used, len(self.base.tokens.train)).steps,
+                parent=parent.key if parent else None,
+                given_up=any(stopped),
+                metrics=outcome.metrics,
+            )
+        )
+
+    def look(self, top: RunRecord) -> list[RunRecord]:
+        """The ranks below ``top``, measured by truncation: no weights are kept, and no step is made."""
+        wanted = [rank for rank in self.plan.looked_at() if not self.folder.find(f"looked-r{rank}")]
+        if wanted:
+            truncation = Truncation(self.weights(top))
+            whole = truncation.at(top.rank)
+            model = self.base.with_adapter(self.recipe, top.rank)
+            for rank in sorted(wanted, reverse=True):
+                self.progress.note(f"looking at rank {rank}")
+                self._look(model, whole, truncation, rank, top)
+            self.base.take_off(model)
+        return [self.folder.find(f"looked-r{rank}") or top for rank in self.plan.looked_at()]
+
+    def _look(self, model: object, whole: LoraWeights, truncation: Truncation, rank: int, top: RunRecord) -> None:
+        """Rank ``rank`` is the whole one with the rows of A and the columns of B beyond it at zero."""
+        from peft import set_peft_model_state_dict
+
+        started = time.monotonic()
+        cut = {
+            module: Factors(_zeroed(found.a, rank, 0), _zeroed(found.b, rank, 1), found.end)
+            for module, found in whole.factors.items()
+        }
+        set_peft_model_state_dict(model, tensors_of(cut))
+        measured = self.base.measure(model, top.fit.best_step)
+        fit = top.fit.model_copy(
+            update={
+                "train_loss": measured.train.mean,
+                "eval_loss": measured.validation.mean,
+                "gap": measured.validation.mean - measured.train.mean,
+                "gap_error": math.hypot(measured.train.estimate.error, measured.validation.estimate.error),
+                "perplexity": math.exp(min(measured.validation.mean, 700.0)),
+            }
+        )
+        key = f"looked-r{rank}"
+        self.folder.workspace(key)
+        self.folder.keep(
+            RunRecord(
+                key=key,
+                rank=rank,
+                source="truncated",
+                fit=fit,
+                losses=losses_of(measured),
+                seconds=round(time.monotonic() - started, 1),
+                rate=top.rate,
+                parent=top.key,
+                weights=False,
+                kept_energy=round(truncation.energy(rank), 6),
+            )
+        )
+
+    def truncated(self, looked: RunRecord, top: RunRecord) -> RunRecord:
+        """A rank that was looked at, with its weights."""
+        key = f"truncated-r{looked.rank}"
+        if found := self.folder.find(key):
+            return found
+        write_weights(Truncation(self.weights(top)).at(looked.rank), self.folder.workspace(key))
+        digests = self.inputs.train.digest, self.inputs.validation.digest
+        changes = {"key": key, "weights": True, "metrics": final_metrics(looked.fit, *digests)}
+        return self.folder.keep(looked.model_copy(update=changes))
+
+    def cut(self, run: RunRecord, rank: int) -> LoraWeights:
+        """The weights of a run at a lower rank, with the alpha that the recipe gives it."""
+        return Truncation(self.weights(run)).at(rank, self.recipe.alpha_of(rank))
+
+    def grown(self, run: RunRecord, rank: int) -> LoraWeights:
+        """The weights of a run at a higher rank: the same function."""
+        weights = self.weights(run)
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        config = {**weights.config, "r": rank, "lora_alpha": self.recipe.alpha_of(rank)}
+        larger = LoraWeights(config, weights.factors).applied
+        factors = {}
+        for module, found in weights.factors.items():
+            old = weights.applied.scaling_of(module, len(found.a))
+            a, b = grow(found.a, found.b, rank, larger.scaling_of(module, rank) / old, generator)
+            factors[module] = Factors(a, b, found.end)
+        return LoraWeights(config, factors)
+
+    def weights(self, run: RunRecord) -> LoraWeights:
+        """The weights of a finished run."""
+        return read_weights(Path(self.folder.weights(run.key)), run.key)
+
+
+def _zeroed(tensor: torch.Tensor, rank: int, axis: int) -> torch.Tensor:
+    cut = tensor.clone()
+    cut.narrow(axis, rank, cut.shape[axis] - rank).zero_()
+    return cut

@@ -1,0 +1,56 @@
+"""Which version or adapter a call means, and the sentence that says what may have been meant."""
+
+from difflib import get_close_matches
+
+from lorarack.registry.errors import NotFound
+from lorarack.registry.interface import Catalog
+from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
+from lorarack.registry.resolve import did_you_mean
+from lorarack.registry.resolve import resolve as resolve_among
+from lorarack.registry.values import State, Version
+from lorarack.registry.view import AdapterView
+
+
+def resolve(catalog: Catalog, reference: str, *, with_curves: bool = False) -> Version:
+    """See ``Registry.resolve``."""
+    parsed = parse_reference(reference)
+    found = catalog.find_version(parsed, with_curves=with_curves)
+    if found is not None and found.state is State.READY:
+        return found
+    # The rules know what is wrong and what may have been meant; they want to see the whole adapter for that.
+    view = catalog.adapter(parsed.name, with_curves=with_curves)
+    return resolve_among(reference, {parsed.name: view} if view else {}, () if view else catalog.adapter_names())
+
+
+def get_version(catalog: Catalog, reference: str, *, with_curves: bool = False) -> Version:
+    """See ``Registry.get_version``."""
+    found = catalog.find_version(parse_reference(reference), with_curves=with_curves)
+    return found if found is not None else resolve(catalog, reference, with_curves=with_curves)
+
+
+def get_by_number(catalog: Catalog, adapter: str, number: int) -> Version:
+    """That very version, in any state. Raises ``NotFound``."""
+    found = catalog.find_version(Reference(adapter, ByNumber(number)))
+    if found is None:
+        raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
+    return found
+
+
+def get_adapter(catalog: Catalog, adapter: str, *, with_curves: bool = False) -> AdapterView:
+    """One adapter with all its versions. Raises ``UsageError`` and ``NotFound``."""
+    view = catalog.adapter(check_adapter_name(adapter), with_curves=with_curves)
+    if view is None:
+        raise unknown_adapter(catalog, adapter)
+    return view
+
+
+def check_known(catalog: Catalog, adapter: str) -> None:
+    """Raises ``UsageError`` (not a name) and ``NotFound`` (no such adapter)."""
+    if not catalog.has_adapter(check_adapter_name(adapter)):
+        raise unknown_adapter(catalog, adapter)
+
+
+def unknown_adapter(catalog: Catalog, adapter: str) -> NotFound:
+    """The error for an adapter that does not exist."""
+    near = get_close_matches(adapter, catalog.adapter_names(), n=3)
+    return NotFound(f"There is no adapter {adapter!r}.{did_you_mean(near)}", near=near, code="unknown_reference")

@@ -1,0 +1,91 @@
+"""What one API process has at hand: how requests are routed, what is loaded, what is open."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lorarack.registry import AdapterView, Version
+from lorarack.server.exchange import Observer
+from lorarack.server.limits import Limits, incompatibility
+from lorarack.server.open_requests import OpenRequests
+from lorarack.server.policies.ensure_loaded import EnsureLoaded
+from lorarack.server.policies.resolve_reference import ResolveReference
+from lorarack.server.reference_resolver import ReferenceResolver
+from lorarack.server.request_log import REQUEST_LOG
+from lorarack.server.residency import Residency
+from lorarack.server.router import Route, Router
+
+#: How long the registry may go unread before balancers are told that aliases may be out of date here.
+STALE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """One per API process.
+
+    Attributes:
+        base_names: names by which requests may ask for the bare base model.
+        resolver: what references mean.
+        residency: what is loaded.
+        router: from a request to what answers it.
+        open_requests: requests that have not ended.
+        engine_is_dead: asks the engine's client.
+    """
+
+    base_names: frozenset[str]
+    resolver: ReferenceResolver
+    residency: Residency
+    router: Router
+    open_requests: OpenRequests
+    engine_is_dead: Callable[[], bool]
+
+    @classmethod
+    def build(
+        cls,
+        base_names: frozenset[str],
+        resolver: ReferenceResolver,
+        residency: Residency,
+        engine_is_dead: Callable[[], bool] = lambda: False,
+    ) -> "AppState":
+        """With the policies in their order."""
+        limits = residency.limits
+        policies = (ResolveReference(base_names, resolver, limits), EnsureLoaded(residency))
+        router = Router(Route(limits.base, limits.base, limits.fingerprint), policies)
+        return cls(base_names, resolver, residency, router, OpenRequests(), engine_is_dead)
+
+    @property
+    def limits(self) -> Limits:
+        """What this server can serve."""
+        return self.residency.limits
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """Who is told of requests. What counts comes first, so that it also hears the end."""
+        return self.open_requests.observer, REQUEST_LOG
+
+    def unready_reason(self) -> str | None:
+        """Why new requests should go to another server; None when they need not."""
+        if self.open_requests.draining:
+            return "the server is stopping"
+        if self.engine_is_dead():
+            return "the engine is dead"
+        if (age := self.resolver.age) > STALE_SECONDS:
+            return f"the registry could not be read for {age:.0f} s: aliases may be out of date"
+        return None
+
+    def served_models(self) -> list[tuple[str, Version]]:
+        """Every alias and every version that this server can serve now, with the version behind it, by adapter."""
+        found: list[tuple[str, Version]] = []
+        for _, view in sorted(self.resolver.snapshot.adapters.items()):
+            found.extend(self._of_adapter(view))
+        return found
+
+    def _of_adapter(self, view: AdapterView) -> list[tuple[str, Version]]:
+        versions = {
+            version.number: version for version in view.versions if incompatibility(version, self.limits) is None
+        }
+        aliases = [
+            (view.name if alias == "default" else f"{view.name}@{alias}", versions[number])
+            for alias, number in sorted(view.aliases.items())
+            if number in versions
+        ]
+        return [*aliases, *((version.reference, version) for version in versions.values())]

@@ -1,0 +1,189 @@
+"""Studies on a tiny model: every strategy ends with a recommended, published rank, and goes on where it was stopped."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.json_schemas import hold
+
+from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.studies.report import StudyReport
+from lorarack.adapters.training.progress import Silent
+from lorarack.registry import Registry
+from lorarack.registry.errors import UsageError
+
+pytestmark = pytest.mark.torch
+
+Make = Callable[..., Recipe]
+
+
+class Heard(Silent):
+    """Remembers what was trained."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+
+    def begin(self, title: str, steps: int) -> None:
+        self.runs.append(title)
+
+
+def check(report: StudyReport, registry: Registry) -> None:
+    """What holds for all strategies."""
+    hold("study", report.to_json())
+    chosen = registry.resolve(report.recommended.reference)
+    assert chosen.rank == report.recommended.rank
+    for line in report.ranks:
+        assert line.gap == pytest.approx(line.eval_loss - line.train_loss)
+        if line.reference:
+            version = registry.resolve(line.reference)
+            loss = version.metric("loss", "validation")
+            assert version.rank == line.rank
+            assert loss is not None
+            assert loss.value == line.eval_loss
+            assert version.tags["study"] == report.study
+    assert {path.name for path in report.folder.glob("[a-z]*.*")} >= {"losses.png", "report.html", "report.json"}
+    assert (report.folder / "losses.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_ladder(registry: Registry, recipe: Make, tmp_path: Path) -> None:
+    """One whole run; every lower rank measured; what is published comes from the top, and loads as what was measured."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from lorarack.adapters.data import load_rows
+    from lorarack.adapters.studies.run import study
+    from lorarack.adapters.training.encode import encode_rows
+    from lorarack.adapters.training.loss import mean_loss
+
+    heard = Heard()
+    made = recipe()
+    report = study(made, registry, heard, folder=tmp_path / "studies")
+    check(report, registry)
+    assert [line.rank for line in report.ranks] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert {line.rank for line in report.ranks if line.reference} <= {1, 2, 4, 8}
+    assert len(report.versions) > 1
+    top = report.ranks[-1]
+    for line in report.ranks[:-1]:
+        version = report.version(line.reference)
+        if version is not None:
+            assert [parent.version for parent in version.parents] == [top.reference]
+            folder = registry.fetch(version, tmp_path / f"fetched{version.number}")
+            source = registry.base("tiny").source
+            model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32), folder)
+            rows = encode_rows(load_rows(made.data.validation or ""), AutoTokenizer.from_pretrained(source), 64)
+            assert mean_loss(model, rows, 0, 4) == pytest.approx(line.eval_loss, rel=1e-4)
+    again = Heard()
+    assert study(made, registry, again, folder=tmp_path / "studies").to_json() == report.to_json()
+    assert again.runs == []
+
+
+def test_a_rank_that_lost_is_recovered(registry: Registry, recipe: Make, tmp_path: Path) -> None:
+    """Near the knee training goes on from the truncation, and ends below its loss."""
+    from lorarack.adapters.studies.run import study
+
+    report = study(recipe(learning_rate=0.05, max_steps=40), registry, ranks=(1, 2, 3, 4), folder=tmp_path / "studies")
+    check(report, registry)
+    looked = {line.rank: line for line in report.ranks}
+    assert any(line.source == "recovered" for line in looked.values()), report
+    for line in report.ranks:
+        if line.source == "recovered":
+            version = report.version(line.reference)
+            assert version is not None
+            assert [parent.relation for parent in version.parents] == ["recovered"]
+
+
+def test_ascending(registry: Registry, recipe: Make, tmp_path: Path) -> None:
+    """Each rank begins where the last one ended; a cold run checks a warm one that is recommended."""
+    from lorarack.adapters.studies.run import study
+
+    heard = Heard()
+    report = study(recipe(ranks=[1, 2, 4]), registry, heard, strategy="ascend", folder=tmp_path / "studies")
+    check(report, registry)
+    assert heard.runs[:2] == ["letters rank 1", "letters rank 2"]
+    assert report.ranks[0].source == "trained"
+    warm = [line for line in report.ranks if line.source == "warm"]
+    assert warm
+    for line in warm:
+        version = report.version(line.reference)
+        assert version is not None
+        assert [parent.relation for parent in version.parents] == ["continued"]
+    if report.recommended.rank > 1:
+        assert any(line.rank == report.recommended.rank and line.source == "trained" for line in report.ranks)
+
+
+def test_a_grid(registry: Registry, recipe: Make, tmp_path: Path) -> None:
+    """Each rank is held by its best rate; a hopeless rate is given up."""
+    from lorarack.adapters.studies.records import StudyFolder
+    from lorarack.adapters.studies.run import study
+
+    rates = (0.03, 0.01, 1e-6)
+    report = study(
+        recipe(ranks=[2, 4], patience=None), registry, strategy="grid", rates=rates, folder=tmp_path / "studies"
+    )
+    check(report, registry)
+    assert [line.rank for line in report.ranks] == [2, 4]
+    hopeless = StudyFolder(report.folder).find("trained-r4-1.000e-06")
+    assert hopeless is not None
+    assert hopeless.given_up
+    best = [registry.resolve(line.reference or "").provenance for line in report.ranks]
+    assert all(origin is not None and origin.recipe["learning_rate"] in rates[:2] for origin in best)
+
+
+RUN = """
+import sys
+from pathlib import Path
+from lorarack.adapters.recipe import parse_recipe
+from lorarack.adapters.studies.run import study
+from lorarack.registry import open_registry
+with open_registry(sys.argv[1]) as registry:
+    study(parse_recipe(sys.stdin.read()), registry, strategy="grid", rates=(0.02, 0.01), folder=Path(sys.argv[2]))
+"""
+
+
+def test_a_killed_study_goes_on(registry: Registry, recipe: Make, tmp_path: Path) -> None:
+    """SIGKILL between two runs: what was finished is not trained again, and what was not is."""
+    from lorarack.adapters.studies.run import study
+
+    made, studies = recipe(ranks=[1, 2], max_steps=60), tmp_path / "studies"
+    started = subprocess.Popen(
+        [sys.executable, "-c", RUN, str(registry.location), str(studies)], stdin=subprocess.PIPE, text=True
+    )
+    assert started.stdin is not None
+    started.stdin.write(made.to_yaml())
+    started.stdin.close()
+    until = time.monotonic() + 120
+    while not (finished := list(studies.glob("*/trained-*/run.json"))) and time.monotonic() < until:
+        time.sleep(0.02)
+    os.kill(started.pid, signal.SIGKILL)
+    started.wait()
+    heard = Heard()
+    report = study(made, registry, heard, strategy="grid", rates=(0.02, 0.01), folder=studies)
+    check(report, registry)
+    assert finished
+    assert 0 < len(heard.runs) < 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"margin": 0.0}, "is no share of a loss"),
+        ({"ranks": (0, 4)}, "A rank of 0 is none"),
+        ({"rates": (0.1,)}, "is for --strategy grid"),
+        ({"strategy": "grid", "rates": (2.0,)}, "A learning rate of 2 is none"),
+        ({"ranks": (1,)}, "more than one rank"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_trained(
+    registry: Registry, recipe: Make, settings: dict[str, object], said: str
+) -> None:
+    from lorarack.adapters.studies.run import study
+
+    with pytest.raises(UsageError, match=said):
+        study(recipe(), registry, **settings)  # type: ignore[arg-type]
+    assert registry.adapters() == ()
