@@ -18,7 +18,7 @@ demo: setup ## the whole story on this machine: base, train, publish, serve, com
 
 test: setup lint ## lint, then every test, real servers included
 	@$(RUN)/python -m pytest -m "not system" -q -n 2 --dist loadfile
-	@$(RUN)/python -m pytest -m system -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(RUN)/python -m pytest -m system
 
 test-fast: setup ## the tests that start no server and import no torch
 	@$(RUN)/python -m pytest -m "not system and not torch" -q -n 2 --dist loadfile

@@ -1,6 +1,5 @@
 """What tests of every component share: the small real base model, made once per machine."""
 
-import fcntl
 import json
 import os
 import signal
@@ -28,13 +27,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes (``--dist loadgroup``) one has the session's server and all its tests; other files stay whole."""
-    for item in items:
-        group = "the session's server" if "server" in getattr(item, "fixturenames", ()) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session")
 def small_base() -> Path:
     """Folder of the demo's base model (SmolLM2-135M-Instruct): ``LORARACK_TEST_BASE``, else made as a user makes it.
@@ -44,14 +36,11 @@ def small_base() -> Path:
     if given := os.environ.get("LORARACK_TEST_BASE"):
         return Path(given)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "lorarack-tests"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of this run makes it too
-        done = subprocess.run(
-            [sys.executable, "-m", "lorarack.registry.cli.main", "demo", "base", "--json"],
-            env={**os.environ, "LORARACK_HOME": str(cache), "LORARACK_REGISTRY": str(cache)},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
+    done = subprocess.run(
+        [sys.executable, "-m", "lorarack.registry.cli.main", "demo", "base", "--json"],
+        env={**os.environ, "LORARACK_HOME": str(cache), "LORARACK_REGISTRY": str(cache)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
     return Path(json.loads(done.stdout)["path"])

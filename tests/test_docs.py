@@ -80,3 +80,22 @@ def test_there_are_places_to_go_to() -> None:
 def test_what_the_table_names_is_defined_there(file: str, name: str) -> None:
     """Of the table "to change X, go to Y"."""
     assert re.search(rf"^(?:def|class) {name}\b|^{name}\b", (ROOT / file).read_text(), re.MULTILINE)
+
+
+# Architecture
+
+_ROOM = re.compile(r"^Files are in `([^`]+)`\.$", re.MULTILINE)
+_CODE = re.compile(r"`([^`\s]+(?:\.py|/))`")
+
+
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    """Each life names its files below one folder; whatever else the page names lies below the project's."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    assert [len(re.findall(r"^\| \d ", section, re.MULTILINE)) for section in sections[1:]] == [8, 8, 8]
+    for section in sections:
+        room = _ROOM.search(section)
+        named = _CODE.findall(section.replace(room[0], "") if room else section)
+        below = ROOT / room[1] if room else ROOT
+        assert [name for name in named if not (below / name).exists()] == []
+        assert named

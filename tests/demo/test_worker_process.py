@@ -46,12 +46,12 @@ def test_errors_that_lorarack_foresaw_come_through_whole(tmp_path: Path) -> None
 
 
 def test_a_process_that_was_killed_is_said_to_want_memory(tmp_path: Path) -> None:
-    with worker_process(tmp_path) as made, pytest.raises(EngineError, match="want of memory"):
+    with worker_process(tmp_path) as made, pytest.raises(EngineError, match="memory ran out"):
         made._made(die, signal.SIGKILL)
 
 
-def test_any_other_end_points_to_its_own_words(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with worker_process(tmp_path) as made, pytest.raises(EngineError, match=r"exit code 1.*stand above"):
+def test_any_other_end_points_to_its_output(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with worker_process(tmp_path) as made, pytest.raises(EngineError, match=r"exit code 1.*its output is above"):
         made._made(surprise)
     assert "not foreseen" in capfd.readouterr().err
 

@@ -60,7 +60,7 @@ class LorarackCallback(TrainerCallback):
         Raises:
             UsageError: no PEFT model, or an adapter that would not be served as it was trained.
             NotFound: the registry knows no such base.
-            Conflict: the adapter stands on another base.
+            Conflict: the adapter belongs to another base.
         """
         self._began = time.monotonic()
         if not isinstance(model, PeftModel):

@@ -64,7 +64,9 @@ def compare(
     gate: Annotated[
         bool, typer.Option("--gate", help="Exit with code 3 unless the cheaper version is shown to be not worse.")
     ] = False,
-    include_base: Annotated[bool, typer.Option("--include-base", help="Ask the bare base the same rows.")] = False,
+    include_base: Annotated[
+        bool, typer.Option("--include-base", help="Evaluate the bare base on the same rows too.")
+    ] = False,
     score: Annotated[
         str | None,
         typer.Option(
@@ -92,15 +94,17 @@ def compare(
     ] = None,
     save: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Keep answers and scores here; what is there is not asked for again."),
+        typer.Option(
+            metavar="FOLDER", help="Keep answers and scores here; answers that exist are not requested again."
+        ),
     ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Ask several versions the same rows in one mixed batch, and recommend the cheapest that is not worse than the best.
+    """Evaluate several versions on the same rows in one mixed batch, and recommend the cheapest that is not worse than the best.
 
     Not worse means: by less than the margin, with an error rate of 5 %. Where the rows are too few to tell, nothing is
-    recommended, and the number of rows that would decide is said. The scores become metrics of the versions. Rows that a
+    recommended, and the output has the number of rows that would decide. The scores become metrics of the versions. Rows that a
     version was trained on or chosen by are refused (exit code 3). A server's key is taken from LORARACK_TOKEN.
 
     Example: lorarack compare support@r4 support@r16 --data heldout.jsonl --margin 0.05

@@ -101,7 +101,7 @@ def train(
 
 
 def _resumed(folder: Path, what: str | None, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
-    """The recipe of a run; what else is said must agree with it."""
+    """The recipe of a run; other options must agree with it."""
     recipe = RunFolder.open(folder).recipe
     if what is not None and (what.endswith((".yaml", ".yml")) or os.path.isfile(what)):
         said = recipe_from(what, given, data)

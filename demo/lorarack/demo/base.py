@@ -15,7 +15,7 @@ from lorarack.registry.values import Base
 NAME = "smollm2-135m-instruct"
 HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
-#: Seconds until the Hub counts as out of reach.
+#: Seconds until the Hub counts as unreachable.
 _HUB_PATIENCE = 4.0
 _FILES = ("*.json", "*.safetensors", "*.jinja", "merges.txt", "LICENSE*")
 

@@ -27,11 +27,11 @@ class WorkerProcess:
         self._home = home
 
     def base(self) -> Base:
-        """The demo's base, made ready when it is not yet. Raises like ``ensure_base``."""
+        """The demo's base, made ready when it is not yet. Errors are those of ``ensure_base``."""
         return self._made(_base, self._home)
 
     def adapters(self, recipe: Recipe) -> tuple[Published, ...]:
-        """A version for each rank, trained where the registry has none of this recipe. Raises like ``train``."""
+        """A version for each rank, trained where the registry has none of this recipe. Errors are those of ``train``."""
         return self._made(_adapters, self._home, recipe)
 
     def _made(self, make: Callable[..., T], *arguments: object) -> T:
@@ -48,8 +48,8 @@ class WorkerProcess:
     def _end(self) -> str:
         self._process.join(5.0)
         if self._process.exitcode == -signal.SIGKILL:
-            return "The training process was killed, most likely for want of memory; close other programs and run this again."
-        return f"The training process stopped (exit code {self._process.exitcode}); its own words stand above."
+            return "The training process was killed, most likely because memory ran out; close other programs and run this again."
+        return f"The training process stopped (exit code {self._process.exitcode}); its output is above."
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def test_rows_are_grouped_by_a_key_of_the_data(home: Path, tmp_path: Path) -> No
     [
         (["orders@1"], 2, "two different versions or more; name another"),
         (["orders@1", "orders"], 2, "(orders@1 and orders is orders@1)"),
-        (["orders@1", "other@1"], 1, "orders@1 stands on 'tiny' and other@1 on 'another'"),
+        (["orders@1", "other@1"], 1, "orders@1 belongs to 'tiny' and other@1 to 'another'"),
         (["orders@1", "orders@9"], 1, "has nothing at '@9'"),
         (["orders@1", "Orders!"], 2, "is not a reference"),
         (["orders@1", "orders@2", "--score", "rouge"], 2, "There is no score 'rouge'"),

@@ -39,7 +39,7 @@ def test_a_csv_with_columns_of_its_own(tmp_path: Path, registry: Registry) -> No
     found = answer.json()
     hold("train", found)
     assert "rows.csv: rows are prompts and completions: 17 rows, loss on the answer." in answer.err
-    assert "passed over, since they reach neither prompt nor answer: 'source' (17 rows)" in answer.err
+    assert "ignored, since they reach neither prompt nor answer: 'source' (17 rows)" in answer.err
     train, validation = found[0]["data"]
     assert (train["rows"] + validation["rows"], train["dropped"]) == (17, 0)
     assert train["conflicting"] + validation["conflicting"] == 1

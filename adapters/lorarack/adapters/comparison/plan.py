@@ -18,7 +18,7 @@ class ComparisonPlan:
 
     Attributes:
         versions: those to compare.
-        base: the base that they stand on.
+        base: the base of all of them.
         subjects: who is asked: the versions, and the base where it is wanted.
         rows: what.
         score: what an answer is worth.
@@ -88,7 +88,7 @@ def plan_comparison(
 
 
 def _contenders(registry: Registry, references: Sequence[str], at_least: int) -> tuple[tuple[Version, ...], Base]:
-    """The versions that the references name, each once, and the base that they all stand on."""
+    """The versions that the references name, each once, and their common base."""
     named = [registry.resolve(reference) for reference in references]
     versions = tuple({version.reference: version for version in named}.values())
     if len(versions) < at_least:
@@ -102,7 +102,7 @@ def _contenders(registry: Registry, references: Sequence[str], at_least: int) ->
     for other in versions[1:]:
         if other.base_fingerprint != first.base_fingerprint:
             raise Conflict(
-                f"{first.reference} stands on {first.base!r} and {other.reference} on {other.base!r}; "
+                f"{first.reference} belongs to {first.base!r} and {other.reference} to {other.base!r}; "
                 "one engine holds one base, so compare versions of the same.",
                 code="other_base",
             )

@@ -43,7 +43,7 @@ def check_unseen(registry: Registry, versions: Sequence[Version], rows: Rows, *,
         registry: where the versions are.
         versions: those to compare.
         rows: those to ask.
-        allow: score them all the same; what was seen is returned, to be kept apart.
+        allow: do not refuse; return what was seen, so that the scores are kept apart.
 
     Raises:
         GateRefused: rows were seen and ``allow`` is not set, or some versions have seen them and others have not.

@@ -1,6 +1,6 @@
 """Rows read from a source: records found, their form recognised, and each held to what a row may be.
 
-Keys that a chat format gives a meaning are kept or refused; what merely annotates is passed over and counted.
+Keys that a chat format gives a meaning are kept or refused; keys that only annotate are ignored and counted.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ def load_rows(source: Path | str, options: ReadOptions | None = None) -> Rows:
 
 
 def read_rows(source: Path | str, options: ReadOptions | None = None) -> Rows:
-    """Read a file, a folder or a data set on the Hub, in whatever form its rows are written. Empty lines are passed over.
+    """Read a file, a folder or a data set on the Hub, in whatever form its rows are written. Empty lines are ignored.
 
     Raises:
         NotFound: no such file, folder, data set, or split of it.

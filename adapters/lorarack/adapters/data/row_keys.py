@@ -59,7 +59,7 @@ OTHER_FORMATS = {
     "contents": 'a Gemini row; write "messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}]',
 }
 
-#: What a server does when nothing is said: as good as left out.
+#: A server's defaults: the same as leaving the key out.
 _DEFAULTS = {
     "add_generation_prompt": True,
     "continue_final_message": False,

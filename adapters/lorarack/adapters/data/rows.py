@@ -117,11 +117,11 @@ class Rows:
 
     @property
     def note(self) -> str | None:
-        """What was passed over, in one sentence; None where every key was read."""
+        """The ignored keys in one sentence; None where every key was read."""
         if not self.passed_over:
             return None
         keys = ", ".join(f"{key!r} ({count} rows)" for key, count in sorted(self.passed_over.items()))
-        return f"{self.name}: passed over, since they reach neither prompt nor answer: {keys}."
+        return f"{self.name}: ignored, since they reach neither prompt nor answer: {keys}."
 
     @property
     def described(self) -> str:

@@ -60,7 +60,7 @@ def publish_derived(
 
     Raises:
         UsageError: a bad name.
-        Conflict: the adapter ``name`` stands on another base.
+        Conflict: the adapter ``name`` belongs to another base.
         InvalidArtifact: the outcome is no adapter that can be kept.
         StoreError: disk or database.
     """

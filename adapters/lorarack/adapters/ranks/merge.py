@@ -45,7 +45,7 @@ def merge(
         BadReference: not a reference.
         NotFound: no such version.
         UsageError: an unknown method, or arguments that do not fit it or each other.
-        Conflict: the versions, or the adapter ``name``, stand on different bases.
+        Conflict: the versions, or the adapter ``name``, belong to different bases.
         InvalidArtifact: a version has more than A and B, or the outcome cannot be kept.
         Damaged: stored bytes changed.
         StoreError: disk or database.
@@ -91,7 +91,7 @@ def _check(versions: Sequence[Version], method: str, rank: int | None, density: 
     other = next((version for version in versions if version.base != first.base), None)
     if other is not None:
         raise Conflict(
-            f"{first.reference} stands on base {first.base!r} and {other.reference} on {other.base!r}; "
+            f"{first.reference} belongs to base {first.base!r} and {other.reference} to {other.base!r}; "
             "only adapters of one base can be merged.",
             code="other_base",
         )

@@ -25,7 +25,7 @@ def resize(
         NotFound: no such version.
         UsageError: neither or both of ``rank`` and ``energy``, or one that is out of range.
         InvalidArtifact: the version has more than A and B, as DoRA has.
-        Conflict: the adapter ``name`` stands on another base.
+        Conflict: the adapter ``name`` belongs to another base.
         Damaged: stored bytes changed.
         StoreError: disk or database.
     """

@@ -25,7 +25,7 @@ def scale(registry: Registry, reference: str, by: float, *, name: str | None = N
         NotFound: no such version.
         UsageError: ``by`` is 0, 1 or not a number.
         InvalidArtifact: the factor is too large for any engine.
-        Conflict: the adapter ``name`` stands on another base.
+        Conflict: the adapter ``name`` belongs to another base.
         Damaged: stored bytes changed.
         StoreError: disk or database.
     """

@@ -18,7 +18,7 @@ def publish_family(
     """The versions by key of those runs that have weights; what was published before is found again by its digest.
 
     Raises:
-        Conflict: the adapter stands on another base by now.
+        Conflict: the adapter belongs to another base by now.
         StoreError: disk or database.
     """
     made: dict[str, Version] = {}

@@ -43,7 +43,7 @@ def study(
 
     Raises:
         NotFound: no such base or file.
-        Conflict: the adapter stands on another base, a base has its name, or the base's files are another model by now.
+        Conflict: the adapter belongs to another base, a base has its name, or the base's files are another model by now.
         UsageError: bad rows, ranks, rates or margin.
         EngineError: training failed; what was finished before is kept.
         StoreError: disk or database.

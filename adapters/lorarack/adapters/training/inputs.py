@@ -52,7 +52,7 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
 
     Raises:
         NotFound: no such base or file, or the base's files are gone.
-        Conflict: the adapter stands on another base, a base has its name, or the base's files are another model by now.
+        Conflict: the adapter belongs to another base, a base has its name, or the base's files are another model by now.
         UsageError: bad rows, leaks between splits, modules that the base does not have.
     """
     recipe, said = check_served(recipe)
@@ -69,7 +69,7 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     notes = [text for rows in files for text in (rows.described, *rows.notes, rows.note) if text]
     notes.extend(text for _, counted in reported for text in counted)
     checked = registry.check_base(base.name, full=True)
-    # By the sample: families that 0.1.0 began go on, and an adapter stands on one base in any case.
+    # By the sample: families that 0.1.0 began go on, and an adapter belongs to one base in any case.
     family = recipe.family_digest(checked.base.sampled or checked.base.fingerprint, digests)
     reports = tuple(report for report, _ in reported)
     return Inputs(recipe, checked.base, train, validation, test, family, (*checked.notes, *said, *notes), reports)

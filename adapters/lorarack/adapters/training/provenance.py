@@ -30,7 +30,7 @@ def provenance(inputs: Inputs, rank: int, fit: Fit, wall_seconds: float) -> Prov
 
 
 def software() -> dict[str, str]:
-    """The versions of what a run stands on."""
+    """The versions of the packages that a run uses."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:

@@ -174,7 +174,7 @@ def new_run_folder(name: str) -> Path:
 
 
 def check_same_run(run: RunFolder, inputs: Inputs, progress: TrainingProgress) -> None:
-    """Hold what a run is taken up with against what it began with; other software is said.
+    """Hold what a run is taken up with against what it began with; other package versions are reported.
 
     Raises:
         UsageError: settings, base or rows are others.
