@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.adapters.training.test_fit import same, words
 from tests.json_schemas import hold
 
 from lorarack.adapters.recipe import Recipe
@@ -83,19 +84,32 @@ def test_the_ladder(registry: Registry, recipe: Make, tmp_path: Path) -> None:
     assert again.runs == []
 
 
-def test_a_rank_that_lost_is_recovered(registry: Registry, recipe: Make, tmp_path: Path) -> None:
-    """Near the knee training goes on from the truncation, and ends below its loss."""
+def test_a_rank_that_lost_is_trained_further(registry: Registry, recipe: Make, tmp_path: Path) -> None:
+    """From the knee down training goes on from the truncation, which stays where it brings nothing."""
+    from lorarack.adapters.studies.records import StudyFolder
     from lorarack.adapters.studies.run import study
 
-    report = study(recipe(learning_rate=0.05, max_steps=40), registry, ranks=(1, 2, 3, 4), folder=tmp_path / "studies")
+    heard = Heard()
+    rows = {
+        "train": words(tmp_path / "many.jsonl", 64, 1, same),
+        "validation": words(tmp_path / "others.jsonl", 32, 2, same),
+    }
+    settings = recipe(learning_rate=0.02, max_steps=30, data=rows)
+    report = study(settings, registry, heard, ranks=(1, 2, 3, 4), folder=tmp_path / "studies")
     check(report, registry)
-    looked = {line.rank: line for line in report.ranks}
-    assert any(line.source == "recovered" for line in looked.values()), report
-    for line in report.ranks:
-        if line.source == "recovered":
-            version = report.version(line.reference)
+    kept = StudyFolder(report.folder)
+    lines = {line.rank: line for line in report.ranks}
+    for rank in (3, 2, 1):
+        looked, run = kept.find(f"looked-r{rank}"), kept.find(f"recovered-r{rank}")
+        assert looked is not None
+        if run is not None:
+            assert looked.eval_loss > 1.01 * lines[4].eval_loss
+            assert lines[rank].eval_loss == min(looked.eval_loss, run.eval_loss)
+            version = report.version(lines[rank].reference)
             assert version is not None
-            assert [parent.relation for parent in version.parents] == ["recovered"]
+            how = "recovered" if run.eval_loss < looked.eval_loss else "resized"
+            assert [parent.relation for parent in version.parents] == [how]
+    assert len(heard.runs) > 1, [(line.rank, line.source, line.eval_loss) for line in report.ranks]
 
 
 def test_ascending(registry: Registry, recipe: Make, tmp_path: Path) -> None:
