@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
-from lorarack.registry.errors import UsageError
+from lorarack.registry.errors import EngineError, UsageError
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import naming
 from lorarack.server.settings import CpuLora
@@ -74,15 +74,18 @@ def doctor(
         Result.PROBLEM: "[red]problem[/red]",
     }
     with open_registry(registry, create=False) as opened:
-        for finding in examine(opened, opened.base(base) if base else None):
+        for finding in examine(opened, opened.base(base) if base is not None else None):
             findings.append(finding)
             if not json:
                 remedy = f" ({escape(finding.remedy)})" if finding.remedy else ""
                 out.print(f"{marks[finding.result]} {escape(finding.check)}: {escape(finding.found)}{remedy}")
     if json:
         emit(findings, True, lambda: None)
-    if any(finding.result is Result.PROBLEM for finding in findings):
-        raise typer.Exit(1)
+    problems = [finding.check for finding in findings if finding.result is Result.PROBLEM]
+    if problems:
+        raise EngineError(
+            f"A server would not start here, or not serve right: see {', '.join(problems)}.", code="problems"
+        )
 
 
 def ask(
