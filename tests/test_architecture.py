@@ -83,6 +83,20 @@ def test_what_the_registry_offers_is_what_it_says() -> None:
 
 # Errors
 
+WALK = re.compile(r"raises (?:like|as) ``|raises likewise|else (?:like|as) ``|errors are those of", re.IGNORECASE)
+
+
+def test_docstrings_name_their_errors_and_send_nobody_elsewhere() -> None:
+    """``interface.py`` is where the errors of a registry are written; everything else spells its own out."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for root in ROOTS
+        for path in sorted((ROOT / root).rglob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if WALK.search(line)
+    ]
+    assert found == []
+
 
 def tree_of(error: type[errors.LorarackError], depth: int = 0) -> Iterator[tuple[type[errors.LorarackError], int]]:
     yield error, depth

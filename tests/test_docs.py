@@ -92,7 +92,7 @@ def test_the_files_that_the_architecture_names_are_there() -> None:
     """Each life names its files below one folder; whatever else the page names lies below the project's."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     sections = re.split(r"^## ", page, flags=re.MULTILINE)
-    assert [len(re.findall(r"^\| \d ", section, re.MULTILINE)) for section in sections[1:]] == [8, 8, 8]
+    assert [len(re.findall(r"^\| \d ", section, re.MULTILINE)) for section in sections[1:4]] == [8, 8, 8]
     for section in sections:
         room = _ROOM.search(section)
         named = _CODE.findall(section.replace(room[0], "") if room else section)

@@ -27,11 +27,23 @@ class WorkerProcess:
         self._home = home
 
     def base(self) -> Base:
-        """The demo's base, made ready when it is not yet. Errors are those of ``ensure_base``."""
+        """The demo's base, made ready when it is not yet.
+
+        Raises:
+            Unavailable: neither the Hub nor the package can be reached.
+            Conflict: the registry knows another model by this name.
+            StoreError: the disk.
+        """
         return self._made(_base, self._home)
 
     def adapters(self, recipe: Recipe) -> tuple[Published, ...]:
-        """A version for each rank, trained where the registry has none of this recipe. Errors are those of ``train``."""
+        """A version for each rank, trained where the registry has none of this recipe.
+
+        Raises:
+            UsageError: training is not installed.
+            Conflict: the adapter belongs to another base.
+            EngineError: training failed.
+        """
         return self._made(_adapters, self._home, recipe)
 
     def _made(self, make: Callable[..., T], *arguments: object) -> T:

@@ -65,7 +65,14 @@ def _own_files(builder: Any, repository: str, commit: str, split: str) -> list[t
 
 
 def hub_has_split(repository: str, options: ReadOptions) -> bool:
-    """Whether the data set has a split for the role of ``options``. Raises like ``hub_records``."""
+    """Whether the data set has a split for the role of ``options``.
+
+    Raises:
+        NotFound: no such data set, revision or subset.
+        UsageError: it is not made of rows.
+        Unavailable: the Hub is not reached.
+        NotAllowed: the Hub refuses the token.
+    """
     _, builder = _builder(repository, options.revision, options.subset)
     return pick_split(_splits(builder), options.split, options.role) is not None
 

@@ -108,7 +108,12 @@ def _joined(rows: list[tuple[Row, Encoded]]) -> list[Encoded]:
 
 
 def encode_row(row: Row, tokenizer: Any, end: AnswerEnd | None = None) -> Encoded:
-    """One row as tokens. Raises like ``encode_rows``."""
+    """One row as tokens.
+
+    Raises:
+        UsageError: a conversation on a base without a chat template, a row that the template or a server would not take as it
+            is, or a tokenizer without an end token.
+    """
     return encode_rows(Rows("this row", (row,)), tokenizer, 2**63, end)[0]
 
 

@@ -20,7 +20,12 @@ class Tokens:
 
 
 def encode_splits(inputs: Inputs, tokenizer: Any, end: AnswerEnd) -> Tokens:
-    """The training and validation rows. Raises like ``encode_rows``."""
+    """The training and validation rows as tokens.
+
+    Raises:
+        UsageError: conversations on a base without a chat template, a row that the template or a server would not take
+            as it is, rows longer than ``max_length``, or a tokenizer without an end token.
+    """
     longest, drop = inputs.recipe.max_length, inputs.recipe.too_long == "drop"
     found = [encode_rows(rows, tokenizer, longest, end, drop=drop) for rows in (inputs.train, inputs.validation)]
     left_out = [

@@ -80,7 +80,11 @@ class PeftConfig(BaseModel):
         return alpha / (rank**0.5 if self.use_rslora else rank)
 
     def targets(self, module: str) -> bool:
-        """Whether PEFT would put the adapter on ``module`` when it loads the folder. Raises like ``Targets``."""
+        """Whether PEFT would put the adapter on ``module`` when it loads the folder.
+
+        Raises:
+            ValueError: a pattern is not a regular expression, or takes too long.
+        """
         return self._targets.takes(module)
 
     @cached_property

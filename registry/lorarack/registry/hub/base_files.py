@@ -88,7 +88,13 @@ def find_files(source: str) -> BaseFiles:
 
 
 def files_at(place: BaseId) -> BaseFiles:
-    """The files at a place where a base is known to be. Raises as ``HubFiles``."""
+    """The files at a place where a base is known to be.
+
+    Raises:
+        NotFound: no such repository or revision.
+        NotAllowed: the token is refused.
+        Unavailable: the Hub cannot be reached.
+    """
     if place.kind == "path":
         return FolderFiles(Path(place.value))
     return HubFiles(RepositoryName(place.value, place.revision))

@@ -29,7 +29,11 @@ def write_folder(
         license_id: the adapter's licence, for example ``apache-2.0``.
 
     Raises:
-        Conflict: the folder is not empty. Damaged, StoreError: the disk. Else like ``Registry.resolve``.
+        BadReference: not a reference.
+        NotFound: no such version.
+        Conflict: the folder is not empty, or the version is not ready.
+        Damaged: stored bytes have changed.
+        StoreError: disk or database.
     """
     version = registry.resolve(reference)
     card = model_card(version, registry.base(version.base), CardOptions(repo_id, license_id, example_prompt))

@@ -53,7 +53,11 @@ def parse_repository(text: str) -> RepositoryName:
 
 
 def whole_repository(text: str) -> RepositoryName:
-    """Like ``parse_repository``, where a folder in the repository cannot be meant. Raises likewise."""
+    """The repository that ``text`` names, without a folder in it.
+
+    Raises:
+        UsageError: not the name of a repository, or one with a folder.
+    """
     found = parse_repository(text)
     if found.subfolder is not None:
         raise UsageError(f"{text!r} names a folder in a repository; write {str(found)!r}.", code="bad_repository")

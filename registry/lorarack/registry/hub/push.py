@@ -43,9 +43,14 @@ def push(
     Other files of the repository are left alone. Pushing what is there already makes no commit.
 
     Raises:
-        UsageError: not the name of a repository. NotAllowed: no token, or one that may not write there.
-        Conflict: ``private`` was asked for, but the repository is public. Unavailable: the Hub cannot be reached.
-        Else like ``write_folder``.
+        UsageError: not the name of a repository.
+        BadReference: not a reference.
+        NotFound: no such version.
+        NotAllowed: no token, or one that may not write there.
+        Conflict: the version is not ready, or ``private`` was asked for and the repository is public.
+        Unavailable: the Hub cannot be reached.
+        Damaged: stored bytes have changed.
+        StoreError: disk or database.
     """
     name = whole_repository(repo_id)
     repo_id = name.repo_id
