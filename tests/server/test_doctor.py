@@ -108,6 +108,20 @@ def test_a_base_that_is_another_model_by_now_is_found(
     assert (finding.result, "base add" in (finding.remedy or "")) == ("problem", True)
 
 
+def test_the_cache_is_looked_at_and_never_made(
+    registry: Registry, installed: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found(registry, "kernel")
+    assert not (tmp_path / "cache").exists()
+    shared = tmp_path / "cache/lorarack"
+    shared.mkdir(parents=True)
+    shared.chmod(0o777)
+    (finding,) = found(registry, "kernel")
+    assert (finding.result, "written by others" in finding.found) == ("warning", True)
+    assert shared.stat().st_mode & 0o777 == 0o777
+
+
 @pytest.mark.torch
 def test_the_command_on_this_machine(registry: Registry, tmp_path: Path) -> None:
     """It imports the real vLLM; a problem makes it fail, and is one line for people."""

@@ -55,6 +55,7 @@ def evaluate(
         GateRefused: a version was trained on some of the rows.
         NotServeable: the server cannot serve a version.
         NotAllowed: the server's key is missing or wrong.
+        RateLimited: the server wanted fewer requests in every try.
         Unavailable: no server there, or a request failed in every try.
         EngineError: the server could not be started.
         StoreError: the folder cannot be written.
@@ -107,6 +108,7 @@ def compare(
         GateRefused: a version was trained on some of the rows.
         NotServeable: the server cannot serve a version.
         NotAllowed: the server's key is missing or wrong.
+        RateLimited: the server wanted fewer requests in every try.
         Unavailable: no server there, or a request failed in every try.
         EngineError: the server could not be started.
         StoreError: the folder cannot be written.

@@ -102,6 +102,7 @@ class ModelServer:
             NotServeable: it cannot serve it whole.
             NotAllowed: the key is missing or wrong.
             UsageError: the server would not take the request, or its address is none.
+            RateLimited: the server wants fewer requests.
             Unavailable: no server there, or it failed.
         """
         import openai

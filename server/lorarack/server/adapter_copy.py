@@ -96,14 +96,14 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _scalings(tensors: tuple[Tensor, ...], config: PeftConfig, name: str) -> dict[str, tuple[int, float]]:
-    patience = TimeBudget(PATTERN_SECONDS)
+    budget = TimeBudget(PATTERN_SECONDS)
     scalings: dict[str, tuple[int, float]] = {}
     try:
         for module, pair in pair_up(tensors).by_module.items():
-            patience.check()
+            budget.check()
             if pair.a is not None:
                 rank = pair.a.shape[0]
-                scalings[module] = rank, config.scaling_of(module, rank, patience)
+                scalings[module] = rank, config.scaling_of(module, rank, budget)
     except (ValueError, ArithmeticError) as error:
         raise EngineError(
             f"{name} is not loaded: {error}. Publish it again with fewer or simpler patterns in its configuration.",

@@ -49,6 +49,7 @@ def ask(url: str, prompt: Prompt, key: str | None = None, timeout: float = 300.0
         Conflict: it has that version, and will not serve it.
         NotAllowed: the key is missing or wrong.
         UsageError: the prompt, the address or the key cannot be sent, or the server would not take the prompt.
+        RateLimited: the server wants fewer requests.
         Unavailable: no server there, or it failed.
     """
     server = ModelServer(url, key, timeout)

@@ -18,7 +18,7 @@ from lorarack.registry.value import Value
 from lorarack.server.cpu.backend import find_kernel
 from lorarack.server.kv_cache import EngineSize, gib
 from lorarack.server.memory import read_memory
-from lorarack.server.user_cache import cache_folder, private_folder
+from lorarack.server.user_cache import cache_folder, untrusted_reason
 from lorarack.server.vllm_version import TESTED_VERSIONS, installed_vllm
 
 #: vLLM imports for ten seconds, longer where no byte code is on the disk.
@@ -129,20 +129,19 @@ def _vllm_import(environ: Mapping[str, str]) -> Finding:
         last = (done.stderr.strip().splitlines() or ["no message"])[-1][:300]
         remedy = "install lorarack[cpu] or lorarack[gpu] again, in an environment of its own"
         return Finding(check="import", result=Result.PROBLEM, found=f"vLLM cannot be imported: {last}", remedy=remedy)
-    return Finding(check="import", result=Result.OK, found=f"vLLM can be imported ({done.stdout.split()[-1]})")
+    platform_name = (done.stdout.split() or ["no platform named"])[-1]
+    return Finding(check="import", result=Result.OK, found=f"vLLM can be imported ({platform_name})")
 
 
 def _compiler(environ: Mapping[str, str]) -> Finding:
     vllm = installed_vllm()
     if vllm is None or not vllm.cpu:
         return Finding(check="kernel", result=Result.OK, found="vLLM's own LoRA kernels are used")
-    try:
-        cache: Path | EngineError = private_folder(cache_folder(environ))
-    except EngineError as error:
-        cache = error
-    kernel = find_kernel(cache)
+    cache = cache_folder(environ)
+    reason = untrusted_reason(cache) if os.path.exists(cache) else None  # a start makes it where it is missing
+    kernel = find_kernel(EngineError(reason, code="shared_cache") if reason else cache)
     if isinstance(kernel, EngineError):
-        remedy = "install g++ (apt-get install g++); without the kernel LoRA is right and several times slower"
+        remedy = "install g++ (apt-get install g++); without the kernel LoRA is correct and several times slower"
         return Finding(check="kernel", result=Result.WARNING, found=str(kernel), remedy=remedy)
     made = "compiled" if kernel.exists() else "will be compiled at the first start"
     return Finding(check="kernel", result=Result.OK, found=f"the LoRA kernel for this processor {made}")

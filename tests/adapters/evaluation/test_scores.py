@@ -96,7 +96,7 @@ def test_the_score_that_fits_is_json_only_where_all_is_json() -> None:
     assert fitting_score(["1", "2"]).name == "exact_match"
 
 
-#: By the rules of SQuAD and of ROUGE without stemming; BLEU and chrF as the command `sacrebleu` prints them.
+#: By the rules of SQuAD and of ROUGE without stemming; BLEU and chrF as sacrebleu's `sentence_score` gives them.
 KNOWN = [
     ("token_f1", "The cat sat.", "a cat sat", 1.0),
     ("token_f1", "cat on mat", "the cat sat", 0.4),

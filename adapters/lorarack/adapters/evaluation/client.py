@@ -66,6 +66,7 @@ class ServerClient:
             NotServeable: it cannot serve it whole.
             NotAllowed: the key is missing or wrong.
             UsageError: the server would not take a request, or its address is none.
+            RateLimited: it wanted fewer requests in every try.
             Unavailable: no server there, or it failed a request in every try.
         """
         server = ModelServer(self.url, self.api_key, _LONGEST)

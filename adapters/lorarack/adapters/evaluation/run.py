@@ -38,6 +38,7 @@ def ask_and_score(
         NotFound: the server knows no such model.
         NotServeable: it cannot serve it whole.
         NotAllowed: the key is missing or wrong.
+        RateLimited: it wanted fewer requests in every try.
         Unavailable: no server there, or it failed a request in every try.
         StoreError: an answer cannot be kept.
     """

@@ -115,7 +115,7 @@ _FAILED = "The {it} failed: {said}."
 _SQLITE_SAYS = {
     "locked": _BUSY,
     "full": _FULL,
-    "disk I/O error": "The disk of the {it} is full or failing; free some space or mend it, and try again.",
+    "disk I/O error": "The disk of the {it} is full or failing; free some space or replace it, and try again.",
     "readonly|unable to open": _READ_ONLY,
     "malformed|not a database": _DAMAGED,
 }

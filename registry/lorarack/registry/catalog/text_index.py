@@ -1,6 +1,6 @@
 """What a search for text looks into: of each version one text with its adapter's name, its description and its tags' values.
 
-The text is case-folded by Python's rules, since each database has its own. A search reads all of them: 20 ms for 100,000 versions.
+The text is case-folded by Python's rules, since each database has its own. A search reads all of them.
 """
 
 from collections.abc import Iterable
