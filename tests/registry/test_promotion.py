@@ -7,7 +7,7 @@ from tests.registry.parts import interrupted
 from tests.registry.shelf import Shelf
 from tests.tiny import tiny_adapter
 
-from lorarack.registry import Registry, Rule
+from lorarack.registry import Judgement, Registry, Rule
 from lorarack.registry.errors import Conflict, GateRefused, NotFound, UsageError
 
 LOSS = Rule(label="eval_loss")
@@ -173,3 +173,15 @@ def test_rolling_back_what_is_not_there(moved: Registry) -> None:
         moved.rollback("support", "canary")
     with pytest.raises(NotFound, match="Did you mean 'support'"):
         moved.rollback("suport", "prod")
+
+
+def test_a_judgement_is_of_the_version_that_the_alias_named_then(shelf: Shelf) -> None:
+    for _ in range(3):
+        shelf.put()
+    shelf.registry.set_alias("support", "prod", 1)
+    judged = Judgement(holds=True, sentence="fine", present=1)
+    shelf.registry.set_alias("support", "prod", 3)
+    with pytest.raises(Conflict, match="names version 3 now, and support@2 was judged when it named version 1"):
+        shelf.registry.promote("support", "prod", 2, rule=judged)
+    with pytest.raises(UsageError, match="characters"):
+        shelf.registry.promote("support", "prod", 2, rule=Judgement(holds=True, sentence="x" * 20_000))

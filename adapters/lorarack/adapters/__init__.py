@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lorarack.adapters.evaluation.scores import find_score
     from lorarack.adapters.evaluation.server import EvaluationServer
     from lorarack.adapters.operations import compare, evaluate
+    from lorarack.adapters.promotion import not_worse_than
     from lorarack.adapters.ranks.merge import merge
     from lorarack.adapters.ranks.resize import resize
     from lorarack.adapters.ranks.scale import scale
@@ -42,6 +43,7 @@ __all__ = [
     "load_rows",
     "make_recipe",
     "merge",
+    "not_worse_than",
     "resize",
     "scale",
     "study",
@@ -58,6 +60,7 @@ _MODULES = {
     "evaluation.scores": "find_score",
     "evaluation.server": "EvaluationServer",
     "operations": "compare evaluate",
+    "promotion": "not_worse_than",
     "ranks.merge": "merge",
     "ranks.resize": "resize",
     "ranks.scale": "scale",

@@ -21,6 +21,7 @@ if typing.TYPE_CHECKING:
         Diff,
         GcItem,
         GcReport,
+        Judgement,
         Lineage,
         Link,
         MetricChange,
@@ -67,6 +68,7 @@ __all__ = [
     "Event",
     "GcItem",
     "GcReport",
+    "Judgement",
     "Lineage",
     "Link",
     "LorarackError",
@@ -97,7 +99,7 @@ _MODULES = {
     "errors": "LorarackError",
     "interface": "Registry",
     "queries": (
-        "Best Change Condition Diff GcItem GcReport Lineage Link MetricChange ModuleChange Page Query Retention Rule "
+        "Best Change Condition Diff GcItem GcReport Judgement Lineage Link MetricChange ModuleChange Page Query Retention Rule "
         "parse_condition"
     ),
     "reference": "Reference parse_reference",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lorarack.registry.base_model.content import Progress
     from lorarack.registry.base_model.fingerprint import Reading
     from lorarack.registry.queries import Best, Diff, Exported, GcItem, GcReport, Imported
-    from lorarack.registry.queries import Lineage, Link, Page, Query, Retention, Rule
+    from lorarack.registry.queries import Judgement, Lineage, Link, Page, Query, Retention, Rule
     from lorarack.registry.records import AddedBase, ArtifactKey, ImportResult, ImportRow, NewVersion, References, StoredBlob
     from lorarack.registry.reference import Reference
     from lorarack.registry.snapshot import Snapshot
@@ -153,13 +153,13 @@ class Registry(Protocol):
 
         ``Conflict``: the version is not ready, or the alias does not name ``expect``.
         """
-    def promote(self, adapter: str, alias: str, version: int, *, rule: Rule | None = None, force: bool = False,
+    def promote(self, adapter: str, alias: str, version: int, *, rule: Rule | Judgement | None = None, force: bool = False,
                 reason: str | None = None) -> Alias:
         """Point an alias at a version if ``rule`` holds against the version that it names now; ``force``: even if not (recorded).
 
         Raises:
             GateRefused: the rule does not hold; the sentence has the figures.
-            Conflict: the version is not ready, or the alias moved while the rule was checked.
+            Conflict: the version is not ready, or the alias moved while the rule was checked or since the judgement.
         """
     def rollback(self, adapter: str, alias: str, *, reason: str | None = None) -> Alias:
         """Point an alias at the ready version that it named before; again, at the one before that. ``Conflict``: there is none."""

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Exported,
         GcReport,
         Imported,
+        Judgement,
         Lineage,
         Page,
         Query,
@@ -207,7 +208,7 @@ class LocalRegistry(Registry):
         alias: str,
         version: int,
         *,
-        rule: "Rule | None" = None,
+        rule: "Rule | Judgement | None" = None,
         force: bool = False,
         reason: str | None = None,
     ) -> Alias:

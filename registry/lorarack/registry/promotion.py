@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from lorarack.registry.errors import Conflict, GateRefused, NotFound
 from lorarack.registry.interface import Catalog
 from lorarack.registry.lookup import check_known, get_by_number
-from lorarack.registry.promotion_rule import judge
-from lorarack.registry.queries import Rule, parse_label
+from lorarack.registry.promotion_rule import Outcome, judge
+from lorarack.registry.queries import Judgement, Rule, parse_label
 from lorarack.registry.reference import check_alias_name
 from lorarack.registry.texts import check_text
 from lorarack.registry.values import Alias, State
@@ -18,7 +18,7 @@ def promote(
     adapter: str,
     alias: str,
     version: int,
-    rule: Rule | None,
+    rule: Rule | Judgement | None,
     reason: str | None,
     *,
     force: bool,
@@ -28,16 +28,31 @@ def promote(
     number = present.version if present else 0
     forced = False
     if rule is not None:
-        parse_label(rule.label)
+        if isinstance(rule, Rule):
+            parse_label(rule.label)
         if present and number == version:
             return present
-        candidate = get_by_number(catalog, adapter, version)
-        outcome = judge(rule, candidate, get_by_number(catalog, adapter, number) if number else None)
+        outcome = _outcome(catalog, adapter, alias, version, number, rule)
         forced = not outcome.holds
         if forced and not force:
             raise GateRefused(f"{adapter}@{alias} stays: {outcome.sentence}.")
         reason = "; ".join(part for part in (reason, f"{'forced: ' if forced else ''}{outcome.sentence}") if part)
     return catalog.set_alias(actor, adapter, alias, version, expect=number, reason=reason, forced=forced)
+
+
+def _outcome(catalog: Catalog, adapter: str, alias: str, version: int, present: int, rule: Rule | Judgement) -> Outcome:
+    candidate = get_by_number(catalog, adapter, version)
+    if isinstance(rule, Rule):
+        return judge(rule, candidate, get_by_number(catalog, adapter, present) if present else None)
+    check_text(rule.sentence, "sentence of a judgement")
+    if rule.present not in (None, present):
+        judged = f"version {rule.present}" if rule.present else "nothing"
+        raise Conflict(
+            f"{adapter}@{alias} names {f'version {present}' if present else 'nothing'} now, and {candidate.reference} was "
+            f"judged when it named {judged}; judge again.",
+            code="stale_expect",
+        )
+    return Outcome(rule.holds, rule.sentence)
 
 
 def rollback(catalog: Catalog, actor: str, adapter: str, alias: str, reason: str | None) -> Alias:

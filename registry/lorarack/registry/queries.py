@@ -97,6 +97,17 @@ class Rule(Asked):
     min_gain: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
+class Judgement(Value):
+    """What was found elsewhere of a version that is to be promoted: whether it may be, and the sentence that says why.
+
+    ``present`` is the number of the version that the alias named then (0: none), where the finding is about that one.
+    """
+
+    holds: bool
+    sentence: str
+    present: int | None = None
+
+
 class Link(Value):
     """``child`` was derived from ``parent``."""
 

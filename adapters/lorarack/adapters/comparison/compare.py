@@ -11,6 +11,7 @@ from lorarack.adapters.comparison.score_table import ScoreTable
 from lorarack.adapters.comparison.verdict import BaseScore, ComparedRow, Comparison, ScoreMetric, Verdict
 from lorarack.adapters.comparison.version_facts import with_facts
 from lorarack.adapters.evaluation.answers import Answers, Evaluation
+from lorarack.adapters.evaluation.kept import keep_evaluation
 from lorarack.registry import Metric, Registry
 
 
@@ -46,9 +47,11 @@ def conclude(
 
 
 def keep_scores(registry: Registry, plan: ComparisonPlan, evaluation: Evaluation) -> ScoreMetric:
-    """Keep each version's mean score as a metric with the data set's digest."""
+    """Keep each version's mean score as a metric with the data set's digest, and the scores themselves beside the registry."""
     kept = ScoreMetric(name=evaluation.score, split=plan.split, dataset=evaluation.dataset.digest)
+    dataset = evaluation.dataset.model_copy(update={"split": plan.split})
     for version in plan.versions:
+        keep_evaluation(registry, version, evaluation, dataset, plan.groups)
         value = evaluation.of(version.reference).mean
         metric = Metric(**kept.model_dump(), value=value, higher_is_better=evaluation.higher_is_better)
         registry.add_metrics(version.reference, [metric])

@@ -122,6 +122,11 @@ def adjusted_p_values(pairs: Mapping[tuple[int, int], Pair], count: int, margin:
     return [found[i] for i in range(count)]
 
 
+def difference(pair: Pair, margin: float) -> AgainstBest:
+    """How the first of two versions stands against the second, whichever of them is better."""
+    return _against_best([pair], margin, pair.p_value(-margin), ERROR_RATE, is_best=False)
+
+
 def _against_best(pairs: Sequence[Pair], margin: float, p: float, level: float, *, is_best: bool) -> AgainstBest:
     """The difference to the best of the others; to itself for the best, and ``high`` then says how far it may be ahead."""
     difference = 0.0 if is_best else min(pair.estimate for pair in pairs)
