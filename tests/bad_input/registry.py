@@ -88,7 +88,7 @@ PUBLISH = [
     Case(
         "another base than the adapter's",
         lambda w: ["publish", w.root / "fits-both", "support", "--base", "tuned"],
-        "stands on base 'tiny', not on 'tuned'",
+        "is for base 'tiny', not for 'tuned'",
         prepare=lambda w: (
             lorarack("base", "add", tiny_base(w.root / "tuned", seed=5)),
             tiny_adapter(w.root / "fits-both", seed=6),

@@ -141,7 +141,7 @@ def test_an_adapter_stays_on_its_base(full: Registry, other: Registry, tmp_path:
     other.publish(tiny_adapter(tmp_path / "own"), "orders", base="wide")
     full.export_to(tmp_path / "out")
     before = everything(other)
-    with pytest.raises(Conflict, match="stands on base 'wide'"):
+    with pytest.raises(Conflict, match="is for base 'wide'"):
         other.import_from(tmp_path / "out")
     assert everything(other) == before
 

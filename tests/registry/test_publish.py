@@ -225,7 +225,7 @@ def test_an_unknown_base_is_refused_with_what_to_do(registry: Registry, adapter:
 def test_an_adapter_stays_on_its_base(registry: Registry, adapter: Path, tmp_path: Path) -> None:
     publish(registry, adapter)
     registry.add_base(str(tiny_base(tmp_path / "other", seed=1)), "other")
-    with pytest.raises(Conflict, match="stands on base 'tiny', not on 'other': the second has the same shapes"):
+    with pytest.raises(Conflict, match="is for base 'tiny', not for 'other': the second has the same shapes"):
         registry.publish(tiny_adapter(tmp_path / "b", seed=1), "support", base="other")
 
 

@@ -60,7 +60,7 @@ def test_an_adapter_with_versions_on_one_base_takes_none_on_another(
 ) -> None:
     registry.publish(tiny_adapter(tmp_path / "a"), "support", base="tiny")
     with pytest.raises(
-        Conflict, match="stands on base 'tiny', not on 'tuned': the second has the same shapes and tokens but"
+        Conflict, match="is for base 'tiny', not for 'tuned': the second has the same shapes and tokens but"
     ):
         registry.publish(tiny_adapter(tmp_path / "b"), "support", base="tuned")
 

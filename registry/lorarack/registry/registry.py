@@ -4,8 +4,8 @@ from pathlib import Path
 
 from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.catalog.catalog import SqlCatalog
+from lorarack.registry.catalog.connection import Clock, utc_now
 from lorarack.registry.catalog.sqlite import SqliteDatabase
-from lorarack.registry.clock import Clock, utc_now
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.interface import Registry

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -248,6 +248,20 @@ class Alias(Value):
     reason: str | None = None
     forced: bool = Field(default=False, description="moved although a gate said no")
     rollback: bool = Field(default=False, description="moved back to where it was before")
+
+    @classmethod
+    def after(cls, move: "Event") -> Self:
+        """The alias as an ``alias_moved`` event left it."""
+        detail: dict[str, Any] = {"rollback": False, **move.detail}
+        name = detail.pop("alias")
+        return cls(
+            adapter=move.adapter or "",
+            name=name,
+            version=move.version or 0,
+            moved_at=move.at,
+            actor=move.actor,
+            **detail,
+        )
 
 
 class Published(Value):

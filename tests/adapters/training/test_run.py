@@ -217,7 +217,7 @@ def test_an_adapter_stays_on_its_base(tmp_path: Path, registry: Registry, recipe
     """The name of an adapter on another base is refused before an hour of training, not after."""
     train(recipe(max_steps=1), registry)
     registry.add_base(str(tiny_base(tmp_path / "second", seed=9)), "second")
-    with pytest.raises(Conflict, match="stands on base 'tiny'"):
+    with pytest.raises(Conflict, match="is for base 'tiny'"):
         train(recipe(base="second"), registry)
 
 

@@ -166,7 +166,7 @@ def test_lists_longer_than_a_database_takes_parameters(database: PostgresDatabas
     catalog = SqlCatalog(database)
     assert catalog.prune("ann", [("support", number) for number in range(1, 3)]) == []
     with database.reading() as connection:
-        from lorarack.registry.catalog.version_values import load_by_ids
+        from lorarack.registry.catalog.versions import load_by_ids
 
         assert list(load_by_ids(connection, range(1, 100_000))) == []
 

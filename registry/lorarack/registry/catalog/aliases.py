@@ -1,16 +1,31 @@
 """Where aliases point, and moving them."""
 
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select
+from sqlalchemy import Connection, Row, select
 
-from lorarack.registry.catalog.events import find_version, now, record_at
-from lorarack.registry.catalog.row_values import alias_value
-from lorarack.registry.catalog.rows import AdapterRow, VersionRow, put
+from lorarack.registry.catalog.dialect import put
+from lorarack.registry.catalog.events import event_value, record
+from lorarack.registry.catalog.rows import AdapterRow, VersionRow, find_version
 from lorarack.registry.catalog.schema import ALIASES, EVENTS, VERSIONS
 from lorarack.registry.errors import Conflict
 from lorarack.registry.values import Alias, State
+
+
+def read_aliases(connection: Connection, adapter: str | None) -> tuple[Alias, ...]:
+    """Where the aliases (of one adapter) point now, by adapter and name."""
+    query = select(EVENTS).join_from(ALIASES, EVENTS, ALIASES.c.event_id == EVENTS.c.id)
+    if adapter is not None:
+        query = query.where(EVENTS.c.adapter == adapter)
+    found = (_alias_value(row) for row in connection.execute(query))
+    return tuple(sorted(found, key=lambda alias: (alias.adapter, alias.name)))
+
+
+def read_alias_moves(connection: Connection, adapter: str, alias: str | None) -> tuple[Alias, ...]:
+    """Every move of the adapter's aliases (or of one), oldest first."""
+    query = select(EVENTS).where(EVENTS.c.adapter == adapter, EVENTS.c.kind == "alias_moved").order_by(EVENTS.c.id)
+    moves = (_alias_value(row) for row in connection.execute(query))
+    return tuple(move for move in moves if alias is None or move.name == alias)
 
 
 def set_alias(
@@ -27,6 +42,8 @@ def set_alias(
 ) -> Alias:
     """Point an alias at a version if it names ``expect`` now (None: whatever it names; 0: nothing yet).
 
+    Where it names that version already, the move is recorded only if it gives another reason.
+
     Raises:
         NotFound: no such version.
         Conflict: the version is not ready, or the alias does not name ``expect`` now.
@@ -34,14 +51,14 @@ def set_alias(
     owner, row = find_version(connection, adapter, number)
     if row.state != State.READY:
         raise Conflict(f"{adapter}@{number} is {row.state}; an alias can only name a ready version.", code="not_ready")
-    now_at = connection.execute(_pointing(), {"adapter_id": owner.id, "name": alias}).first()
+    now_at = _last_move(connection, owner.id, alias)
     there: int | None = now_at.there if now_at else None
     if expect is not None and there != (expect or None):
-        stands = f"names version {there}" if there else "does not exist"
+        found = f"names version {there}" if there else "does not exist"
         wanted = f", not version {expect}" if expect else " already"
-        raise Conflict(f"{adapter}@{alias} {stands}{wanted}; look again and decide.", code="stale_expect")
+        raise Conflict(f"{adapter}@{alias} {found}{wanted}; look again and decide.", code="stale_expect")
     if now_at and there == number and reason in (None, now_at.detail["reason"]):
-        return alias_value(now_at)  # pointing there again for another reason would confirm it
+        return _alias_value(now_at)
     return move_alias(connection, actor, owner, alias, row, there, reason, forced=forced, rollback=rollback)
 
 
@@ -58,26 +75,20 @@ def move_alias(
     rollback: bool = False,
 ) -> Alias:
     """Point ``alias`` at a version of ``adapter``; the alias as it is then."""
-    moment = now(connection)
     detail = {"alias": alias, "previous": previous, "reason": reason, "forced": forced, "rollback": rollback}
-    event = record_at(connection, moment, actor, "alias_moved", adapter.name, to.number, detail)
-    put(connection, ALIASES, {"adapter_id": adapter.id, "name": alias, "version_id": to.id, "event_id": event})
-    return Alias(
-        adapter=adapter.name,
-        name=alias,
-        version=to.number,
-        previous=previous,
-        moved_at=moment,
-        actor=actor,
-        reason=reason,
-        forced=forced,
-        rollback=rollback,
-    )
+    event = record(connection, actor, "alias_moved", adapter.name, to.number, **detail)
+    row = {"adapter_id": adapter.id, "name": alias, "version_id": to.id, "event_id": event.cursor}
+    put(connection, ALIASES, row)
+    return Alias.after(event)
 
 
-@cache
-def _pointing() -> Select[Any]:
+def _last_move(connection: Connection, adapter_id: int, alias: str) -> Row[Any] | None:
+    """The event that moved the alias to where it is, and the number of the version ``there``."""
     query = select(EVENTS, VERSIONS.c.number.label("there"))
     query = query.join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
     query = query.join(EVENTS, EVENTS.c.id == ALIASES.c.event_id)
-    return query.where(ALIASES.c.adapter_id == bindparam("adapter_id"), ALIASES.c.name == bindparam("name"))
+    return connection.execute(query.where(ALIASES.c.adapter_id == adapter_id, ALIASES.c.name == alias)).first()
+
+
+def _alias_value(row: Row[Any]) -> Alias:
+    return Alias.after(event_value(row))

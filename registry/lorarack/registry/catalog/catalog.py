@@ -3,15 +3,25 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lorarack.registry.catalog import (
+    aliases,
+    base_models,
+    events,
+    gc,
+    imports,
+    lifecycle,
+    lineage,
+    new_version,
+    retention,
+    search,
+    snapshots,
+    versions,
+)
 from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.reader import CatalogReader
 from lorarack.registry.interface import Catalog
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.fingerprint import Reading
-    from lorarack.registry.catalog.gc import CatalogCollector
-    from lorarack.registry.catalog.lifecycle import CatalogChanger
-    from lorarack.registry.catalog.versions import CatalogWriter
     from lorarack.registry.queries import Best, GcItem, GcReport, Link, Page, Query, Retention
     from lorarack.registry.records import AddedBase, ArtifactKey, ImportResult, ImportRow, NewVersion, References
     from lorarack.registry.reference import Reference
@@ -21,11 +31,12 @@ if TYPE_CHECKING:
 
 
 class SqlCatalog(Catalog):
-    """Implements ``Catalog``. What writes is imported when it is first used: a command that only reads needs none of it."""
+    """Implements ``Catalog``: each call is one transaction, around a function of its connection."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._reader = CatalogReader(database)
+        self._read, self._write = database.read, database.write
+        self._shapes: base_models.Shapes = {}
 
     def close(self) -> None:
         self._database.close()
@@ -33,82 +44,73 @@ class SqlCatalog(Catalog):
     # Reading
 
     def last_event_id(self) -> int:
-        return self._reader.last_event_id()
+        return self._read(events.last_event_id)
 
     def bases(self) -> "tuple[Base, ...]":
-        return self._reader.bases()
+        return self._read(base_models.read_bases, self._shapes)
 
     def adapter_names(self) -> tuple[str, ...]:
-        return self._reader.adapter_names()
+        return self._read(versions.adapter_names)
 
     def has_adapter(self, name: str) -> bool:
-        return self._reader.has_adapter(name)
+        return self._read(versions.has_adapter, name)
 
     def adapters(self) -> "tuple[Adapter, ...]":
-        return self._reader.adapters()
+        return self._read(versions.read_adapters)
 
     def adapter(self, name: str, *, with_curves: bool = False) -> "AdapterView | None":
-        return self._reader.adapter(name, with_curves=with_curves)
+        return self._read(versions.read_views, name, with_curves=with_curves).get(name)
 
     def find_version(self, reference: "Reference", *, with_curves: bool = False) -> "Version | None":
-        return self._reader.find_version(reference, with_curves=with_curves)
+        return self._read(versions.find_version, reference, with_curves=with_curves)
 
     def same_weights(
         self, adapter: str, files: "Iterable[StoredFile]"
     ) -> "Sequence[tuple[str, tuple[StoredFile, ...]]]":
-        return self._reader.same_weights(adapter, files)
+        return self._read(versions.same_weights, adapter, files)
 
     def aliases(self, adapter: str | None = None) -> "tuple[Alias, ...]":
-        return self._reader.aliases(adapter)
+        return self._read(aliases.read_aliases, adapter)
 
     def alias_moves(self, adapter: str, alias: str | None = None) -> "tuple[Alias, ...]":
-        return self._reader.alias_moves(adapter, alias)
+        return self._read(aliases.read_alias_moves, adapter, alias)
 
     def events(self, after: int, limit: int, adapter: str | None = None) -> "tuple[Event, ...]":
-        return self._reader.events(after, limit, adapter)
+        return self._read(events.read_events, after, limit, adapter)
 
     def snapshot(self, since: "Snapshot | None" = None) -> "Snapshot":
-        from lorarack.registry.catalog.snapshots import take_snapshot
-
-        return take_snapshot(self._database, since)
+        return self._read(snapshots.take_snapshot, since)
 
     def lineage(self, version: "Version") -> "tuple[tuple[Link, ...], tuple[Link, ...]]":
-        from lorarack.registry.catalog.lineage import read_lineage
-
-        return read_lineage(self._database, version.engine_id)
+        return self._read(lineage.read_lineage, version.engine_id)
 
     def search(self, query: "Query") -> "Page":
-        from lorarack.registry.catalog.search import search
-
-        return search(self._database, query)
+        return self._read(search.search, query)
 
     def best(self, adapter: str, label: str, dataset: str | None = None) -> "Best | None":
-        from lorarack.registry.catalog.best import best_version
-
-        with self._database.reading() as connection:
-            return best_version(connection, adapter, label, dataset)
+        return self._read(search.best_version, adapter, label, dataset)
 
     def retention(self, adapter: str) -> "Retention | None":
-        return self._collector().retention(adapter)
+        return self._read(retention.read_rule, adapter)
 
     # Writing
 
     def add_base(
         self, actor: str, reading: "Reading", name: str | None, default_name: str, place: "BaseId", *, use: bool
     ) -> "AddedBase":
-        return self._writer(actor).add_base(reading, name, default_name, place, use=use)
+        return self._write(base_models.add_base, actor, reading, name, default_name, place, use=use)
 
     def renew_base(self, actor: str, name: str, reading: "Reading", places: "Sequence[BaseId]") -> None:
-        self._writer(actor).renew_base(name, reading, places)
+        self._write(base_models.renew_base, actor, name, reading, places)
 
     def link_base(self, actor: str, name: str, original: str, relation: str) -> None:
-        self._writer(actor).link_base(name, original, relation)
+        self._write(base_models.link_base, actor, name, original, relation)
 
     def check_adapter(self, name: str, base: str) -> None:
-        self._writer("").check_adapter(name, base)
+        self._read(new_version.adapter_for, name, base)
 
     def add_version(self, actor: str, new: "NewVersion", is_stored: Callable[[str], bool]) -> tuple[int, bool]:
-        return self._writer(actor).add_version(new, is_stored)
+        return self._write(new_version.add_version, actor, new, is_stored)
 
     def import_versions(
         self,
@@ -117,12 +119,10 @@ class SqlCatalog(Catalog):
         aliases: "Mapping[str, Mapping[str, ArtifactKey]]",
         is_stored: Callable[[str], bool],
     ) -> "tuple[Sequence[ImportResult], Sequence[str]]":
-        from lorarack.registry.catalog.imports import CatalogImporter
-
-        return CatalogImporter(self._database, actor).add(rows, aliases, is_stored)
+        return self._write(imports.import_versions, actor, rows, aliases, is_stored)
 
     def add_metrics(self, actor: str, adapter: str, number: int, metrics: "Sequence[Metric]") -> None:
-        self._writer(actor).add_metrics(adapter, number, metrics)
+        self._write(lifecycle.measure, actor, adapter, number, metrics)
 
     def describe(
         self,
@@ -133,7 +133,7 @@ class SqlCatalog(Catalog):
         without: Sequence[str],
         description: str | None,
     ) -> None:
-        self._writer(actor).describe(adapter, number, tags, without, description)
+        self._write(lifecycle.describe, actor, adapter, number, tags, without, description)
 
     def set_alias(
         self,
@@ -147,57 +147,43 @@ class SqlCatalog(Catalog):
         forced: bool = False,
         rollback: bool = False,
     ) -> "Alias":
-        return self._changer(actor).set_alias(adapter, alias, number, expect, reason, forced=forced, rollback=rollback)
+        moved = (actor, adapter, alias, number, expect, reason)
+        return self._write(aliases.set_alias, *moved, forced=forced, rollback=rollback)
 
     def set_state(self, actor: str, adapter: str, number: int, state: "State", reason: str | None) -> None:
-        self._changer(actor).set_state(adapter, number, state, reason)
+        self._write(lifecycle.set_state, actor, adapter, number, state, reason)
 
     def mark_damaged(self, actor: str, adapter: str, number: int, digest: str, reason: str) -> bool:
-        return self._changer(actor).mark_damaged(adapter, number, digest, reason)
+        return self._write(lifecycle.mark_damaged, actor, adapter, number, digest, reason)
 
     def repair(self, actor: str, adapter: str, number: int, files: "Sequence[StoredFile]") -> None:
-        self._changer(actor).repair(adapter, number, files)
+        self._write(lifecycle.repair, actor, adapter, number, files)
 
     def delete_version(self, actor: str, adapter: str, number: int) -> None:
-        self._changer(actor).delete_version(adapter, number)
+        self._write(lifecycle.delete_version, actor, adapter, number)
 
     def lease(self, versions: Sequence[tuple[str, int]], holder: str, seconds: float) -> None:
-        self._changer("").lease(versions, holder, seconds)
+        self._write(retention.lease, versions, holder, seconds)
 
     def release(self, holder: str, version: tuple[str, int] | None = None) -> None:
-        self._changer("").release(holder, version)
+        self._write(retention.release, holder, version)
 
     def set_retention(self, actor: str, adapter: str, keep_last: int | None, keep_days: int | None) -> None:
-        self._changer(actor).set_retention(adapter, keep_last, keep_days)
+        self._write(retention.set_rule, actor, adapter, keep_last, keep_days)
 
     # Garbage collection
 
     def gc_plan(self) -> "tuple[GcItem, ...]":
-        return self._collector().plan()
+        return self._read(gc.plan)
 
     def prune(self, actor: str, versions: Sequence[tuple[str, int]]) -> Sequence[tuple[str, int]]:
-        return self._changer(actor).prune(versions)
+        return self._write(lifecycle.prune, actor, versions)
 
     def references(self, *, newer_than: int = 0, without: Collection[tuple[str, int]] = ()) -> "References":
-        return self._collector().references(newer_than, without)
+        return self._read(gc.read_references, newer_than, without)
 
     def exclusively(self, work: Callable[[], None]) -> None:
         self._database.alone(work)
 
     def record_gc(self, actor: str, report: "GcReport") -> None:
-        self._changer(actor).record_gc(report)
-
-    def _writer(self, actor: str) -> "CatalogWriter":
-        from lorarack.registry.catalog.versions import CatalogWriter
-
-        return CatalogWriter(self._database, actor)
-
-    def _changer(self, actor: str) -> "CatalogChanger":
-        from lorarack.registry.catalog.lifecycle import CatalogChanger
-
-        return CatalogChanger(self._database, actor)
-
-    def _collector(self) -> "CatalogCollector":
-        from lorarack.registry.catalog.gc import CatalogCollector
-
-        return CatalogCollector(self._database)
+        self._write(gc.record_gc, actor, report)

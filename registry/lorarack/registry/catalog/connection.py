@@ -3,23 +3,32 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from lorarack.registry.catalog.dialect import WRITES, begin, error_sentence
-from lorarack.registry.clock import Clock
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration of each kind of database (catalog/migrations); a test compares it with alembic's own idea of the head.
 SCHEMA = "0009"
 
+#: Tells this moment, with its zone.
+Clock: TypeAlias = Callable[[], datetime]
+
 _MIGRATIONS = Path(__file__).parent / "migrations"
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def utc_now() -> datetime:
+    """This moment by this machine's clock, in UTC."""
+    return datetime.now(UTC)
 
 
 class Database(ABC):
@@ -46,15 +55,24 @@ class Database(ABC):
         with self._errors(), self.engine.connect() as connection:
             yield connection
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in one write transaction.
+    def read(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What ``work`` finds, of one moment.
+
+        Raises:
+            StoreError: the database is damaged or away.
+        """
+        with self.reading() as connection:
+            return work(connection, *args, **kwargs)
+
+    def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run ``work`` in one write transaction: it is done as a whole, or it has never been.
 
         Raises:
             StoreError: the database is damaged, full, read-only or away, or a program that is not lorarack writes it for too long.
         """
         self._check_there()
         with self._errors(), disk_errors(), self._turn(), self.writer.begin() as connection:
-            return work(connection)
+            return work(connection, *args, **kwargs)
 
     def alone(self, work: Callable[[], T]) -> T:
         """Run ``work``, which writes nothing here, while nobody else can write and every earlier write is decided for good.
@@ -116,6 +134,12 @@ class Database(ABC):
                 return None
             found = connection.scalar(text("SELECT version_num FROM alembic_version"))
             return str(found) if found else None
+
+
+def now(connection: Connection) -> datetime:
+    """This moment, by the catalog's clock."""
+    clock: Clock = connection.get_execution_options()["lorarack_clock"]
+    return clock()
 
 
 def home_of(connection: Connection) -> Path | None:

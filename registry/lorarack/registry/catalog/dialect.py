@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Integer, String, Table, Text, bindparam, cast, literal, select
-from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -32,9 +31,10 @@ def begin(connection: Connection) -> None:
         driver.execute(f"SELECT pg_advisory_xact_lock({_WRITERS})")
 
 
-def upsert(dialect: Dialect, table: Table) -> Any:
-    """The statement that adds a whole row, or changes the one that has its primary key."""
-    return _upsert(dialect.name, table)
+def put(connection: Connection, table: Table, *rows: dict[str, Any]) -> None:
+    """Add whole rows, or change those that have their primary keys."""
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table), list(rows))
 
 
 def is_listed(column: ColumnElement[Any], values: Collection[Any] | None = None) -> ColumnElement[bool]:

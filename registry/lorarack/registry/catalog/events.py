@@ -1,64 +1,58 @@
 """The log of events: every write leaves at least one, in its own transaction."""
 
-from datetime import datetime
-from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Select, bindparam, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
+from lorarack.registry.catalog.connection import now
 from lorarack.registry.catalog.dialect import inserted_id
-from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow
-from lorarack.registry.catalog.schema import ADAPTERS, EVENTS, VERSIONS
-from lorarack.registry.clock import Clock
-from lorarack.registry.errors import NotFound
-
-
-@cache
-def _new_event() -> Insert:
-    return insert(EVENTS)
-
-
-@cache
-def _by_name_and_number() -> Select[Any]:
-    query = select(*ADAPTER, *VERSION).join_from(ADAPTERS, VERSIONS, VERSIONS.c.adapter_id == ADAPTERS.c.id)
-    return query.where(ADAPTERS.c.name == bindparam("name"), VERSIONS.c.number == bindparam("number"))
+from lorarack.registry.catalog.rows import LARGEST
+from lorarack.registry.catalog.schema import EVENTS
+from lorarack.registry.values import Event
 
 
 def record(
-    connection: Connection, actor: str, kind: str, adapter: str | None = None, version: int | None = None, **detail: Any
-) -> int:
-    """Add an event; its cursor."""
-    return record_at(connection, now(connection), actor, kind, adapter, version, detail)
-
-
-def find_version(connection: Connection, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
-    """The rows of one version.
-
-    Raises:
-        NotFound: no such version.
-    """
-    wanted = {"name": adapter, "number": number}
-    found = connection.execute(_by_name_and_number(), wanted).first() if 0 < number < 2**63 else None
-    if found is None:
-        raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
-    return AdapterRow(*found[: len(ADAPTER)]), VersionRow(*found[len(ADAPTER) :])
-
-
-def record_at(
     connection: Connection,
-    at: datetime,
     actor: str,
     kind: str,
-    adapter: str | None,
-    version: int | None,
-    detail: dict[str, Any],
-) -> int:
-    """Add an event of that moment; its cursor."""
-    row = {"at": at, "actor": actor, "kind": kind, "adapter": adapter, "version": version, "detail": detail}
-    return inserted_id(connection.execute(_new_event(), row))
+    adapter: str | None = None,
+    version: int | None = None,
+    **detail: Any,
+) -> Event:
+    """Add an event."""
+    row = {
+        "at": now(connection),
+        "actor": actor,
+        "kind": kind,
+        "adapter": adapter,
+        "version": version,
+        "detail": detail,
+    }
+    return Event(cursor=inserted_id(connection.execute(insert(EVENTS), row)), **row)
 
 
-def now(connection: Connection) -> datetime:
-    """This moment, by the catalog's clock."""
-    clock: Clock = connection.get_execution_options()["lorarack_clock"]
-    return clock()
+def last_event_id(connection: Connection) -> int:
+    """The cursor of the newest event, or 0."""
+    return int(connection.scalar(select(func.max(EVENTS.c.id))) or 0)
+
+
+def read_events(connection: Connection, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
+    """The first ``limit`` events (of one adapter) behind cursor ``after``."""
+    query = select(EVENTS).where(EVENTS.c.id > min(max(after, 0), LARGEST))
+    if adapter is not None:
+        query = query.where(EVENTS.c.adapter == adapter)
+    found = connection.execute(query.order_by(EVENTS.c.id).limit(min(limit, LARGEST)))
+    return tuple(event_value(row) for row in found)
+
+
+def event_value(row: Row[Any]) -> Event:
+    """An event (a row of ``EVENTS``); the row's id is its cursor."""
+    return Event(
+        cursor=row.id,
+        at=row.at,
+        actor=row.actor,
+        kind=row.kind,
+        adapter=row.adapter,
+        version=row.version,
+        detail=row.detail,
+    )

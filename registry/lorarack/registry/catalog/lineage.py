@@ -5,19 +5,17 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from lorarack.registry.catalog.connection import Database
 from lorarack.registry.catalog.dialect import is_listed
 from lorarack.registry.catalog.schema import ADAPTERS, PARENTS, VERSIONS
 from lorarack.registry.queries import Link
 
 
-def read_lineage(database: Database, version_id: int) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
+def read_lineage(connection: Connection, version_id: int) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
     """The links to all ancestors and to all descendants of a version, each once, the nearest first."""
-    with database.reading() as connection:
-        return (
-            tuple(_links(connection, version_id, PARENTS.c.child_id, "parent_id")),
-            tuple(_links(connection, version_id, PARENTS.c.parent_id, "child_id")),
-        )
+    return (
+        tuple(_links(connection, version_id, PARENTS.c.child_id, "parent_id")),
+        tuple(_links(connection, version_id, PARENTS.c.parent_id, "child_id")),
+    )
 
 
 def _links(connection: Connection, start: int, near: Any, far: str) -> Iterator[Link]:

@@ -4,9 +4,8 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select, tuple_
 
-from lorarack.registry.catalog.row_values import metric_row
 from lorarack.registry.catalog.schema import FINISHED, VERSIONS
 from lorarack.registry.metrics import latest_metrics
 from lorarack.registry.queries import Condition, Operator, parse_label
@@ -18,6 +17,31 @@ _COLUMNS = [column.name for column in FINISHED.c]
 _COMPARE: dict[Operator, Callable[[Any, Any], ColumnElement[bool]]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
 }  # fmt: skip
+
+
+def metric_value(row: Row[Any]) -> Metric:
+    """A metric (a row of ``METRICS``)."""
+    return Metric(
+        name=row.name,
+        split=row.split,
+        value=row.value,
+        step=row.step,
+        dataset=row.dataset,
+        higher_is_better=row.higher_is_better,
+    )
+
+
+def metric_row(metric: Metric, version_id: int) -> dict[str, Any]:
+    """The row of a metric."""
+    return {
+        "version_id": version_id,
+        "name": metric.name,
+        "split": metric.split,
+        "value": metric.value,
+        "step": metric.step,
+        "dataset": metric.dataset,
+        "higher_is_better": metric.higher_is_better,
+    }
 
 
 def update_latest(connection: Connection, version_id: int, metrics: Sequence[Metric], *, first: bool = False) -> None:

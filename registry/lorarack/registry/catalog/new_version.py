@@ -1,21 +1,94 @@
-"""The steps of bringing a version in, which publishing and importing share; statements that each needs are built once."""
+"""Bringing a version in, and what is said about it: the steps that publishing and importing share, and publishing itself."""
 
-from collections.abc import Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Select, Update, bindparam, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
-from lorarack.registry.catalog.dialect import inserted_id
-from lorarack.registry.catalog.events import now
-from lorarack.registry.catalog.metrics import update_latest
-from lorarack.registry.catalog.row_values import metric_row, metric_value
-from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, put
-from lorarack.registry.catalog.schema import ADAPTERS, BASES, METRICS, TAGS, VERSIONS
-from lorarack.registry.catalog.text_index import add_text
-from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.catalog.aliases import move_alias
+from lorarack.registry.catalog.connection import now
+from lorarack.registry.catalog.dialect import inserted_id, put
+from lorarack.registry.catalog.events import record
+from lorarack.registry.catalog.metrics import metric_row, metric_value, update_latest
+from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, find_version
+from lorarack.registry.catalog.schema import ADAPTERS, BASES, METRICS, PARENTS, TAGS, VERSIONS
+from lorarack.registry.catalog.text_index import add_text, update_text
+from lorarack.registry.errors import BlobGone, Conflict, NotFound, UsageError
 from lorarack.registry.records import NewVersion
-from lorarack.registry.values import Metric, State
+from lorarack.registry.reference import DEFAULT_ALIAS
+from lorarack.registry.values import Metric, Parent, State
+
+
+def add_version(
+    connection: Connection, actor: str, new: NewVersion, is_stored: Callable[[str], bool]
+) -> tuple[int, bool]:
+    """Allocate a number and write the version; the first one also becomes ``default``.
+
+    Returns:
+        The number, and whether it is new: an equal digest gives the old number and adds metrics, tags and parents.
+
+    Raises:
+        Conflict: the adapter was trained on another base, its name belongs to a base, or the version is there and was archived or
+            quarantined.
+        NotFound: no such base or parent.
+        BlobGone: a file of the version is not stored.
+    """
+    if not all(is_stored(file.digest) for file in new.files):
+        raise BlobGone
+    adapter = adapter_for(connection, new.adapter, new.base)
+    query = select(*VERSION).where(VERSIONS.c.adapter_id == adapter.id, VERSIONS.c.digest == new.digest)
+    found = connection.execute(query).first()
+    if found is None:
+        adapter, row = insert_version(connection, actor, adapter, new)
+        add_metrics(connection, row.id, [*([new.measured] if new.measured else []), *new.metrics], has_none=True)
+        set_tags(connection, row.id, new.tags)
+    else:
+        row = VersionRow(*found)
+        if row.state in (State.ARCHIVED, State.QUARANTINED):
+            raise _put_aside(new.adapter, row)
+        if new.description:
+            set_version(connection, row.id, description=new.description)
+        add_metrics(connection, row.id, new.metrics)
+        set_tags(connection, row.id, new.tags)
+        update_text(connection, row.id)
+    _add_parents(connection, row, new.parents)
+    kind = "published_again" if found else "published"
+    record(connection, actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
+    if not found and row.number == 1:
+        move_alias(connection, actor, adapter, DEFAULT_ALIAS, row, None, "first published version")
+    return row.number, not found
+
+
+def adapter_for(connection: Connection, name: str, base_name: str) -> AdapterRow:
+    """The adapter's row, or a new one that is not in the table yet.
+
+    Raises:
+        NotFound: no such base.
+        Conflict: the adapter was trained on another base, or a base has its name.
+    """
+    joined = BASES.outerjoin(ADAPTERS, ADAPTERS.c.name == name)
+    found = connection.execute(
+        select(BASES.c.id, *ADAPTER).select_from(joined).where(BASES.c.name == base_name)
+    ).first()
+    if found is None:
+        raise unknown_base(base_name)
+    base, *columns = found
+    if columns[0] is None:
+        refuse_taken_name(connection, name)
+        return AdapterRow(0, name, base, next_number=1)
+    adapter = AdapterRow(*columns)
+    if adapter.base_id != base:
+        from lorarack.registry.base_model.difference import difference
+
+        own, other = (
+            connection.execute(select(BASES).where(BASES.c.id == each)).one() for each in (adapter.base_id, base)
+        )
+        raise Conflict(
+            f"Adapter {name!r} is for base {own.name!r}, not for {base_name!r}: {difference(own, other)}; "
+            "publish under another name.",
+            code="other_base",
+        )
+    return adapter
 
 
 def refuse_taken_name(connection: Connection, name: str) -> None:
@@ -29,36 +102,9 @@ def refuse_taken_name(connection: Connection, name: str) -> None:
             raise Conflict(f"The name {name!r} already belongs to {kind}; choose another.", code="name_taken")
 
 
-def adapter_for(connection: Connection, name: str, base_name: str) -> AdapterRow:
-    """The adapter's row, or a new one that is not in the table yet.
-
-    Raises:
-        NotFound: no such base. Conflict: it stands on another base, or a base has its name.
-    """
-    found = connection.execute(_base_and_adapter(), {"base": base_name, "name": name}).first()
-    if found is None:
-        raise NotFound(f"There is no base model {base_name!r}.", code="unknown_base")
-    base, *columns = found
-    if columns[0] is None:
-        refuse_taken_name(connection, name)
-        return AdapterRow(0, name, base, next_number=1)
-    adapter = AdapterRow(*columns)
-    if adapter.base_id != base:
-        from lorarack.registry.base_model.difference import difference
-
-        one, other = (_whole_base(connection, row) for row in (adapter.base_id, base))
-        raise Conflict(
-            f"Adapter {name!r} stands on base {one.name!r}, not on {base_name!r}: {difference(one, other)}; "
-            "publish under another name.",
-            code="other_base",
-        )
-    return adapter
-
-
-def with_digest(connection: Connection, adapter_id: int, digest: str) -> VersionRow | None:
-    """The adapter's version of that digest."""
-    found = connection.execute(_with_digest(), {"adapter_id": adapter_id, "digest": digest}).first()
-    return VersionRow(*found) if found else None
+def unknown_base(name: str) -> NotFound:
+    """The error for a base that does not exist."""
+    return NotFound(f"There is no base model {name!r}.", code="unknown_base")
 
 
 def insert_version(
@@ -85,18 +131,18 @@ def insert_version(
         "state_reason": None,
         "description": new.description,
         "provenance": new.provenance.to_json() if new.provenance else None,
-        "files": [{"name": file.name, "digest": file.digest, "bytes": file.bytes} for file in new.files],
+        "files": [file.model_dump() for file in new.files],
         "created_at": now(connection),
         "created_by": actor,
     } | said
-    row["id"] = inserted_id(connection.execute(_new_version(), row))
+    row["id"] = inserted_id(connection.execute(insert(VERSIONS), row))
     texts = [adapter.name, new.description or "", *(new.tags[key] for key in sorted(new.tags))]
     add_text(connection, row["id"], texts)
     return adapter, VersionRow(**{name: row[name] for name in VersionRow._fields})
 
 
 def set_version(connection: Connection, version_id: int, **said: Any) -> None:
-    """Change what is said of a version."""
+    """Change columns of a version."""
     connection.execute(update(VERSIONS).where(VERSIONS.c.id == version_id).values(said))
 
 
@@ -106,7 +152,7 @@ def add_metrics(connection: Connection, version_id: int, metrics: Sequence[Metri
     there = set() if has_none else {metric_value(row) for row in connection.execute(query)}
     lacking = [metric for metric in dict.fromkeys(metrics) if metric not in there]
     if lacking:
-        connection.execute(_new_metrics(), [metric_row(metric, version_id) for metric in lacking])
+        connection.execute(insert(METRICS), [metric_row(metric, version_id) for metric in lacking])
         update_latest(connection, version_id, lacking, first=not there)
 
 
@@ -115,54 +161,32 @@ def set_tags(connection: Connection, version_id: int, tags: Mapping[str, str]) -
     put(connection, TAGS, *({"version_id": version_id, "key": key, "value": value} for key, value in tags.items()))
 
 
-def base_id(connection: Connection, name: str) -> int:
-    """The id of the base of that name. Raises ``NotFound``."""
-    found = connection.scalar(_base_named(), {"name": name})
-    if found is None:
-        raise NotFound(f"There is no base model {name!r}.", code="unknown_base")
-    return int(found)
-
-
-def _whole_base(connection: Connection, row_id: int) -> Any:
-    return connection.execute(select(BASES).where(BASES.c.id == row_id)).one()
-
-
 def _with_next_number(connection: Connection, adapter: AdapterRow, number: int) -> AdapterRow:
     """The adapter as it is in the table then, with that next number."""
     if adapter.id:
-        connection.execute(_next_number(), {"its_id": adapter.id, "next": number})
+        connection.execute(update(ADAPTERS).where(ADAPTERS.c.id == adapter.id).values(next_number=number))
         return adapter._replace(next_number=number)
     row = {"name": adapter.name, "base_id": adapter.base_id, "next_number": number, "created_at": now(connection)}
     return adapter._replace(id=inserted_id(connection.execute(insert(ADAPTERS), row)), next_number=number)
 
 
-@cache
-def _base_named() -> Select[Any]:
-    return select(BASES.c.id).where(BASES.c.name == bindparam("name"))
+def _put_aside(adapter: str, row: VersionRow) -> Conflict:
+    """Publishing says nothing about why somebody put a version aside, so it does not bring it back."""
+    because = f" ({row.state_reason.rstrip('.')})" if row.state_reason else ""
+    reference = f"{adapter}@{row.number}"
+    return Conflict(
+        f"These files are {reference}, which is {row.state}{because}; bring it back with 'lorarack restore {reference}', "
+        "then publish again what is to be added.",
+        code="not_ready",
+    )
 
 
-@cache
-def _base_and_adapter() -> Select[Any]:
-    joined = BASES.outerjoin(ADAPTERS, ADAPTERS.c.name == bindparam("name"))
-    return select(BASES.c.id, *ADAPTER).select_from(joined).where(BASES.c.name == bindparam("base"))
-
-
-@cache
-def _with_digest() -> Select[Any]:
-    its = (VERSIONS.c.adapter_id == bindparam("adapter_id"), VERSIONS.c.digest == bindparam("digest"))
-    return select(*VERSION).where(*its)
-
-
-@cache
-def _next_number() -> Update:
-    return update(ADAPTERS).where(ADAPTERS.c.id == bindparam("its_id")).values(next_number=bindparam("next"))
-
-
-@cache
-def _new_version() -> Insert:
-    return insert(VERSIONS)
-
-
-@cache
-def _new_metrics() -> Insert:
-    return insert(METRICS)
+def _add_parents(connection: Connection, row: VersionRow, parents: Sequence[Parent]) -> None:
+    for parent in parents:
+        adapter, _, number = parent.version.partition("@")
+        _, found = find_version(connection, adapter, int(number))
+        if found.id >= row.id:
+            raise UsageError(
+                f"{parent.version} is not older than its child; a version descends from older ones.", code="cycle"
+            )
+        put(connection, PARENTS, {"child_id": row.id, "parent_id": found.id, "relation": parent.relation})

@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from lorarack.registry.catalog.connection import Database
-from lorarack.registry.clock import Clock, utc_now
+from lorarack.registry.catalog.connection import Clock, Database, utc_now
 from lorarack.registry.errors import UsageError
 
 _CONNECT_SECONDS = 10

@@ -1,13 +1,18 @@
 """What holds a version: nothing that an alias, a lease, a child or a retention rule holds can be deleted."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select, update
 
-from lorarack.registry.catalog.rows import AdapterRow, VersionRow
+from lorarack.registry.catalog.connection import now
+from lorarack.registry.catalog.dialect import put
+from lorarack.registry.catalog.events import record
+from lorarack.registry.catalog.rows import OWNED, AdapterRow, VersionRow
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
+from lorarack.registry.errors import NotFound
+from lorarack.registry.queries import Retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +24,10 @@ class Hold:
 
 
 def holds(
-    connection: Connection, adapter: AdapterRow, row: VersionRow, moment: datetime, without: Collection[int] = ()
+    connection: Connection, adapter: AdapterRow, row: VersionRow, without: Collection[int] = ()
 ) -> tuple[Hold, ...]:
-    """Everything that holds the version at ``moment``; children whose ids are in ``without`` do not count."""
+    """Everything that holds the version now; children whose ids are in ``without`` do not count."""
+    moment = now(connection)
     return (
         *_aliases(connection, adapter, row),
         *_leases(connection, row, moment),
@@ -30,21 +36,54 @@ def holds(
     )
 
 
+def lease(connection: Connection, versions: Sequence[tuple[str, int]], holder: str, seconds: float) -> None:
+    """Hold those of ``versions`` that are there for ``holder`` until that many seconds from now.
+
+    Raises:
+        NotFound: none of them is there.
+    """
+    moment = now(connection)
+    connection.execute(delete(LEASES).where(LEASES.c.until < moment))
+    ids = [row for name, number in versions if (row := _id(connection, name, number)) is not None]
+    if not ids:
+        raise NotFound("None of the versions to be held is there any more.", code="unknown_reference")
+    until = moment + timedelta(seconds=seconds)
+    put(connection, LEASES, *({"version_id": version_id, "holder": holder, "until": until} for version_id in ids))
+
+
+def release(connection: Connection, holder: str, version: tuple[str, int] | None) -> None:
+    """End all leases of ``holder``, or that on one version."""
+    query = delete(LEASES).where(LEASES.c.holder == holder)
+    connection.execute(query if version is None else query.where(LEASES.c.version_id == _id(connection, *version)))
+
+
+def read_rule(connection: Connection, adapter: str) -> Retention | None:
+    """The adapter's retention rule; None: no such adapter."""
+    query = select(ADAPTERS.c.keep_last, ADAPTERS.c.keep_days).where(ADAPTERS.c.name == adapter)
+    row = connection.execute(query).first()
+    return Retention(keep_last=row.keep_last, keep_days=row.keep_days) if row else None
+
+
+def set_rule(connection: Connection, actor: str, adapter: str, keep_last: int | None, keep_days: int | None) -> None:
+    """Set the adapter's retention rule; None: no rule of that kind. Raises ``NotFound``."""
+    rule = update(ADAPTERS).where(ADAPTERS.c.name == adapter).values(keep_last=keep_last, keep_days=keep_days)
+    if connection.execute(rule).rowcount == 0:
+        raise NotFound(f"There is no adapter {adapter!r}.", code="unknown_reference")
+    record(connection, actor, "retention_set", adapter, keep_last=keep_last, keep_days=keep_days)
+
+
+def _id(connection: Connection, adapter: str, number: int) -> int | None:
+    query = select(VERSIONS.c.id).select_from(OWNED)
+    return connection.scalar(query.where(ADAPTERS.c.name == adapter, VERSIONS.c.number == number))
+
+
 def _aliases(connection: Connection, adapter: AdapterRow, row: VersionRow) -> list[Hold]:
-    names = connection.scalars(
-        select(ALIASES.c.name).where(ALIASES.c.version_id == row.id).order_by(ALIASES.c.name)
-    ).all()
-    listed = ", ".join(names)
-    return (
-        [
-            Hold(
-                "alias",
-                f"named by alias {listed}; move it first with 'lorarack alias set {adapter.name}@{names[0]} VERSION'",
-            )
-        ]
-        if names
-        else []
-    )
+    query = select(ALIASES.c.name).where(ALIASES.c.version_id == row.id).order_by(ALIASES.c.name)
+    names = connection.scalars(query).all()
+    if not names:
+        return []
+    way = f"move it first with 'lorarack alias set {adapter.name}@{names[0]} VERSION'"
+    return [Hold("alias", f"named by alias {', '.join(names)}; {way}")]
 
 
 def _leases(connection: Connection, row: VersionRow, moment: datetime) -> list[Hold]:
@@ -61,14 +100,12 @@ def _leases(connection: Connection, row: VersionRow, moment: datetime) -> list[H
 def _children(connection: Connection, row: VersionRow, without: Collection[int]) -> list[Hold]:
     query = (
         select(VERSIONS.c.id, ADAPTERS.c.name, VERSIONS.c.number)
-        .join_from(ADAPTERS, VERSIONS, VERSIONS.c.adapter_id == ADAPTERS.c.id)
-        .join(PARENTS, PARENTS.c.child_id == VERSIONS.c.id)
+        .select_from(OWNED.join(PARENTS, PARENTS.c.child_id == VERSIONS.c.id))
         .where(PARENTS.c.parent_id == row.id)
         .order_by(VERSIONS.c.id)
     )
     found = [f"{name}@{number}" for child, name, number in connection.execute(query) if child not in without]
-    listed = ", ".join(found)
-    return [Hold("child", f"the parent of {listed}; delete that first")] if listed else []
+    return [Hold("child", f"the parent of {', '.join(found)}; delete that first")] if found else []
 
 
 def _retention(connection: Connection, adapter: AdapterRow, row: VersionRow, moment: datetime) -> list[Hold]:

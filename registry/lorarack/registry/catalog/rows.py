@@ -1,12 +1,16 @@
-"""What the catalog's own code reads of a row, by name and with types, and small writes that several modules share."""
+"""What the catalog's own code reads of an adapter's and a version's row, by name and with types."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table
+from sqlalchemy import ColumnElement, Connection, select
 
-from lorarack.registry.catalog.dialect import upsert
 from lorarack.registry.catalog.schema import ADAPTERS, VERSIONS
+from lorarack.registry.errors import NotFound
+from lorarack.registry.records import ArtifactKey
+
+#: Numbers beyond this are no row's: SQLite would refuse to compare them.
+LARGEST = 2**63 - 1
 
 
 class AdapterRow(NamedTuple):
@@ -37,8 +41,33 @@ class VersionRow(NamedTuple):
 ADAPTER: tuple[ColumnElement[Any], ...] = tuple(ADAPTERS.c[name] for name in AdapterRow._fields)
 VERSION: tuple[ColumnElement[Any], ...] = tuple(VERSIONS.c[name] for name in VersionRow._fields)
 
+#: Versions with their adapters.
+OWNED = VERSIONS.join(ADAPTERS, ADAPTERS.c.id == VERSIONS.c.adapter_id)
 
-def put(connection: Connection, table: Table, *rows: dict[str, Any]) -> None:
-    """Add whole rows, or change those that have their primary keys."""
-    if rows:
-        connection.execute(upsert(connection.dialect, table), list(rows))
+
+def find_version(connection: Connection, adapter: str, number: int) -> tuple[AdapterRow, VersionRow]:
+    """The rows of one version.
+
+    Raises:
+        NotFound: no such version.
+    """
+    query = select(*ADAPTER, *VERSION).select_from(OWNED)
+    its = (ADAPTERS.c.name == adapter, VERSIONS.c.number == number)
+    found = connection.execute(query.where(*its)).first() if 0 < number <= LARGEST else None
+    if found is None:
+        raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
+    return AdapterRow(*found[: len(ADAPTER)]), VersionRow(*found[len(ADAPTER) :])
+
+
+def find_adapter(connection: Connection, name: str) -> AdapterRow | None:
+    """The adapter of that name."""
+    found = connection.execute(select(*ADAPTER).where(ADAPTERS.c.name == name)).first()
+    return AdapterRow(*found) if found else None
+
+
+def find_artifact(connection: Connection, known: ArtifactKey) -> VersionRow | None:
+    """The version of that adapter and digest."""
+    name, digest = known
+    query = select(*VERSION).select_from(OWNED).where(ADAPTERS.c.name == name, VERSIONS.c.digest == digest)
+    found = connection.execute(query).first()
+    return VersionRow(*found) if found else None

@@ -1,24 +1,33 @@
-"""Finding versions, a page at a time: one SELECT of ids per page.
+"""Finding versions: a page at a time, one SELECT of ids per page; and the best one by a metric.
 
 Order is by id, or by a metric and then by id, so pages neither overlap nor leave out. Conditions are lists of ids
 (``IN (SELECT …)``), not questions to each version: at 100,000 versions no list takes longer than some tens of milliseconds.
 """
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Double, Integer, Select, literal, select, tuple_
 
-from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.metrics import count_datasets, has_metric, higher_is_better, on_dataset, only_dataset
+from lorarack.registry.catalog.metrics import (
+    count_datasets,
+    has_metric,
+    higher_is_better,
+    of_label,
+    on_dataset,
+    only_dataset,
+)
+from lorarack.registry.catalog.rows import OWNED
 from lorarack.registry.catalog.schema import ADAPTERS, BASES, FINISHED, TAGS, VERSIONS
 from lorarack.registry.catalog.text_index import has_text
-from lorarack.registry.catalog.version_values import load_by_ids
+from lorarack.registry.catalog.versions import load_by_ids
 from lorarack.registry.errors import UsageError
-from lorarack.registry.metrics import choose_dataset
-from lorarack.registry.queries import Page, Query
+from lorarack.registry.metrics import by_dataset, choose_dataset, value_on
+from lorarack.registry.queries import Best, Page, Query, parse_label
+from lorarack.registry.values import Metric, State
 
 _BY_ID = re.compile(r"(newest|oldest):([0-9]{1,18})")
 _BY_METRIC = re.compile(r"([^:]+):(up|down):(-?0x[0-9a-f.]+p[+-][0-9]{1,4}):([0-9]{1,18})@(.{0,71})")
@@ -34,29 +43,75 @@ class _Place:
     dataset: str | None = None
 
 
-def search(database: Database, query: Query) -> Page:
+def search(connection: Connection, query: Query) -> Page:
     """One page; ``query.base`` is a base's name.
 
     Raises:
         UsageError: a cursor of another order.
+        GateRefused: an order by a metric that was measured on several data sets, and none of them is named.
     """
     behind = _read_cursor(query) if query.cursor else None
     wanted = list(_conditions(query))
-    with database.reading() as connection:
-        if query.order in ("newest", "oldest"):
-            found = connection.execute(_by_id(query, wanted, behind).limit(query.limit + 1))
-            places = [_Place(row.id) for row in found]
-        else:
-            descending = behind.descending if behind else higher_is_better(connection, query.order)
-            on = _dataset(connection, query, wanted, behind)
-            found = connection.execute(_by_metric(query, wanted, behind, descending, on).limit(query.limit + 1))
-            places = [_Place(row.version_id, row.value, descending, on or "") for row in found]
-        page = places[: query.limit]
-        loaded = load_by_ids(connection, [place.id for place in page], curves=False)
-        by_id = {version.engine_id: version for version in loaded}
+    if query.order in ("newest", "oldest"):
+        found = connection.execute(_by_id(query, wanted, behind).limit(query.limit + 1))
+        places = [_Place(row.id) for row in found]
+    else:
+        descending = behind.descending if behind else higher_is_better(connection, query.order)
+        on = _dataset(connection, query, wanted, behind)
+        found = connection.execute(_by_metric(query, wanted, behind, descending, on).limit(query.limit + 1))
+        places = [_Place(row.version_id, row.value, descending, on or "") for row in found]
+    page = places[: query.limit]
+    by_id = {each.engine_id: each for each in load_by_ids(connection, [place.id for place in page], curves=False)}
     return Page(
         versions=tuple(by_id[place.id] for place in page),
         next=_cursor(query, page[-1]) if len(places) > len(page) else None,
+    )
+
+
+def best_version(connection: Connection, adapter: str, label: str, wanted: str | None) -> Best | None:
+    """The best ready version; of equals the one of the smaller rank, then of the smaller number.
+
+    Raises:
+        GateRefused: it is not clear on which data set, or ``wanted`` names none or several.
+    """
+    name, split = parse_label(label)
+    ready = (VERSIONS.c.state == State.READY.value, ADAPTERS.c.name == adapter)
+    asked = select(VERSIONS.c.id, VERSIONS.c.rank, VERSIONS.c.number).select_from(OWNED).where(*ready)
+    ranks = {row.id: row for row in connection.execute(asked)}
+    columns = (FINISHED.c.version_id, FINISHED.c.dataset, FINISHED.c.value, FINISHED.c.higher_is_better)
+    its = FINISHED.c.version_id.in_(select(VERSIONS.c.id).select_from(OWNED).where(*ready))
+    measured: dict[int, dict[str | None, Metric]] = defaultdict(dict)
+    for version_id, dataset, value, higher in connection.execute(select(*columns).where(*of_label(label), its)):
+        measured[version_id][dataset or None] = Metric.model_construct(
+            name=name, split=split, value=value, step=None, dataset=dataset or None, higher_is_better=higher
+        )
+    if not measured:
+        return None
+    counts = Counter(
+        dataset for mine in measured.values() for dataset in mine if dataset is not None or wanted == "none"
+    )
+    on = choose_dataset(counts or {None: len(measured)}, label, wanted, strict=False)
+    ranked = {version_id: metric for version_id, mine in measured.items() if (metric := value_on(mine, on))}
+    higher_is_better = 2 * sum(metric.higher_is_better for metric in ranked.values()) > len(ranked)
+    chosen = min(
+        ranked,
+        key=lambda each: (
+            -ranked[each].value if higher_is_better else ranked[each].value, ranks[each].rank, ranks[each].number
+        ),
+    )  # fmt: skip
+    version = next(load_by_ids(connection, [chosen], curves=False))
+    metric = value_on(by_dataset(version.metrics, name, split), on)
+    if metric is None:
+        return None
+    left_out = sorted(ranks[each].number for each in measured if each not in ranked)
+    return Best(
+        version=version,
+        metric=metric,
+        dataset=on,
+        datasets=len(counts.keys() - {None}),
+        unnamed=sum(metric.dataset is None for metric in ranked.values()) if on is not None else 0,
+        lacking=len(ranks) - len(measured),
+        left_out=tuple(f"{adapter}@{number}" for number in left_out),
     )
 
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
-from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.base_models import read_bases
 from lorarack.registry.catalog.dialect import is_listed
-from lorarack.registry.catalog.reader import read_bases, read_last_event_id, read_views
+from lorarack.registry.catalog.events import last_event_id
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, VERSIONS
-from lorarack.registry.catalog.version_values import load_versions
+from lorarack.registry.catalog.versions import load_versions, read_views
 from lorarack.registry.snapshot import Snapshot
 from lorarack.registry.view import AdapterView
 
@@ -17,18 +17,17 @@ from lorarack.registry.view import AdapterView
 _MANY = 2000
 
 
-def take_snapshot(database: Database, since: Snapshot | None = None) -> Snapshot:
+def take_snapshot(connection: Connection, since: Snapshot | None = None) -> Snapshot:
     """Everything, of one moment; made from ``since`` where that is given."""
-    with database.reading() as connection:
-        changes = read_last_event_id(connection)
-        if since is not None and _read_history(connection, since.changes) != since.history:
-            since = None
-        if since is not None and since.changes == changes:
-            return since
-        history = _read_history(connection, changes)
-        if since is None or not 0 < changes - since.changes <= _MANY:
-            return _whole(connection, changes, history)
-        return replace(_after(connection, since, changes), history=history)
+    changes = last_event_id(connection)
+    if since is not None and _read_history(connection, since.changes) != since.history:
+        since = None
+    if since is not None and since.changes == changes:
+        return since
+    history = _read_history(connection, changes)
+    if since is None or not 0 < changes - since.changes <= _MANY:
+        return _whole(connection, changes, history)
+    return replace(_after(connection, since, changes), history=history)
 
 
 def _read_history(connection: Connection, number: int) -> str:

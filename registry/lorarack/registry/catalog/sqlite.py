@@ -9,9 +9,8 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, create_engine, event
 
-from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.connection import Clock, Database, utc_now
 from lorarack.registry.catalog.network_fs import refuse_network
-from lorarack.registry.clock import Clock, utc_now
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 

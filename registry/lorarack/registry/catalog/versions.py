@@ -1,187 +1,236 @@
-"""Bases, versions and what is said about them. Each call is one transaction: whole, or as if it had never been."""
+"""Reading versions and adapters, with everything that other tables hold of them.
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+Plain rows, not mapped objects, and statements that are built once: a snapshot loads a hundred thousand versions, and one
+version is looked up for every command.
+"""
 
-from sqlalchemy import Connection, delete, select, update
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
+from typing import Any
 
-from lorarack.registry.catalog import base_models
-from lorarack.registry.catalog.aliases import move_alias
-from lorarack.registry.catalog.connection import Database
-from lorarack.registry.catalog.events import find_version, record
-from lorarack.registry.catalog.new_version import (
-    adapter_for,
-    add_metrics,
-    base_id,
-    insert_version,
-    set_tags,
-    set_version,
-    with_digest,
-)
-from lorarack.registry.catalog.rows import VersionRow, put
-from lorarack.registry.catalog.schema import BASES, PARENTS, TAGS
-from lorarack.registry.catalog.text_index import update_text
-from lorarack.registry.errors import BlobGone, Conflict, UsageError
-from lorarack.registry.records import AddedBase, NewVersion
-from lorarack.registry.reference import DEFAULT_ALIAS
-from lorarack.registry.values import BaseId, Metric, Parent, State
+from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, literal, null, select, union_all
 
-if TYPE_CHECKING:
-    from lorarack.registry.base_model.fingerprint import Reading
+from lorarack.registry.artifact.manifest import WEIGHTS
+from lorarack.registry.catalog.dialect import is_listed
+from lorarack.registry.catalog.rows import LARGEST, OWNED
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, METRICS, PARENTS, TAGS, VERSIONS
+from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference
+from lorarack.registry.values import Adapter, State, StoredFile, Version
+from lorarack.registry.view import AdapterView
+
+#: How many versions are read at once: what other tables hold of them need not be in memory for all.
+_AT_ONCE = 500
+
+Conditions = Sequence[ColumnElement[bool]]
+
+_METRIC = ("name", "split", "value", "step", "dataset", "higher_is_better")
 
 
-class CatalogWriter:
-    """Changes rows; ``actor`` is who does it."""
-
-    def __init__(self, database: Database, actor: str) -> None:
-        self._database = database
-        self._actor = actor
-
-    def add_base(
-        self, reading: "Reading", name: str | None, default_name: str, known_as: BaseId, *, use: bool
-    ) -> AddedBase:
-        """Add a base model, or one more place of a base model that is known.
-
-        Raises:
-            Conflict: the name belongs to another base or to an adapter, or the model is known by another name.
-        """
-
-        def work(connection: Connection) -> AddedBase:
-            added = base_models.add_base(connection, reading, name, default_name, known_as, use=use)
-            about: dict[str, Any] = {"base": added.name, "fingerprint": reading.fingerprint, "id": known_as.value}
-            record(connection, self._actor, "base_added", **about)
-            return added
-
-        return self._database.write(work)
-
-    def renew_base(self, name: str, reading: "Reading", places: Sequence[BaseId]) -> None:
-        """Give a base that an older lorarack added its present fingerprints. Raises ``Conflict`` where another base has them."""
-
-        def work(connection: Connection) -> None:
-            base_models.renew_base(connection, name, reading, places)
-            record(connection, self._actor, "base_renewed", base=name, fingerprint=reading.fingerprint)
-
-        self._database.write(work)
-
-    def link_base(self, name: str, original: str, relation: str) -> None:
-        """Say that base ``name`` was made from base ``original``.
-
-        Raises:
-            NotFound: no such base. UsageError: a base would descend from itself.
-        """
-
-        def work(connection: Connection) -> None:
-            child, parent = base_id(connection, name), base_id(connection, original)
-            ancestor: int | None = parent
-            while ancestor is not None:
-                if ancestor == child:
-                    raise UsageError(f"Base {name!r} cannot descend from itself.", code="cycle")
-                ancestor = connection.scalar(select(BASES.c.original_id).where(BASES.c.id == ancestor))
-            connection.execute(update(BASES).where(BASES.c.id == child).values(original_id=parent, relation=relation))
-            record(connection, self._actor, "base_linked", base=name, original=original, relation=relation)
-
-        self._database.write(work)
-
-    def check_adapter(self, name: str, base: str) -> None:
-        """Find out early whether ``add_version`` would refuse: before anything is stored.
-
-        Raises:
-            Conflict: the adapter stands on another base, or its name belongs to a base.
-        """
-        with self._database.reading() as connection:
-            adapter_for(connection, name, base)
-
-    def add_version(self, new: NewVersion, is_stored: Callable[[str], bool]) -> tuple[int, bool]:
-        """Allocate a number and write the version; the first one also becomes ``default``.
-
-        Args:
-            new: the version.
-            is_stored: whether the file of a digest is there; asked under the lock that ``gc`` takes to remove files.
-
-        Returns:
-            The number, and whether it is new: an equal digest gives the old number and adds metrics, tags and parents.
-
-        Raises:
-            Conflict: the adapter stands on another base, its name belongs to a base, or the version is there and was archived or
-                quarantined.
-            NotFound: no such parent.
-            BlobGone: a file of the version is not stored.
-        """
-
-        def work(connection: Connection) -> tuple[int, bool]:
-            if not all(is_stored(file.digest) for file in new.files):
-                raise BlobGone
-            adapter = adapter_for(connection, new.adapter, new.base)
-            found = with_digest(connection, adapter.id, new.digest)
-            if found is None:
-                adapter, row = insert_version(connection, self._actor, adapter, new)
-            else:
-                row = found
-                if row.state in (State.ARCHIVED, State.QUARANTINED):
-                    raise _put_aside(new.adapter, row)
-                if new.description:
-                    set_version(connection, row.id, description=new.description)
-            created = found is None
-            measured = (new.measured,) if created and new.measured else ()
-            add_metrics(connection, row.id, (*measured, *new.metrics), has_none=created)
-            set_tags(connection, row.id, new.tags)
-            if not created:
-                update_text(connection, row.id)
-            _add_parents(connection, row, new.parents)
-            kind = "published" if created else "published_again"
-            record(connection, self._actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
-            if created and row.number == 1:
-                move_alias(connection, self._actor, adapter, DEFAULT_ALIAS, row, None, "first published version")
-            return row.number, created
-
-        return self._database.write(work)
-
-    def add_metrics(self, adapter: str, number: int, metrics: Sequence[Metric]) -> None:
-        """Add metrics to a version; ones that are there already are left alone. Raises ``NotFound``."""
-
-        def work(connection: Connection) -> None:
-            _, row = find_version(connection, adapter, number)
-            add_metrics(connection, row.id, metrics)
-            names = sorted({metric.label for metric in metrics})
-            record(connection, self._actor, "metrics_added", adapter, number, metrics=names)
-
-        self._database.write(work)
-
-    def describe(
-        self, adapter: str, number: int, tags: Mapping[str, str], without: Sequence[str], description: str | None
-    ) -> None:
-        """Set ``tags``, remove the keys ``without``, and set the description unless it is None. Raises ``NotFound``."""
-
-        def work(connection: Connection) -> None:
-            _, row = find_version(connection, adapter, number)
-            connection.execute(delete(TAGS).where(TAGS.c.version_id == row.id, TAGS.c.key.in_(without)))
-            set_tags(connection, row.id, tags)
-            if description is not None:
-                set_version(connection, row.id, description=description or None)
-            update_text(connection, row.id)
-            detail = {"tags": dict(tags), "without": list(without), "description": description}
-            record(connection, self._actor, "described", adapter, number, **detail)
-
-        self._database.write(work)
+def find_version(connection: Connection, reference: Reference, *, with_curves: bool = False) -> Version | None:
+    """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
+    rows = connection.execute(_matching(reference)).mappings().all()
+    if len(rows) != 1:
+        return None
+    has = _load_belongings(connection, [rows[0]["engine_id"]], metrics=True, curves=with_curves)
+    return Version.model_validate({**rows[0], **has[rows[0]["engine_id"]]})
 
 
-def _put_aside(adapter: str, row: VersionRow) -> Conflict:
-    """Publishing says nothing about why somebody put a version aside, so it does not bring it back."""
-    because = f" ({row.state_reason.rstrip('.')})" if row.state_reason else ""
-    reference = f"{adapter}@{row.number}"
-    return Conflict(
-        f"These files are {reference}, which is {row.state}{because}; bring it back with 'lorarack restore {reference}', "
-        "then publish again what is to be added.",
-        code="not_ready",
+def same_weights(
+    connection: Connection, adapter: str, files: Iterable[StoredFile]
+) -> list[tuple[str, tuple[StoredFile, ...]]]:
+    """Digest and files of each version of ``adapter`` that has the weight file among ``files``."""
+    weights = next(file for file in files if file.name == WEIGHTS)
+    query = select(VERSIONS.c.digest, VERSIONS.c.files).select_from(OWNED)
+    query = query.where(ADAPTERS.c.name == adapter, VERSIONS.c.bytes == weights.bytes)
+    rows = connection.execute(query.where(cast(VERSIONS.c.files, Text).contains(weights.digest))).all()
+    return [(digest, tuple(StoredFile.model_validate(file) for file in stored)) for digest, stored in rows]
+
+
+def adapter_names(connection: Connection) -> tuple[str, ...]:
+    """Names of all adapters."""
+    return tuple(connection.scalars(select(ADAPTERS.c.name).order_by(ADAPTERS.c.name)))
+
+
+def has_adapter(connection: Connection, name: str) -> bool:
+    """Whether there is an adapter of that name."""
+    return connection.scalar(select(ADAPTERS.c.id).where(ADAPTERS.c.name == name)) is not None
+
+
+def read_views(
+    connection: Connection, name: str | None = None, *, brief: bool = False, with_curves: bool = False
+) -> dict[str, AdapterView]:
+    """All adapters (or the one called ``name``) as ``connection`` sees them, by name."""
+    conditions: list[ColumnElement[bool]] = [ADAPTERS.c.name == name] if name is not None else []
+    versions: dict[str, list[Version]] = defaultdict(list)
+    for version in load_versions(connection, conditions, brief=brief, curves=with_curves):
+        versions[version.adapter].append(version)
+    return {
+        row.name: AdapterView.of(
+            row.name, row.base, versions[row.name], _aliases_of(versions[row.name]), row.created_at
+        )
+        for row in connection.execute(_adapters_with_base().where(*conditions))
+    }
+
+
+def read_adapters(connection: Connection) -> tuple[Adapter, ...]:
+    """All adapters with counts in place of their versions."""
+    ready = VERSIONS.c.state == State.READY.value
+    counts: dict[int, tuple[int, int | None]] = {}
+    grouped = select(VERSIONS.c.adapter_id, func.count(), func.max(VERSIONS.c.number).filter(ready)).group_by(
+        VERSIONS.c.adapter_id
+    )
+    for adapter_id, count, latest in connection.execute(grouped):
+        counts[adapter_id] = count, latest
+    ranks: dict[int, list[int]] = defaultdict(list)
+    distinct = select(VERSIONS.c.adapter_id, VERSIONS.c.rank).where(ready).distinct().order_by(VERSIONS.c.rank)
+    for adapter_id, rank in connection.execute(distinct):
+        ranks[adapter_id].append(rank)
+    aliases: dict[int, dict[str, int]] = defaultdict(dict)
+    pointing = select(ALIASES.c.adapter_id, ALIASES.c.name, VERSIONS.c.number)
+    pointing = pointing.join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
+    for adapter_id, alias, number in connection.execute(pointing.order_by(ALIASES.c.name)):
+        aliases[adapter_id][alias] = number
+    return tuple(
+        # Not validated: the catalog's own rows, and a list need not wait for pydantic to build its validators.
+        Adapter.model_construct(
+            name=row.name,
+            base=row.base,
+            versions=counts.get(row.id, (0, None))[0],
+            latest=counts.get(row.id, (0, None))[1],
+            ranks=tuple(ranks[row.id]),
+            aliases=aliases[row.id],
+            created_at=row.created_at,
+        )
+        for row in connection.execute(_adapters_with_base())
     )
 
 
-def _add_parents(connection: Connection, row: VersionRow, parents: Sequence[Parent]) -> None:
-    for parent in parents:
-        adapter, _, number = parent.version.partition("@")
-        _, found = find_version(connection, adapter, int(number))
-        if found.id >= row.id:
-            raise UsageError(
-                f"{parent.version} is not older than its child; a version descends from older ones.", code="cycle"
+def load_versions(
+    connection: Connection, conditions: Conditions = (), *, brief: bool = False, curves: bool = True
+) -> Iterator[Version]:
+    """The versions that meet all ``conditions`` (on columns of versions and adapters), in the order of their ids.
+
+    ``brief``: without their metrics and provenance, which are most of what there is to load. ``curves``: with the points of
+    their metrics' curves.
+    """
+    ids = connection.scalars(select(VERSIONS.c.id).select_from(OWNED).where(*conditions).order_by(VERSIONS.c.id)).all()
+    for start in range(0, len(ids), _AT_ONCE):
+        yield from load_by_ids(connection, ids[start : start + _AT_ONCE], brief=brief, curves=curves)
+
+
+def load_by_ids(
+    connection: Connection, ids: Sequence[int], *, brief: bool = False, curves: bool = True
+) -> Iterator[Version]:
+    """These versions, in the order of their ids; ids that are gone are left out."""
+    # Belongings first: rows that wait for theirs would keep Python's garbage collector busy.
+    has = _load_belongings(connection, ids, metrics=not brief, curves=curves)
+    for row in connection.execute(_by_ids(brief=brief), {"listed": list(ids)}).mappings():
+        yield Version.model_validate({**row, **has[row["engine_id"]]})
+
+
+def _aliases_of(versions: list[Version]) -> Mapping[str, int]:
+    return {alias: version.number for version in versions for alias in version.aliases}
+
+
+def _adapters_with_base() -> Select[Any]:
+    query = select(ADAPTERS.c.id, ADAPTERS.c.name, ADAPTERS.c.created_at, BASES.c.name.label("base"))
+    return query.join_from(ADAPTERS, BASES, BASES.c.id == ADAPTERS.c.base_id).order_by(ADAPTERS.c.name)
+
+
+def _matching(reference: Reference) -> Select[Any]:
+    """The statement for what the reference may name: one row where that is clear."""
+    query = _version_query().where(ADAPTERS.c.name == reference.name)
+    newest = query.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)
+    match reference.selector:
+        case ByNumber(number):
+            return query.where(VERSIONS.c.number == min(number, LARGEST))
+        case ByAlias(alias):
+            its = (ALIASES.c.adapter_id == ADAPTERS.c.id, ALIASES.c.name == alias)
+            return query.where(
+                VERSIONS.c.id == select(ALIASES.c.version_id).where(*its).correlate(ADAPTERS).scalar_subquery()
             )
-        put(connection, PARENTS, {"child_id": row.id, "parent_id": found.id, "relation": parent.relation})
+        case ByDigest(prefix):
+            # A range, not LIKE: it uses the index. Two are enough to know that it is not one.
+            start = f"sha256:{prefix}"
+            return query.where(VERSIONS.c.digest >= start, VERSIONS.c.digest < f"{start}g").limit(2)
+        case ByRank(rank):
+            return newest.where(VERSIONS.c.rank == rank)
+        case Latest():
+            return newest
+
+
+@cache
+def _version_query(*, brief: bool = False) -> Select[Any]:
+    """Versions under the names of their value's fields, to be narrowed by conditions on versions and adapters; ``brief``: without
+    their provenance."""
+    own = [column for column in VERSIONS.c if column.name not in ("id", "adapter_id", "provenance")]
+    names = (
+        VERSIONS.c.id.label("engine_id"),
+        ADAPTERS.c.name.label("adapter"),
+        BASES.c.name.label("base"),
+        BASES.c.fingerprint.label("base_fingerprint"),
+    )
+    query = select(*names, *own, *([] if brief else [VERSIONS.c.provenance]))
+    return query.select_from(OWNED.join(BASES, BASES.c.id == ADAPTERS.c.base_id))
+
+
+@cache
+def _belongings(*, metrics: bool, curves: bool) -> Any:
+    """One statement for what other tables hold of the versions with the ids ``listed``: a line for each thing, with the kind of
+    thing, the version's id, the thing's place among its like, and up to six values."""
+    owners, older = ADAPTERS.alias("owners"), VERSIONS.alias("older")
+    tags, aliases, parents, finals = (table.c for table in (TAGS, ALIASES, PARENTS, METRICS))
+    none = (null(), null(), null(), null())
+    metric = select(literal("metric").label("kind"), finals.version_id, finals.id, *(finals[name] for name in _METRIC))
+    if not metrics:
+        metric = metric.where(literal(False))
+    elif not curves:
+        metric = metric.where(finals.step.is_(None))
+    child = select(
+        literal("parent"), parents.child_id, parents.parent_id,
+        owners.c.name, parents.relation, null(), older.c.number, null(), null(),
+    )  # fmt: skip
+    above = older.join(owners, owners.c.id == older.c.adapter_id)
+    parts = (
+        (metric, finals.version_id),  # the first one gives the columns their types
+        (select(literal("tag"), tags.version_id, literal(0), tags.key, tags.value, *none), tags.version_id),
+        (select(literal("alias"), aliases.version_id, literal(0), aliases.name, null(), *none), aliases.version_id),
+        (child.select_from(PARENTS.join(above, older.c.id == parents.parent_id)), parents.child_id),
+    )
+    return union_all(*(part.where(is_listed(owner)) for part, owner in parts))
+
+
+@cache
+def _by_ids(*, brief: bool) -> Select[Any]:
+    return _version_query(brief=brief).where(is_listed(VERSIONS.c.id)).order_by(VERSIONS.c.id)
+
+
+def _load_belongings(
+    connection: Connection, ids: Sequence[int], *, metrics: bool, curves: bool
+) -> defaultdict[int, dict[str, Any]]:
+    """By version, its belongings under the names of a version's fields."""
+    return _collect(connection.execute(_belongings(metrics=metrics, curves=curves), {"listed": list(ids)}))
+
+
+def _collect(lines: Any) -> defaultdict[int, dict[str, Any]]:
+    has: defaultdict[int, dict[str, Any]] = defaultdict(dict)
+    for kind, version, _, first, second, *rest in sorted(lines, key=itemgetter(2)):
+        mine = has[version]
+        match kind:
+            case "tag":
+                mine.setdefault("tags", {})[first] = second
+            case "alias":
+                mine.setdefault("aliases", []).append(first)
+            case "parent":
+                mine.setdefault("parents", []).append({"version": f"{first}@{rest[1]}", "relation": second})
+            case _:
+                value, step, dataset, higher = rest
+                mine.setdefault("metrics", []).append({
+                    "name": first, "split": second, "value": value, "step": step, "dataset": dataset, "higher_is_better": higher,
+                })  # fmt: skip
+    for mine in has.values():
+        if len(mine.get("aliases", ())) > 1:
+            mine["aliases"].sort()
+    return has
