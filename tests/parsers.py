@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
+from tests.registry.artifacts import read_artifact
 from tests.registry.fuzzing import as_json, in_time, json_values, spoiled, spoiled_bytes
 from tests.tiny import adapter_config, base_tensors, safetensors_bytes, tiny_adapter, tokenizer
 
 from lorarack.adapters.data.load import load_rows
 from lorarack.adapters.recipe import parse_recipe
 from lorarack.registry import Base, LorarackError
-from lorarack.registry.artifact.header import HeaderError, read_header
+from lorarack.registry.artifact.adapter_config import canonical_config, parse_config
 from lorarack.registry.artifact.manifest import artifact_digest
-from lorarack.registry.artifact.peft_config import canonical_config, parse_config
 from lorarack.registry.artifact.tokenizer import vocabulary_digest
-from lorarack.registry.artifact.validate import read_artifact
+from lorarack.registry.artifact.weights import HeaderError, read_header
 from lorarack.registry.hub.names import parse_repository
 from lorarack.registry.hub.results import read_claims
 from lorarack.registry.queries import parse_condition

@@ -155,9 +155,9 @@ def test_patterns_that_take_for_ever_stop_nobody(
     tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version of a registry that accepted them once."""
-    monkeypatch.setattr("lorarack.registry.artifact.validate.config_problems", lambda *_: [])
+    monkeypatch.setattr("lorarack.registry.artifact.validate._config_problems", lambda *_: [])
     monkeypatch.setattr("lorarack.registry.artifact.validate._number_problems", lambda *_: [])
-    monkeypatch.setattr("lorarack.registry.artifact.peft_config._pattern_problems", lambda *_: [])
+    monkeypatch.setattr("lorarack.registry.artifact.adapter_config._pattern_problems", lambda *_: [])
     folder = tiny_adapter(tmp_path / "bomb")
     config = json.loads((folder / "adapter_config.json").read_text())
     config["alpha_pattern"] = {r"(.+)(.+)(.+)(.+)(.+)(.+)(.+)(.+)\3\4\5\6\7\8\9": 3.0}

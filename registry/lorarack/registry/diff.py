@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from lorarack.registry.artifact.adapter_config import applied_config, parse_config
 from lorarack.registry.artifact.deltas import Deltas, distance, norm
 from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS
-from lorarack.registry.artifact.peft_config import applied_config, parse_config
 from lorarack.registry.blobs.verified import read_blob
 from lorarack.registry.errors import Damaged
 from lorarack.registry.interface import BlobStore, Catalog

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from lorarack.registry.artifact.adapter_config import config_for_base
 from lorarack.registry.artifact.manifest import CONFIG
-from lorarack.registry.artifact.peft_config import config_for_base
 from lorarack.registry.bases import get_base
 from lorarack.registry.blobs.staging import staging_folder
 from lorarack.registry.blobs.verified import copy_blob, read_blob

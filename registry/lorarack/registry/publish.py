@@ -10,10 +10,9 @@ from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
-from lorarack.registry.artifact.header import HeaderError, Tensor
-from lorarack.registry.artifact.largest import LargestNumbers
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
-from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact, read_tensors
+from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact
+from lorarack.registry.artifact.weights import HeaderError, LargestNumbers, Tensor, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.base_names import find_base, is_called
 from lorarack.registry.bases import check_adapter, originals
@@ -112,7 +111,7 @@ def store(
         with WatchedFile(opened.weights, largest.feed) as source:
             weights = blobs.put(source, check)
     files = [
-        StoredFile(name=CONFIG, digest=blobs.put(artifact.config), bytes=len(artifact.config)),
+        StoredFile(name=CONFIG, digest=blobs.put(artifact.canonical), bytes=len(artifact.canonical)),
         StoredFile(name=WEIGHTS, digest=weights, bytes=artifact.weights_bytes),
     ]
     if artifact.chat_template is not None:
@@ -123,8 +122,8 @@ def store(
         base=base.name,
         digest=_digest(artifact, weights, folder),
         rank=artifact.rank,
-        alpha=artifact.alpha,
-        rslora=artifact.rslora,
+        alpha=artifact.config.lora_alpha,
+        rslora=artifact.config.use_rslora,
         target_modules=artifact.target_modules,
         dtype=artifact.dtype,
         parameters=artifact.parameters,

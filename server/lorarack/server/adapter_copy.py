@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from lorarack.registry import Version
-from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
+from lorarack.registry.artifact.adapter_config import applied_config, canonical_config
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_HEADER_BYTES
 from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, sha256
-from lorarack.registry.artifact.patterns import TimeBudget
-from lorarack.registry.artifact.peft_config import PeftConfig, applied_config, canonical_config
-from lorarack.registry.artifact.tensors import pair_up
+from lorarack.registry.artifact.peft_config import PeftConfig, TimeBudget
+from lorarack.registry.artifact.weights import HeaderError, Tensor, pair_up, read_header
 from lorarack.registry.errors import EngineError
 
 #: The entry of the metadata that holds ``{module: [rank, scaling]}``.

@@ -98,7 +98,8 @@ def test_where_the_base_cannot_be_read_that_is_said(tmp_path: Path, registry: Re
     moved = tmp_path / "moved"
     write_json(moved, {})
     gone = base.model_copy(update={"ids": ()})
-    from lorarack.registry.artifact.validate import read_artifact
+    from tests.registry.artifacts import read_artifact
+
     from lorarack.registry.base_model.contents import KnownBase
     from lorarack.registry.hub.base_files import files_of
 

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.registry.artifacts import read_artifact
 from tests.tiny import tiny_adapter
 
 from lorarack.registry import Base
-from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
 
 FILES = ("adapter_config.json", "adapter_model.safetensors", "README.md")

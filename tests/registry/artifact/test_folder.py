@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.registry.artifacts import read_artifact
 from tests.tiny import adapter_tensors, change_config, write_json, write_safetensors
 
 from lorarack.registry import Base
 from lorarack.registry.artifact import limits
-from lorarack.registry.artifact.validate import Artifact, read_artifact
+from lorarack.registry.artifact.validate import Artifact
 from lorarack.registry.errors import InvalidArtifact, NotFound
 
 #: What Trainer and TRL leave in a checkpoint folder beside the adapter.

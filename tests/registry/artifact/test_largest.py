@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.tiny import write_safetensors
 
-from lorarack.registry.artifact.header import read_header
-from lorarack.registry.artifact.largest import LargestNumbers
+from lorarack.registry.artifact.weights import LargestNumbers, read_header
 
 ARRAYS: dict[str, NDArray[Any]] = {
     "a": np.array([[1.5, -3.0], [0.0, 2.0]], np.float32),

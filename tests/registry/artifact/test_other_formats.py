@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.registry.artifacts import read_artifact
 from tests.tiny import tiny_adapter
 
 from lorarack.registry import Base
-from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
 
 CONFIG = "adapter_config.json"

@@ -10,14 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny import adapter_config
 
-from lorarack.registry.artifact.patterns import matches
-from lorarack.registry.artifact.peft_config import (
-    PeftConfig,
-    applied_config,
-    canonical_config,
-    config_for_base,
-    parse_config,
-)
+from lorarack.registry.artifact.adapter_config import applied_config, canonical_config, config_for_base, parse_config
+from lorarack.registry.artifact.peft_config import PeftConfig, matches
 
 
 def parsed(**changes: Any) -> PeftConfig:
@@ -171,7 +165,7 @@ def test_what_has_a_meaning_changes_the_canonical_form(key: str) -> None:
 def test_two_hash_seeds_give_one_canonical_form() -> None:
     """PEFT keeps ``target_modules`` as a set and writes it in hash order, which differs from process to process."""
     program = (
-        "from lorarack.registry.artifact.peft_config import canonical_config\n"
+        "from lorarack.registry.artifact.adapter_config import canonical_config\n"
         "names = {f'{kind}_proj' for kind in ('q', 'k', 'v', 'o', 'gate', 'up', 'down')}\n"
         "print(list(names), canonical_config({'target_modules': list(names)}), sep='\\n')"
     )

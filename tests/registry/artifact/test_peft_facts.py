@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.tiny import adapter_config, adapter_tensors, tiny_adapter
 
-from lorarack.registry.artifact.patterns import first_match
-from lorarack.registry.artifact.peft_config import parse_config
+from lorarack.registry.artifact.adapter_config import parse_config
+from lorarack.registry.artifact.peft_config import first_match
 
 pytestmark = pytest.mark.torch
 

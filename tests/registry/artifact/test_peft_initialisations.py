@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from tests.registry.artifacts import read_artifact
 from tests.tiny import VOCABULARY
 
 from lorarack.registry import Base
-from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
 
 pytestmark = pytest.mark.torch
@@ -117,7 +117,7 @@ def test_vllm_takes_every_initialisation_that_is_accepted(init: Any) -> None:
     from tests.tiny import adapter_config
     from vllm.lora.peft_helper import PEFTHelper
 
-    from lorarack.registry.artifact.peft_config import parse_config
+    from lorarack.registry.artifact.adapter_config import parse_config
 
     data = adapter_config() | {"init_lora_weights": init}
     assert parse_config(json.dumps(data).encode())[2] == []

@@ -8,8 +8,8 @@ import pytest
 from tests.registry.artifact.test_targets import MODULES, RULES, ours
 
 from lorarack.registry import Registry
-from lorarack.registry.artifact import features, methods
-from lorarack.registry.artifact.tensors import _BASE_WEIGHTS
+from lorarack.registry.artifact import adapter_config, other_formats
+from lorarack.registry.artifact.weights import _BASE_WEIGHTS
 
 pytestmark = pytest.mark.torch
 
@@ -45,14 +45,14 @@ def test_peft_has_no_key_that_was_not_looked_at() -> None:
     """A key of a newer PEFT is refused when it is set, until it is known what it does."""
     from peft import LoraConfig
 
-    known = features._JUDGED | features._HARMLESS | features._REFUSED.keys()
+    known = adapter_config._JUDGED | adapter_config._HARMLESS | adapter_config._REFUSED.keys()
     assert {field.name for field in fields(LoraConfig)} <= known
 
 
 def test_methods_that_peft_can_convert_are_methods_of_peft() -> None:
     from peft import PeftType
 
-    assert set(PeftType) >= methods._CONVERTIBLE
+    assert set(PeftType) >= other_formats._CONVERTIBLE
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method:DeprecationWarning")

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.registry.artifacts import read_artifact
 from tests.tiny import ALL_LINEAR, change_config, tiny_adapter
 
 from lorarack.registry import Base, Registry
-from lorarack.registry.artifact.peft_config import PeftConfig, canonical_config
-from lorarack.registry.artifact.targets import Targets
-from lorarack.registry.artifact.validate import read_artifact
+from lorarack.registry.artifact.adapter_config import canonical_config
+from lorarack.registry.artifact.peft_config import PeftConfig
 from lorarack.registry.errors import InvalidArtifact
 
 MODULES = (
@@ -64,9 +64,9 @@ def test_a_module_is_taken_as_peft_takes_it(rule: dict[str, Any], taken: bool) -
 
 
 def test_all_linear_takes_neither_the_embedding_nor_the_head() -> None:
-    rule = Targets("All-Linear")
-    assert rule.takes("model.layers.0.mlp.up_proj")
-    assert not any(map(rule.takes, ("lm_head", "model.embed_tokens", "score", "transformer.wte")))
+    rule = ours(target_modules="All-Linear")
+    assert rule.targets("model.layers.0.mlp.up_proj")
+    assert not any(map(rule.targets, ("lm_head", "model.embed_tokens", "score", "transformer.wte")))
 
 
 def test_a_tied_head_is_taken_with_the_embedding() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.registry.artifacts import read_artifact
 from tests.tiny import VOCABULARY, tokenizer, write_json
 
 from lorarack.registry import Base, Registry
-from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
 
 OWN = {token["content"]: token["id"] for token in tokenizer()["added_tokens"]}

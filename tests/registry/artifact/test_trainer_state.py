@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.registry.artifacts import read_artifact
 from tests.tiny import tiny_adapter, write_json
 
 from lorarack.registry import Base, Metric, Registry
-from lorarack.registry.artifact.validate import read_artifact
 
 LOSSES = {50: 0.6, 100: 0.4, 150: 0.5}
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.registry.artifacts import read_artifact
 from tests.tiny import (
     ALL_LINEAR,
     HIDDEN,
@@ -20,7 +21,6 @@ from tests.tiny import (
 )
 
 from lorarack.registry import Base
-from lorarack.registry.artifact.validate import read_artifact
 from lorarack.registry.errors import InvalidArtifact
 
 Q = "base_model.model.model.layers.0.self_attn.q_proj"
@@ -38,7 +38,12 @@ def problems_of(folder: Path, base: Base) -> tuple[str, ...]:
 
 def test_what_an_adapter_is_comes_from_its_files(adapter: Path, base: Base) -> None:
     artifact = read_artifact(adapter, base)
-    assert (artifact.rank, artifact.alpha, artifact.rslora, artifact.dtype) == (4, 8.0, False, "f32")
+    assert (artifact.rank, artifact.config.lora_alpha, artifact.config.use_rslora, artifact.dtype) == (
+        4,
+        8.0,
+        False,
+        "f32",
+    )
     assert artifact.target_modules == ("q_proj", "v_proj")
     assert artifact.parameters == sum(array.size for array in adapter_tensors().values())
     assert artifact.weights_bytes == (adapter / "adapter_model.safetensors").stat().st_size

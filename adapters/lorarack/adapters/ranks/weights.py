@@ -8,9 +8,9 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
-from lorarack.registry.artifact.features import feature_problems
+from lorarack.registry.artifact.adapter_config import applied_config, feature_problems
 from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS
-from lorarack.registry.artifact.peft_config import PeftConfig, applied_config
+from lorarack.registry.artifact.peft_config import PeftConfig
 from lorarack.registry.errors import InvalidArtifact
 
 _PREFIX = "base_model.model."

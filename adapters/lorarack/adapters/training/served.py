@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from lorarack.adapters.recipe import Recipe
-from lorarack.registry.artifact.features import feature_problems
+from lorarack.registry.artifact.adapter_config import feature_problems
 from lorarack.registry.errors import UsageError
 
 #: The sizes of a slot for an adapter in vLLM's memory (``vllm.config.lora.MaxLoRARanks``).

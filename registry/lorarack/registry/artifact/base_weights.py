@@ -4,14 +4,13 @@ They are kept where they equal the base's, because then PEFT and vLLM compute th
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from io import FileIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from lorarack.registry.artifact.base_contents import BaseContents
-from lorarack.registry.artifact.header import Tensor
-from lorarack.registry.artifact.tensors import FLOATS, Pair
-from lorarack.registry.artifact.texts import listed
+from lorarack.registry.artifact.weights import FLOATS, Pair, Tensor
 from lorarack.registry.errors import LorarackError
+from lorarack.registry.texts import listed
 from lorarack.registry.values import Base
 
 if TYPE_CHECKING:
@@ -20,22 +19,35 @@ if TYPE_CHECKING:
 
     Bits = NDArray[np.unsignedinteger]
 
+#: A tensor and its bytes in pieces, each a whole number of elements.
+Stored = tuple[Tensor, Iterator[bytes]]
+
 #: Elements compared in one go.
 CHUNK = 2**20
 #: How to save without them.
 WAY = "save the adapter with save_pretrained(…, save_embedding_layers=False)"
 
 
-def base_weight_problems(
-    weights: FileIO, found: Mapping[str, Tensor], base: Base, contents: BaseContents | None
-) -> list[str]:
+class BaseContents(Protocol):
+    """The base's files. Each method raises ``LorarackError`` where they cannot be reached, or are no longer the base's."""
+
+    def tokens(self) -> Mapping[str, int]:
+        """The base's token table."""
+        ...
+
+    def weight(self, module: str) -> AbstractContextManager[Stored]:
+        """The weight of ``module``; that of the embedding where the head is tied to it."""
+        ...
+
+
+def base_weight_problems(weights: FileIO, found: Mapping[str, Tensor], base: Base, contents: BaseContents) -> list[str]:
     """Problems with base weights in an adapter's file that differ from the base's; one sentence for each cause.
 
     Args:
         weights: the adapter's weight file.
         found: the weights in it, by module.
         base: the base model.
-        contents: the base's files; None if they are not available.
+        contents: the base's files.
     """
     resized, other, unknown, why = list[str](), list[str](), list[str](), ""
     for module, tensor in found.items():
@@ -44,8 +56,6 @@ def base_weight_problems(
             (resized if shape and len(tensor.shape) == 2 and tensor.shape[0] != shape[0] else other).append(tensor.name)
             continue
         try:
-            if contents is None:
-                raise LorarackError("its files are not available")
             with contents.weight(module) as (its, pieces):
                 same = its.shape == tensor.shape and its.dtype in FLOATS and _same(weights, tensor, its, pieces)
         except LorarackError as error:
@@ -73,14 +83,14 @@ def base_weight_problems(
     return problems
 
 
-def tied_problems(weights: FileIO, pairs: Mapping[str, Pair], tied: bool) -> list[str]:
-    """Why the adapters of head and embedding are not one, where ``ensure_weight_tying`` says that they are.
+def tied_problems(weights: FileIO, pairs: Mapping[str, Pair]) -> list[str]:
+    """Why the adapters of head and embedding are not one, though ``ensure_weight_tying`` says that they are.
 
     PEFT keeps one for both then; vLLM applies what the file has for each.
     """
     embedding = next((pair for module, pair in pairs.items() if module.rpartition(".")[2] == "embed_tokens"), None)
     head = pairs.get("lm_head")
-    if not tied or embedding is None or head is None:
+    if embedding is None or head is None:
         return []
     sides = ((embedding.a, head.b), (head.a, embedding.b))
     if all(wide and tall and _transposed(weights, wide, tall) for wide, tall in sides):

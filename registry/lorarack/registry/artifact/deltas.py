@@ -10,13 +10,14 @@ equal; there D1 - D2 = [s1·B1, -s2·B2]·[A1; A2] is reduced by two QR decompos
 """
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import FileIO
 from typing import TYPE_CHECKING, BinaryIO
 
-from lorarack.registry.artifact.header import Tensor, read_header
 from lorarack.registry.artifact.peft_config import PeftConfig
-from lorarack.registry.artifact.tensors import FLOATS, Pair, pair_up
+from lorarack.registry.artifact.weights import FLOATS, Pair, Tensor, pair_up, read_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,3 +103,18 @@ def distance(one: Factors, other: Factors) -> float:
 
 def _inner(one: Factors, other: Factors) -> float:
     return float(((one.b.T @ other.b) * (one.a @ other.a.T)).sum())
+
+
+def modules_over(weights: FileIO, config: PeftConfig, modules: Iterable[str], most: float) -> list[str]:
+    """Those of ``modules`` whose delta weight has a root mean square over ``most``."""
+    with os.fdopen(os.dup(weights.fileno()), "rb") as file:
+        file.seek(0)
+        deltas = Deltas(file, os.fstat(file.fileno()).st_size, config)
+        found = []
+        for module in modules:
+            factors = deltas.factors(module)
+            if factors is not None:
+                out, width = factors.shape
+                if not norm(factors) <= most * (out * width) ** 0.5:  # NaN is over it too
+                    found.append(module)
+        return found

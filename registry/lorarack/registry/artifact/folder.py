@@ -15,7 +15,6 @@ from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact import limits
-from lorarack.registry.artifact.cache_links import blob_behind, open_blob
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
 from lorarack.registry.artifact.other_formats import missing_problems
 from lorarack.registry.errors import InvalidArtifact, NotFound
@@ -36,6 +35,8 @@ READ_LIMITS = {
 
 
 _CHUNK = 2**20
+_BLOB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", re.ASCII)
+
 #: Entries that are looked at for adapters, at each of two levels.
 _SUBFOLDERS = 1000
 #: Files that are read to compare them with the base's, or for what they say of the run, and are not kept.
@@ -135,7 +136,7 @@ def _open_place(path: Path, opened: ExitStack) -> int:
 def _open_entry(path: Path, place: int, name: str) -> tuple[FileIO | None, str]:
     """A relevant file, open for reading, or why the entry is refused. The open file itself is checked, not its directory entry."""
     mode = os.lstat(name, dir_fd=place)
-    linked = blob_behind(path, name, place) if stat.S_ISLNK(mode.st_mode) else None
+    linked = _blob_behind(path, name, place) if stat.S_ISLNK(mode.st_mode) else None
     if stat.S_ISLNK(mode.st_mode) and linked is None:
         return None, f"{name!r} {_IS_A_LINK}"
     if name not in READ_LIMITS:
@@ -145,7 +146,7 @@ def _open_entry(path: Path, place: int, name: str) -> tuple[FileIO | None, str]:
     try:
         # Not blocking: it may have become a pipe that nobody writes to.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        handle = open_blob(*linked, place) if linked else os.open(name, flags, dir_fd=place)
+        handle = _open_blob(*linked, place) if linked else os.open(name, flags, dir_fd=place)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
             return None, f"{name!r} {_IS_A_LINK}"
@@ -199,3 +200,41 @@ def _is_there(name: str, place: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def _blob_behind(folder: Path, name: str, place: int) -> tuple[str, str] | None:
+    """Where a link in the cache of huggingface_hub points to: ``snapshots/COMMIT/FILE`` of a repository into its ``blobs``.
+
+    Returns:
+        The blobs' folder, relative to ``folder``, and the blob's name; None for any other link.
+
+    Args:
+        folder: a folder, as it was named.
+        name: a link in it.
+        place: the folder, open.
+    """
+    real = os.path.realpath(folder)
+    parts = Path(real).parts
+    if "snapshots" not in parts:
+        return None
+    above = len(parts) - 1 - parts[::-1].index("snapshots")  # the last of that name
+    depth = len(parts) - above
+    repository = os.path.join(*parts[:above])
+    target = os.path.normpath(os.path.join(real, os.readlink(name, dir_fd=place)))
+    blobs, blob = os.path.split(target)
+    if depth < 2 or blobs != os.path.join(repository, "blobs") or not _BLOB.fullmatch(blob):
+        return None
+    return os.path.join(*[".."] * depth, "blobs"), blob
+
+
+def _open_blob(blobs: str, blob: str, place: int) -> int:
+    """The blob's descriptor. Neither the blobs' folder nor the blob may be a link; that is checked when they are opened.
+
+    Raises:
+        OSError: it cannot be opened; ``ELOOP`` or ``ENOTDIR`` where it is a link.
+    """
+    folder = os.open(blobs, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)
+    try:
+        return os.open(blob, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    finally:
+        os.close(folder)

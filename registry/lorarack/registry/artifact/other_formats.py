@@ -1,10 +1,41 @@
-"""Folders and repositories that are no PEFT adapter as they stand: what they are, told by file names, and the way to one."""
+"""Folders, repositories and files that are no PEFT adapter as they stand: what they are, and the way to one."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS
-from lorarack.registry.artifact.methods import MLX_WAY
+
+MLX_WAY = (
+    "transpose each lora_a and lora_b into PEFT's lora_A.weight and lora_B.weight, and write lora_alpha = scale × rank, or "
+    "train with PEFT"
+)
+
+_PICKLE = "is a pickle, which can run code when opened; save it again with save_pretrained, which writes safetensors"
+
+_BY_START = (
+    (
+        (b"version https://git-lfs.github.com/spec/", b"version https://hawser.github.com/spec/"),
+        "is a Git LFS pointer, not the file; run 'git lfs pull' where it was cloned, or download it with 'hf download'",
+    ),
+    ((b"# xet version",), "is a Xet pointer, not the file; download it with 'hf download'"),
+    (
+        (b"<!DOCTYPE", b"<!doctype", b"<html", b"<HTML"),
+        "is a web page, not the file; download the file itself, with 'hf download' from the Hub",
+    ),
+    ((b"PK\x03\x04",), _PICKLE),  # torch.save writes a zip archive
+    ((b"GGUF",), "is a GGUF file, llama.cpp's format; publish the PEFT folder that it was converted from"),
+    ((b"\x1f\x8b", b"\x28\xb5\x2f\xfd"), "is compressed; unpack it"),
+)
+#: Bytes that are looked at.
+START = 48
+
+
+#: PEFT's methods that PEFT itself can turn into a LoRA (``supports_lora_conversion``).
+_CONVERTIBLE = frozenset({
+    "C3A", "DELORA", "FOURIERFT", "GRALORA", "HIRA", "LOHA", "LOKR", "MISS", "PSOFT", "RANDLORA", "TINYLORA", "UNILORA",
+    "VBLORA", "VERA", "WAVEFT",
+})  # fmt: skip
 
 _SHARD = re.compile(r"adapter_model-\d+-of-(\d+)\.(safetensors|bin)")
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
@@ -40,6 +71,37 @@ def newest_first(subfolders: Sequence[str]) -> list[str]:
         return (-int(found[1]) if found else 1), place
 
     return sorted(subfolders, key=order)
+
+
+def other_kind(start: bytes) -> str | None:
+    """The end of a sentence about a file that begins with ``start``; None where it is no known kind of other file.
+
+    Ask only about what could not be read as what it should be: a safetensors file may begin with any two bytes.
+    """
+    head = start[:START]
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and any(head[4:8]):
+        return _PICKLE
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((what for starts, what in _BY_START if text.startswith(starts)), None)
+
+
+def method_problem(config: Mapping[str, Any]) -> str:
+    """Why the configuration is not of a LoRA adapter, and the way to one."""
+    method = config.get("peft_type")
+    if isinstance(method, str) and method:
+        if method.upper() == "LORA":
+            return f"its peft_type is {method!r}, which PEFT does not know; write 'LORA'"
+        way = (
+            "PEFT's save_as_lora makes a LoRA of it, an approximation of the rank that you choose"
+            if method.upper() in _CONVERTIBLE
+            else "train a LoRA"
+        )
+        return f"its peft_type is {method[:40]!r}; only LORA adapters are served; {way}"
+    if {"fine_tune_type", "lora_parameters"} & config.keys():
+        return f"its configuration is one of MLX, not of PEFT; {MLX_WAY}"
+    if {"architectures", "model_type"} <= config.keys():
+        return "its configuration is one of a whole model; 'lorarack base add' takes models, publish takes adapters"
+    return "its peft_type is missing; only LORA adapters are served; save the adapter with PEFT's save_pretrained"
 
 
 def _without_config(names: Names, subfolders: Sequence[str], hint: Callable[[str], str]) -> str:

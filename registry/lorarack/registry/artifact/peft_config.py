@@ -1,35 +1,51 @@
-"""``adapter_config.json``: the part that says how the weights are applied, and the form in which it is stored."""
+"""How a PEFT LoRA configuration applies its weights: ranks, scaling, and which modules its names and patterns mean.
 
-import json
-import math
-from functools import cached_property
-from typing import Any
+Matching a pattern has a time limit: some patterns never end.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+import time
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from typing import Any, TypeVar
 
-from lorarack.registry.artifact.features import feature_problems
-from lorarack.registry.artifact.limits import MAX_PATTERNS, MAX_RANK
-from lorarack.registry.artifact.magic import other_kind
-from lorarack.registry.artifact.manifest import CONFIG
-from lorarack.registry.artifact.methods import method_problem
-from lorarack.registry.artifact.patterns import TimeBudget, first_match, layer_number, matches
-from lorarack.registry.artifact.targets import Targets
+import regex
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-#: The base's business, not the adapter's: PEFT writes a machine's path there.
-BASE_KEYS = ("base_model_name_or_path", "revision")
-
-#: Lists whose order and repetitions mean nothing; PEFT writes them from sets, in hash order.
-_SET_LIKE = frozenset({"target_modules", "exclude_modules", "modules_to_save", "layers_to_transform"})
+from lorarack.registry.artifact.limits import MAX_PATTERN_CHARS, MAX_RANK, PATTERN_SECONDS, PATTERNS_SECONDS
 
 #: Lists of the typed part; of the second kind one value alone means a list of it.
 _SEQUENCES = frozenset({"target_modules", "exclude_modules", "layers_to_transform", "layers_pattern"})
 _ONE_OR_MANY = frozenset({"layers_to_transform", "layers_pattern"})
 
 #: Tables of patterns, of which the first that matches counts.
-_ORDERED = ("rank_pattern", "alpha_pattern")
+ORDERED = ("rank_pattern", "alpha_pattern")
 
-_SHOWN = 3  # bad patterns named
-_ANY_MODULE = "model.layers.0.self_attn.q_proj"
+#: What ``target_modules="all-linear"`` leaves out: embeddings, the output head, and a classifier in its place.
+_NOT_LINEAR = frozenset({"embed_tokens", "wte", "embed_in", "lm_head", "embed_out", "score", "classifier"})
+
+#: Modules whose adapters PEFT ties where ``ensure_weight_tying`` is set and the base ties them.
+_TIED = frozenset({"embed_tokens", "lm_head"})
+
+#: Full names or last parts of names; or one regular expression.
+Names = frozenset[str] | str
+
+T = TypeVar("T", int, float)
+
+
+class TimeBudget:
+    """Processor time of this thread that matching may take."""
+
+    def __init__(self, seconds: float = PATTERNS_SECONDS) -> None:
+        self._end = time.thread_time() + seconds
+
+    def used_up(self) -> bool:
+        """Whether it has passed."""
+        return time.thread_time() > self._end
+
+    def check(self) -> None:
+        """Raise ``ValueError`` when it has passed."""
+        if self.used_up():
+            raise ValueError("its patterns take too long to match; write fewer or simpler ones")
 
 
 class PeftConfig(BaseModel):
@@ -60,7 +76,7 @@ class PeftConfig(BaseModel):
                 part[key] = [part[key]] if part[key] != "" else []
             if isinstance(part[key], list):
                 part[key] = tuple(part[key])
-        return {key: value for key, value in part.items() if value or key not in _ORDERED}
+        return {key: value for key, value in part.items() if value or key not in ORDERED}
 
     def rank_of(self, module: str) -> int:
         """The rank that PEFT gives ``module``: the first matching key of ``rank_pattern``, else ``r``."""
@@ -80,142 +96,112 @@ class PeftConfig(BaseModel):
         return alpha / (rank**0.5 if self.use_rslora else rank)
 
     def targets(self, module: str) -> bool:
-        """Whether PEFT would put the adapter on ``module`` when it loads the folder.
+        """Whether PEFT would put the adapter on ``module``, a name in the base, when it loads the folder.
+
+        These are the rules of PEFT's ``check_target_module_exists``. vLLM asks none of this: it applies every weight of the file.
+        So a weight on a module that these rules leave out would be served by vLLM and not be loaded by PEFT.
 
         Raises:
             ValueError: a pattern is not a regular expression, or takes too long.
         """
-        return self._targets.takes(module)
+        if self._takes(module):
+            return True
+        head, _, leaf = module.rpartition(".")
+        if not self.ensure_weight_tying or leaf not in _TIED:
+            return False
+        places = (f"{place}.embed_tokens" for place in (head, "model") if place)
+        return any(self._takes(name) for name in (*_TIED, *places))
+
+    def _takes(self, module: str) -> bool:
+        if self._excluded and _named(module, self._excluded):
+            return False
+        if isinstance(self._names, str):
+            if self._names.lower() == "all-linear":
+                return module.rpartition(".")[2] not in _NOT_LINEAR
+            return matches_whole(self._names, module)
+        if module in self._names:
+            return True  # a full name counts whatever its layer is
+        if not _named(module, self._names):
+            return False
+        return not self.layers_to_transform or self._layer(module) in self.layers_to_transform
+
+    def _layer(self, module: str) -> int | None:
+        found = (layer_number(name, module) for name in self.layers_pattern or (None,))
+        return next((number for number in found if number is not None), None)
 
     @cached_property
-    def _targets(self) -> Targets:
-        names, excluded = (
-            value if isinstance(value, str) else frozenset(value)
-            for value in (self.target_modules, self.exclude_modules)
-        )
-        layers = frozenset(self.layers_to_transform)
-        return Targets(names, excluded, layers, self.layers_pattern, self.ensure_weight_tying)
+    def _names(self) -> Names:
+        return self.target_modules if isinstance(self.target_modules, str) else frozenset(self.target_modules)
+
+    @cached_property
+    def _excluded(self) -> Names:
+        return self.exclude_modules if isinstance(self.exclude_modules, str) else frozenset(self.exclude_modules)
 
 
-def parse_config(raw: bytes) -> tuple[PeftConfig | None, dict[str, Any], list[str]]:
-    """Parse ``adapter_config.json`` and judge what it says.
+def matches(pattern: str, module: str) -> bool:
+    """Whether PEFT's rule lets ``pattern`` name ``module``: as a regular expression, at a dot or the start, to the end.
 
-    Returns:
-        The typed part (None when there is a problem), the whole object as it stands, and every problem found.
+    Raises:
+        ValueError: not a regular expression, or one that takes too long.
     """
-    if other := other_kind(raw):
-        return None, {}, [f"{CONFIG} {other}"]
-    data = _parsed(raw)
-    if not isinstance(data, dict):
-        what = "JSON" if data is None else "a JSON object"
-        return None, {}, [f"{CONFIG} is not {what}; save the adapter again with PEFT's save_pretrained"]
-    if data.get("peft_type") != "LORA":
-        return None, data, [method_problem(data)]
-    problems = feature_problems(data)
-    config, mistyped = _typed(data)
-    problems.extend(mistyped)
-    if config is not None:
-        problems.extend(_layer_problems(data))
-        problems.extend(_pattern_problems(config))
-    return (None if problems else config), data, problems
+    return _match(rf"(.*\.)?({pattern})$", module, pattern) is not None
 
 
-def applied_config(raw: bytes) -> PeftConfig | None:
-    """The typed part of a stored configuration, which older rules may have accepted; None if it cannot be read."""
-    data = _parsed(raw)
-    return _typed(data)[0] if isinstance(data, dict) else None
+def matches_whole(pattern: str, module: str) -> bool:
+    """Whether ``pattern`` names ``module`` from its start to its end, as ``target_modules`` does.
 
-
-def _parsed(raw: bytes) -> Any:
-    try:
-        return json.loads(raw, parse_constant=_no_constants, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _typed(data: dict[str, Any]) -> tuple[PeftConfig | None, list[str]]:
-    try:
-        return PeftConfig.model_validate(data), []
-    except ValidationError as error:
-        found = {".".join(map(str, problem["loc"][:2])): problem["msg"] for problem in error.errors()}
-        return None, [f"{CONFIG}: {place}: {message}" for place, message in found.items()]
-
-
-def _no_constants(text: str) -> float:
-    raise ValueError(f"{text} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text[:20]} is too large")
-    return number
-
-
-def canonical_config(data: dict[str, Any]) -> bytes:
-    """The bytes that are stored: keys and set-like lists sorted, without the base's own keys.
-
-    Keys inside ``rank_pattern`` and ``alpha_pattern`` keep their order: of these the first that matches counts.
+    Raises:
+        ValueError: not a regular expression, or one that takes too long.
     """
-    kept = {key: _canonical(key, data[key]) for key in sorted(data) if key not in BASE_KEYS}
-    return json.dumps(kept, separators=(",", ":")).encode()
+    return _match(f"(?:{pattern})$", module, pattern) is not None
 
 
-def config_for_base(canonical: bytes, base_id: str, revision: str | None) -> bytes:
-    """The configuration as it leaves the registry: readable, with the base's id filled in again."""
-    data = json.loads(canonical)
-    data["base_model_name_or_path"] = base_id
-    data["revision"] = revision
-    return (json.dumps(dict(sorted(data.items())), indent=2) + "\n").encode()
+def layer_number(name: str | None, module: str) -> int | None:
+    """The number of the layer that ``module`` is in.
+
+    Args:
+        name: a pattern for what the list of layers is called, as in ``layers_pattern``; without it the first number counts
+            that stands between dots and has two names or more before it, as in PEFT.
+        module: the module's name.
+
+    Raises:
+        ValueError: not a regular expression, or one that takes too long.
+    """
+    before = r".*?\.[^.]*" if name is None else rf"(?:^|.*?\.){name}"
+    found = _match(rf"{before}\.(?P<layer>\d+)\.", module, name or "")
+    return int(found["layer"]) if found else None
 
 
-def _layer_problems(data: dict[str, Any]) -> list[str]:
-    """What PEFT refuses to load."""
-    given = [key for key in ("layers_to_transform", "layers_pattern") if data.get(key) is not None]
-    if given and isinstance(data.get("target_modules"), str):
-        return [
-            f"{given[0]} stands beside a pattern in target_modules, which PEFT refuses; write the layers into the pattern"
-        ]
-    if data.get("layers_pattern") and data.get("layers_to_transform") is None:
-        return ["layers_pattern stands without layers_to_transform, which PEFT refuses; remove it"]
-    return []
+def first_match(patterns: Mapping[str, T], module: str, default: T, budget: TimeBudget | None = None) -> T:
+    """The value of the first pattern that names ``module``, else ``default``; the order counts, as in PEFT and vLLM.
+
+    Raises:
+        ValueError: not a regular expression, or one that takes too long; or the time budget is used up.
+    """
+    budget = budget or TimeBudget()
+    for pattern, value in patterns.items():
+        budget.check()
+        if matches(pattern, module):
+            return value
+    return default
 
 
-def _pattern_problems(config: PeftConfig) -> list[str]:
-    problems = []
-    patterns = list({**config.rank_pattern, **config.alpha_pattern})
-    if len(patterns) > MAX_PATTERNS:
-        return [f"rank_pattern and alpha_pattern have more than {MAX_PATTERNS} patterns; write fewer"]
-    budget = TimeBudget()
-    for pattern in patterns:
-        try:
-            matches(pattern, _ANY_MODULE)
-        except ValueError as error:
-            problems.append(f"rank_pattern or alpha_pattern: {error}")
-        if budget.used_up() or len(problems) == _SHOWN:
-            break
+@lru_cache(maxsize=8192)  # an adapter may name each module in a pattern of its own; `regex` itself remembers 500
+def _compiled(expression: str) -> "regex.Pattern[str]":
+    return regex.compile(expression)
+
+
+def _match(expression: str, module: str, shown: str) -> "regex.Match[str] | None":
+    if len(shown) > MAX_PATTERN_CHARS:
+        raise ValueError(f"{shown[:80]!r}… is a pattern of {len(shown)} characters; {MAX_PATTERN_CHARS} are read")
     try:
-        config.targets(_ANY_MODULE)
-        for name in config.layers_pattern[:MAX_PATTERNS]:
-            layer_number(name, _ANY_MODULE)
-    except ValueError as error:
-        problems.append(f"target_modules, exclude_modules or layers_pattern: {error}")
-    bad = [rank for rank in config.rank_pattern.values() if not 1 <= rank <= MAX_RANK]
-    if bad:
-        problems.append(f"rank_pattern has rank {bad[0]}; ranks are 1 to {MAX_RANK}")
-    if config.lora_alpha == 0 and not any(config.alpha_pattern.values()):
-        problems.append("lora_alpha is 0, so the adapter changes nothing")
-    return problems
+        return _compiled(expression).match(module, timeout=PATTERN_SECONDS)
+    except (regex.error, TimeoutError, RecursionError, MemoryError, OverflowError) as error:
+        raise ValueError(f"{shown[:80]!r} is not a usable pattern") from error
 
 
-def _canonical(key: str, value: Any) -> Any:
-    if key in _SET_LIKE and isinstance(value, list):
-        distinct = {(str(type(item)), str(item)): item for item in value}
-        return [distinct[key] for key in sorted(distinct)]
-    return value if key in _ORDERED else _sorted_keys(value)
-
-
-def _sorted_keys(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _sorted_keys(value[key]) for key in sorted(value)}
-    return [_sorted_keys(item) for item in value] if isinstance(value, list) else value
+def _named(module: str, names: Names) -> bool:
+    if isinstance(names, str):
+        return matches_whole(names, module)
+    parts = module.split(".")
+    return any(".".join(parts[start:]) in names for start in range(len(parts)))

@@ -9,13 +9,12 @@ import re
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
-from lorarack.registry.artifact.base_contents import BaseContents
+from lorarack.registry.artifact.base_weights import BaseContents
 from lorarack.registry.artifact.folder import Folder
-from lorarack.registry.artifact.magic import other_kind
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, sha256
-from lorarack.registry.artifact.strict_json import check_size
-from lorarack.registry.artifact.texts import listed
+from lorarack.registry.artifact.other_formats import other_kind
 from lorarack.registry.errors import LorarackError
+from lorarack.registry.texts import check_size, listed
 from lorarack.registry.values import Base
 
 _REMOVE = "remove the tokenizer files, the base's own are used"
@@ -25,6 +24,9 @@ _MERGE = (
 _OTHER_TOKENS = "its tokenizer has other tokens than base {!r}; adapters that add tokens cannot be served"
 
 Tokens = Mapping[str, int]
+
+#: The files of a folder that name tokens.
+TOKENIZER_FILES = frozenset({"tokenizer.json", "tokenizer_config.json", "added_tokens.json"})
 
 
 def vocabulary_digest(tokenizer_json: bytes) -> str | None:
@@ -40,7 +42,7 @@ def token_table(tokenizer_json: bytes) -> dict[str, int]:
     return _table(_parsed(tokenizer_json))
 
 
-def tokenizer_findings(folder: Folder, base: Base, contents: BaseContents | None) -> tuple[list[str], list[str]]:
+def tokenizer_findings(folder: Folder, base: Base, contents: BaseContents) -> tuple[list[str], list[str]]:
     """Problems with the folder's tokenizer, and notes about one that can be ignored."""
     raw = folder.read("tokenizer.json")
     tokenizer = _parsed(raw) if raw is not None else None
@@ -56,7 +58,7 @@ def tokenizer_findings(folder: Folder, base: Base, contents: BaseContents | None
     if raw is not None and new and _digest(_without(found.tokens, new)) == base.vocabulary:
         return _judged(base, found, sorted(new))
     try:
-        own = _base_tokens(base, contents)
+        own = contents.tokens()
     except LorarackError as error:
         return _unknown(base, found, error.message.rstrip("."))
     return _compared(base, found, own)
@@ -109,12 +111,6 @@ def _unknown(base: Base, found: "_Found", why: str) -> tuple[list[str], list[str
 
 def _without(tokens: Tokens, some: Container[str]) -> Tokens:
     return {token: number for token, number in tokens.items() if token not in some}
-
-
-def _base_tokens(base: Base, contents: BaseContents | None) -> Tokens:
-    if contents is None:
-        raise LorarackError(f"the files of base {base.name!r} are not available")
-    return contents.tokens()
 
 
 class _Found:

@@ -12,13 +12,16 @@ from typing import Any, TypeGuard
 
 from lorarack.registry.artifact.folder import Folder
 from lorarack.registry.artifact.manifest import WEIGHTS
-from lorarack.registry.artifact.strict_json import check_size
 from lorarack.registry.disk import open_plain
 from lorarack.registry.errors import StoreError
+from lorarack.registry.texts import check_size
 from lorarack.registry.values import MAX_STEP, Metric
 
 #: The log's key and the split it belongs to; other keys are about the run, not about the model.
 _KEYS = {"loss": "train", "eval_loss": "validation"}
+
+#: The files of a folder that say something of its run.
+RUN_FILES = frozenset({"trainer_state.json", "logging.jsonl"})
 
 #: Files that only a checkpoint has: its weights are those of the last step, not of the best one.
 _CHECKPOINT_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth", "latest")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from lorarack.registry.artifact.header import Tensor, read_header
+from lorarack.registry.artifact.weights import Tensor, read_header
 from lorarack.registry.errors import Conflict
 from lorarack.registry.settings import home_folder
 

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
-from lorarack.registry.artifact.base_contents import Stored
-from lorarack.registry.artifact.base_weights import CHUNK
-from lorarack.registry.artifact.header import DTYPE_BYTES, HeaderError, Tensor, read_header
+from lorarack.registry.artifact.base_weights import CHUNK, Stored
 from lorarack.registry.artifact.limits import MAX_TOKENIZER_BYTES
 from lorarack.registry.artifact.module_names import loaded_name
 from lorarack.registry.artifact.tokenizer import token_table, vocabulary_digest
+from lorarack.registry.artifact.weights import DTYPE_BYTES, HeaderError, Tensor, read_header
 from lorarack.registry.base_model.files import BaseFiles
 from lorarack.registry.base_model.weights import weight_files
 from lorarack.registry.errors import LorarackError, NotFound

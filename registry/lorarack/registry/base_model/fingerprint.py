@@ -10,10 +10,10 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from lorarack.registry.artifact.header import HeaderError
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
-from lorarack.registry.artifact.magic import other_kind
+from lorarack.registry.artifact.other_formats import other_kind
 from lorarack.registry.artifact.tokenizer import vocabulary_digest
+from lorarack.registry.artifact.weights import HeaderError
 from lorarack.registry.base_model.content import Progress
 from lorarack.registry.base_model.files import BaseFiles
 from lorarack.registry.base_model.function_config import function_config

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from lorarack.registry.artifact.header import Tensor
 from lorarack.registry.artifact.module_names import loaded_name
+from lorarack.registry.artifact.weights import Tensor
 from lorarack.registry.base_model.quantisation import HELPERS, quantised_modules
 from lorarack.registry.base_model.sampled import architecture_of
 from lorarack.registry.values import ModuleTable

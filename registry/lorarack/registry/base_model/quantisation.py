@@ -14,7 +14,7 @@ import json
 import struct
 from typing import Any
 
-from lorarack.registry.artifact.header import Tensor
+from lorarack.registry.artifact.weights import Tensor
 from lorarack.registry.values import ModuleTable
 
 #: Last parts of names of tensors that only say how others are stored.

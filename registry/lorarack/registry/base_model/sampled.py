@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Any
 
-from lorarack.registry.artifact.header import Tensor
+from lorarack.registry.artifact.weights import Tensor
 from lorarack.registry.values import ModuleTable
 
 

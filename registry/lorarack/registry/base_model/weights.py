@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from lorarack.registry.artifact.header import HeaderError, Tensor, read_header
 from lorarack.registry.artifact.limits import MAX_HEADER_BYTES
-from lorarack.registry.artifact.magic import START, other_kind
+from lorarack.registry.artifact.other_formats import START, other_kind
+from lorarack.registry.artifact.weights import HeaderError, Tensor, read_header
 from lorarack.registry.base_model.files import BaseFiles
 from lorarack.registry.base_model.quantisation import holds_shape
 from lorarack.registry.errors import InvalidArtifact

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lorarack.registry.artifact.adapter_config import canonical_config, parse_config
 from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
-from lorarack.registry.artifact.peft_config import canonical_config, parse_config
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.hub.names import parse_repository
 from lorarack.registry.interface import Registry

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
-from lorarack.registry.artifact.largest import LargestNumbers
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.validate import check_numbers, inspect_artifact
+from lorarack.registry.artifact.weights import LargestNumbers
 from lorarack.registry.base_model.contents import KnownBase
 from lorarack.registry.disk import WatchedFile, disk_errors, pump
 from lorarack.registry.errors import BlobGone, InvalidArtifact, NotFound
@@ -141,7 +141,7 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
             weights = f"sha256:{digest.hexdigest()}"
     except InvalidArtifact as error:
         return [f"{version.reference}: {problem}" for problem in error.problems]
-    found = {CONFIG: sha256(artifact.config), WEIGHTS: weights}
+    found = {CONFIG: sha256(artifact.canonical), WEIGHTS: weights}
     if version.digest not in (artifact_digest(artifact.settings, weights), schema_1_digest(found[CONFIG], weights)):
         return [f"{version.reference} has other files than were exported: its digest is not {version.digest[:19]}…"]
     if artifact.chat_template is not None:

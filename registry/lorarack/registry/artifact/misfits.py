@@ -1,12 +1,13 @@
-"""What it means when a weight file's names are not those that PEFT and vLLM apply: the cause, and the way out."""
+"""What it means when a weight file's names or shapes are not those of the base, or not what PEFT and vLLM apply: the cause, and the
+way out."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from lorarack.registry.artifact.header import Tensor
-from lorarack.registry.artifact.methods import MLX_WAY
-from lorarack.registry.artifact.places import Places
-from lorarack.registry.artifact.texts import listed
+from lorarack.registry.artifact.other_formats import MLX_WAY
+from lorarack.registry.artifact.weights import Pair, Tensor
+from lorarack.registry.texts import listed
 from lorarack.registry.values import ModuleTable
 
 #: Parts of names that a wrapper around the model leaves, and how to save without it.
@@ -31,6 +32,9 @@ TINKER_WAY = (
 
 _PREFIX = "base_model.model."
 _MAX_CAUSES = 8
+_HEADS = frozenset({"embed_tokens", "lm_head"})
+#: Last parts of a name by which it is looked up under a longer one.
+_PARTS = 4
 
 Cause = tuple[Callable[[str], object], str]
 
@@ -87,19 +91,79 @@ _CAUSES: tuple[Cause, ...] = (
 )
 
 
+class Places:
+    """An index of a base's modules. Each question takes a few look-ups, however many modules and questions there are."""
+
+    def __init__(self, table: ModuleTable) -> None:
+        self._table = table
+        self._by_end: dict[str, str] = {}
+        self._last: dict[tuple[str, str], int] = {}
+        self._below: defaultdict[str, set[str]] = defaultdict(set)
+        for name in sorted(table, key=len, reverse=True):  # so of several the shortest stays
+            parts = name.split(".")
+            for count in range(1, min(_PARTS, len(parts)) + 1):
+                self._by_end[".".join(parts[-count:])] = name
+            for before, number, after in _numbered(parts):
+                self._last[before, after] = max(number, self._last.get((before, after), 0))
+            self._below[".".join(parts[:-1])].add(parts[-1])
+
+    def prefix_of(self, module: str) -> str | None:
+        """What stands before the module's name in the base, where it is there under a longer one."""
+        full = self._by_end.get(".".join(module.split(".")[-_PARTS:]))
+        return full.removesuffix(module) if full is not None and full.endswith(f".{module}") else None
+
+    def prefix_before(self, module: str) -> str | None:
+        """What stands before the base's name in the module's, where it is there under a shorter one."""
+        parts = module.split(".")
+        found = (start for start in range(1, min(len(parts), 2 * _PARTS)) if ".".join(parts[start:]) in self._table)
+        start = next(found, None)
+        return None if start is None else ".".join(parts[:start]) + "."
+
+    def last_layer(self, module: str) -> int | None:
+        """The base's last layer, where the module is of a layer behind it."""
+        lasts = ((number, self._last.get((before, after))) for before, number, after in _numbered(module.split(".")))
+        return next((last for number, last in lasts if last is not None and number > last), None)
+
+    def beside(self, module: str) -> list[str]:
+        """What the base has where the module would be."""
+        return sorted(self._below.get(module.rpartition(".")[0], ()))
+
+
 def unknown_tensor_problems(unknown: Iterable[Tensor]) -> list[str]:
     """One problem a cause for tensors that are no LoRA weights by their names."""
     causes = ((_cause(tensor.name), tensor.name) for tensor in unknown)
     return _by_cause(causes, "is no LoRA weight that vLLM would apply")
 
 
-def module_problems(modules: Sequence[str], table: ModuleTable, base: str) -> list[str]:
+def unknown_module_problems(modules: Sequence[str], table: ModuleTable, base: str) -> list[str]:
     """One problem a cause for modules that have LoRA weights and are none of base ``base``."""
-    if not modules:
-        return []
     places = Places(table)
     causes = ((_module_cause(module, places, base), module) for module in modules)
     return _by_cause(causes, f"is no module of base {base!r} that an adapter can sit on")
+
+
+def shape_cause(pair: Pair, shape: tuple[int, int], base: str) -> str:
+    """Why the matrices of ``pair`` do not fit a module of ``shape`` (out, in) of base ``base``."""
+    a, b = pair.a.shape if pair.a else (), pair.b.shape if pair.b else ()
+    begin = f"{pair.module}: lora_A {list(a)} and lora_B {list(b)}"
+    inner, outer = pair.sides(shape)
+    if len(a) != 2 or len(b) != 2:
+        return f"{begin} do not share one rank"
+    if (a[0], b[1], a[1]) == (inner, outer, b[0]) and (a[1], b[0]) != (inner, outer):
+        return f"{begin} are transposed, as MLX has them; transpose both"
+    if a[0] != b[1]:
+        return f"{begin} do not share one rank"
+    width = shape[1]
+    rows, theirs = (a[1], inner) if pair.embedding else (b[0], outer)
+    if pair.module.rpartition(".")[2] in _HEADS and rows != theirs and (b[0] if pair.embedding else a[1]) == width:
+        return (
+            f"{pair.module}: it has {rows} tokens, but base {base!r} has {theirs}; the vocabulary was resized for training, so "
+            "train with the base's own tokenizer, or add the resized model with 'lorarack base add' and publish on that"
+        )
+    return (
+        f"{pair.module}: lora_A takes {a[1]} and lora_B gives {b[0]}, but base {base!r} has {inner} and {outer} there; "
+        "it was trained on another base"
+    )
 
 
 def _by_cause(causes: Iterable[tuple[str, str]], what: str) -> list[str]:
@@ -187,3 +251,11 @@ def _prefix_cause(prefix: str, base: str) -> str:
         f": there it is called {prefix + '…'!r}, so the adapter was trained on a part of base {base!r} alone; train on the whole, "
         f"or write {rename}"
     )
+
+
+def _numbered(parts: list[str]) -> Iterator[tuple[str, int, str]]:
+    """What stands before and behind the first number of a name, and the number."""
+    for place, part in enumerate(parts):
+        if part.isascii() and part.isdigit() and len(part) < 10:
+            yield ".".join(parts[:place]), int(part), ".".join(parts[place + 1 :])
+            return

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.tiny import adapter_tensors, safetensors_bytes, write_safetensors
 
-from lorarack.registry.artifact import header as header_module
-from lorarack.registry.artifact.header import DTYPE_BYTES, HeaderError, Tensor, read_header
+from lorarack.registry.artifact import weights as weights_module
 from lorarack.registry.artifact.limits import MAX_HEADER_BYTES
+from lorarack.registry.artifact.weights import DTYPE_BYTES, HeaderError, Tensor, read_header
 
 
 def read(data: bytes) -> tuple[Tensor, ...]:
@@ -103,7 +103,7 @@ def test_what_is_not_whole_is_refused(data: bytes, said: str) -> None:
 
 
 def test_too_many_tensors_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(header_module, "MAX_TENSORS", 1)
+    monkeypatch.setattr(weights_module, "MAX_TENSORS", 1)
     data = safetensors_bytes({"a": entry(), "b": entry(offsets=[16, 32])}, bytes(32))
     with pytest.raises(HeaderError, match="lists 2 tensors"):
         read(data)

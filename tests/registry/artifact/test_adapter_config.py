@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.tiny import adapter_config
 
-from lorarack.registry.artifact.peft_config import PeftConfig, parse_config
+from lorarack.registry.artifact.adapter_config import parse_config
+from lorarack.registry.artifact.peft_config import PeftConfig
 
 
 def parsed(**changes: Any) -> PeftConfig:

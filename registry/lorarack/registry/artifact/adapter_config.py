@@ -1,12 +1,30 @@
-"""Which features of PEFT's LoRA are served as they were trained, told from the keys of ``adapter_config.json``.
+"""``adapter_config.json``: read, judged by what is served as it was trained, and the form in which it is stored.
 
 PEFT and vLLM both drop keys that they do not know. A version must be served as it was trained, so a key that is set must
 be known: as one that says nothing about a finished adapter's function, or as a feature that the pinned vLLM applies. Both
 lists are for PEFT 0.21 against vLLM 0.32 (``vllm/lora/peft_helper.py``), held by tests.
 """
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any
+
+from pydantic import ValidationError
+
+from lorarack.registry.artifact.limits import MAX_PATTERNS, MAX_RANK
+from lorarack.registry.artifact.manifest import CONFIG
+from lorarack.registry.artifact.other_formats import method_problem, other_kind
+from lorarack.registry.artifact.peft_config import ORDERED, PeftConfig, TimeBudget, layer_number, matches
+
+#: The base's business, not the adapter's: PEFT writes a machine's path there.
+BASE_KEYS = ("base_model_name_or_path", "revision")
+
+#: Lists whose order and repetitions mean nothing; PEFT writes them from sets, in hash order.
+_SET_LIKE = frozenset({"target_modules", "exclude_modules", "modules_to_save", "layers_to_transform"})
+
+_SHOWN = 3  # bad patterns named
+_ANY_MODULE = "model.layers.0.self_attn.q_proj"
 
 #: Keys of the typed part, judged by their values elsewhere.
 _JUDGED = frozenset({
@@ -55,6 +73,78 @@ _PLAIN_INITS_AS_WRITTEN = frozenset({"eva", "orthogonal"})
 
 #: Initialisations that take a part out of the base's weights; PEFT can turn what came of them into a plain LoRA.
 _CONVERTIBLE = {"pissa": "PiSSA", "corda": "CorDA", "olora": "OLoRA", "lora_ga": "LoRA-GA"}
+
+
+def parse_config(raw: bytes) -> tuple[PeftConfig | None, dict[str, Any], list[str]]:
+    """Parse ``adapter_config.json`` and judge what it says.
+
+    Returns:
+        The typed part (None when there is a problem), the whole object as it stands, and every problem found.
+    """
+    data = _parsed(raw)
+    if not isinstance(data, dict):
+        what = other_kind(raw) or (
+            f"is not {'JSON' if data is None else 'a JSON object'}; save the adapter again with PEFT's save_pretrained"
+        )
+        return None, {}, [f"{CONFIG} {what}"]
+    if data.get("peft_type") != "LORA":
+        return None, data, [method_problem(data)]
+    problems = feature_problems(data)
+    config, mistyped = _typed(data)
+    problems.extend(mistyped)
+    if config is not None:
+        problems.extend(_layer_problems(data))
+        problems.extend(_pattern_problems(config))
+    return (None if problems else config), data, problems
+
+
+def applied_config(raw: bytes) -> PeftConfig | None:
+    """The typed part of a stored configuration, which older rules may have accepted; None if it cannot be read."""
+    data = _parsed(raw)
+    return _typed(data)[0] if isinstance(data, dict) else None
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw, parse_constant=_no_constants, parse_float=_finite)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _typed(data: dict[str, Any]) -> tuple[PeftConfig | None, list[str]]:
+    try:
+        return PeftConfig.model_validate(data), []
+    except ValidationError as error:
+        found = {".".join(map(str, problem["loc"][:2])): problem["msg"] for problem in error.errors()}
+        return None, [f"{CONFIG}: {place}: {message}" for place, message in found.items()]
+
+
+def _no_constants(text: str) -> float:
+    raise ValueError(f"{text} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is too large")
+    return number
+
+
+def canonical_config(data: dict[str, Any]) -> bytes:
+    """The bytes that are stored: keys and set-like lists sorted, without the base's own keys.
+
+    Keys inside ``rank_pattern`` and ``alpha_pattern`` keep their order: of these the first that matches counts.
+    """
+    kept = {key: _canonical(key, data[key]) for key in sorted(data) if key not in BASE_KEYS}
+    return json.dumps(kept, separators=(",", ":")).encode()
+
+
+def config_for_base(canonical: bytes, base_id: str, revision: str | None) -> bytes:
+    """The configuration as it leaves the registry: readable, with the base's id filled in again."""
+    data = json.loads(canonical)
+    data["base_model_name_or_path"] = base_id
+    data["revision"] = revision
+    return (json.dumps(dict(sorted(data.items())), indent=2) + "\n").encode()
 
 
 def feature_problems(config: Mapping[str, Any]) -> list[str]:
@@ -124,3 +214,55 @@ def _init_problem(init: Any) -> str | None:
 
 def _text(value: Any) -> str:
     return repr(value[:20]) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+def _layer_problems(data: dict[str, Any]) -> list[str]:
+    """What PEFT refuses to load."""
+    given = [key for key in ("layers_to_transform", "layers_pattern") if data.get(key) is not None]
+    if given and isinstance(data.get("target_modules"), str):
+        return [
+            f"{given[0]} stands beside a pattern in target_modules, which PEFT refuses; write the layers into the pattern"
+        ]
+    if data.get("layers_pattern") and data.get("layers_to_transform") is None:
+        return ["layers_pattern stands without layers_to_transform, which PEFT refuses; remove it"]
+    return []
+
+
+def _pattern_problems(config: PeftConfig) -> list[str]:
+    problems = []
+    patterns = list({**config.rank_pattern, **config.alpha_pattern})
+    if len(patterns) > MAX_PATTERNS:
+        return [f"rank_pattern and alpha_pattern have more than {MAX_PATTERNS} patterns; write fewer"]
+    budget = TimeBudget()
+    for pattern in patterns:
+        try:
+            matches(pattern, _ANY_MODULE)
+        except ValueError as error:
+            problems.append(f"rank_pattern or alpha_pattern: {error}")
+        if budget.used_up() or len(problems) == _SHOWN:
+            break
+    try:
+        config.targets(_ANY_MODULE)
+        for name in config.layers_pattern[:MAX_PATTERNS]:
+            layer_number(name, _ANY_MODULE)
+    except ValueError as error:
+        problems.append(f"target_modules, exclude_modules or layers_pattern: {error}")
+    bad = [rank for rank in config.rank_pattern.values() if not 1 <= rank <= MAX_RANK]
+    if bad:
+        problems.append(f"rank_pattern has rank {bad[0]}; ranks are 1 to {MAX_RANK}")
+    if config.lora_alpha == 0 and not any(config.alpha_pattern.values()):
+        problems.append("lora_alpha is 0, so the adapter changes nothing")
+    return problems
+
+
+def _canonical(key: str, value: Any) -> Any:
+    if key in _SET_LIKE and isinstance(value, list):
+        distinct = {(str(type(item)), str(item)): item for item in value}
+        return [distinct[key] for key in sorted(distinct)]
+    return value if key in ORDERED else _sorted_keys(value)
+
+
+def _sorted_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted_keys(value[key]) for key in sorted(value)}
+    return [_sorted_keys(item) for item in value] if isinstance(value, list) else value

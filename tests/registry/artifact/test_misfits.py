@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.registry.artifacts import read_artifact
 from tests.tiny import HIDDEN, LAYERS, VOCABULARY, adapter_tensors, tiny_adapter, write_safetensors
 
 from lorarack.registry import Base, Registry
-from lorarack.registry.artifact.header import Tensor
-from lorarack.registry.artifact.tensor_names import module_problems, unknown_tensor_problems
-from lorarack.registry.artifact.validate import read_artifact
+from lorarack.registry.artifact.misfits import unknown_module_problems, unknown_tensor_problems
+from lorarack.registry.artifact.weights import Tensor
 from lorarack.registry.errors import InvalidArtifact
 
 Rename = Callable[[str], str]
@@ -213,7 +213,7 @@ def test_a_great_many_odd_names_are_told_in_few_words_and_soon(base: Base) -> No
     """A stranger may write a hundred thousand names, each wrong in its own way."""
     odd = [f"way{number}.model.layers.{number}.self_attn.q_proj" for number in range(100_000)]
     before = time.thread_time()
-    problems = module_problems(odd, base.modules, "tiny")
+    problems = unknown_module_problems(odd, base.modules, "tiny")
     strangers = [Tensor(f"x.lora_A.name{number}.weight", "F32", (1,), 0, 4) for number in range(100_000)]
     problems += unknown_tensor_problems(strangers)
     assert time.thread_time() - before < 10
