@@ -7,10 +7,22 @@ from typing import Any
 
 import pytest
 
+from lorarack.registry.keys import RegistryKeys
+
+#: What a registry's operations are grouped under, and the class that has them.
+PARTS = {"keys": RegistryKeys}
+
 
 def operations(of: type) -> set[str]:
-    """The public operations of a registry's class."""
-    return {name for name in dir(of) if not name.startswith("_") and callable(getattr(of, name))}
+    """The public operations of a registry's class and of its parts, as in ``keys.add``."""
+    return {prefix + name for prefix, _, name in _operations(of)}
+
+
+def _operations(of: type) -> Iterator[tuple[str, type, str]]:
+    for prefix, its in {"": of, **{f"{part}.": its for part, its in PARTS.items()}}.items():
+        for name in dir(its):
+            if not name.startswith("_") and callable(getattr(its, name)):
+                yield prefix, its, name
 
 
 @contextmanager
@@ -34,6 +46,6 @@ def calls_recorded(of: type) -> Iterator[set[str]]:
         return call
 
     with pytest.MonkeyPatch.context() as patched:
-        for name in operations(of):
-            patched.setattr(of, name, recorded(name, getattr(of, name)))
+        for prefix, its, name in list(_operations(of)):
+            patched.setattr(its, name, recorded(prefix + name, getattr(its, name)))
         yield called

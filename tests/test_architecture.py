@@ -87,7 +87,7 @@ WALK = re.compile(r"raises (?:like|as) ``|raises likewise|else (?:like|as) ``|er
 
 
 def test_docstrings_name_their_errors_and_send_nobody_elsewhere() -> None:
-    """``interface.py`` is where the errors of a registry are written; everything else spells its own out."""
+    """``interface`` is where the errors of a registry are written; everything else spells its own out."""
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for root in ROOTS

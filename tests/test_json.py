@@ -92,6 +92,10 @@ RUNS: list[tuple[str, list[str]]] = [
     ("delete", ["support@3"]),
     ("events", []),
     ("retention", ["support", "--keep-last", "1"]),
+    ("key add", ["web-shop", "--adapters", "support", "--expires", "90d"]),
+    ("key add", ["ops", "--scope", "admin", "--scope", "metrics"]),
+    ("key revoke", ["web-shop"]),
+    ("key list", []),
     ("gc", ["--dry-run"]),
     ("gc", []),
     ("export", ["support", "{}/export"]),
@@ -133,6 +137,9 @@ COMMAND_OF: dict[str, str] = {
     "gc": "gc",
     "export_to": "export",
     "import_from": "import",
+    "keys.add": "key add",
+    "keys.list": "key list",
+    "keys.revoke": "key revoke",
 }
 #: Operations without a command of their own, and who calls them.
 WITHOUT_COMMAND = {

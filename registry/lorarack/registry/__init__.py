@@ -12,6 +12,7 @@ import importlib
 import typing
 
 if typing.TYPE_CHECKING:
+    from lorarack.registry.access import Key, NewKey, Scope
     from lorarack.registry.errors import LorarackError
     from lorarack.registry.interface import Registry
     from lorarack.registry.queries import (
@@ -69,12 +70,14 @@ __all__ = [
     "GcItem",
     "GcReport",
     "Judgement",
+    "Key",
     "Lineage",
     "Link",
     "LorarackError",
     "Metric",
     "MetricChange",
     "ModuleChange",
+    "NewKey",
     "Page",
     "Parent",
     "Provenance",
@@ -84,6 +87,7 @@ __all__ = [
     "Registry",
     "Retention",
     "Rule",
+    "Scope",
     "Snapshot",
     "State",
     "StoredFile",
@@ -96,6 +100,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "access": "Key NewKey Scope",
     "errors": "LorarackError",
     "interface": "Registry",
     "queries": (

@@ -1,4 +1,4 @@
-"""A registry on this machine: a catalog and a blob store put together. What each call promises is in ``interface.py``."""
+"""A registry on this machine: a catalog and a blob store put together. What each call promises is in ``interface``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lorarack.registry import aliases, lookup
-from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import BlobStore, Catalog, Registry
+from lorarack.registry.keys import RegistryKeys
 from lorarack.registry.settings import local_actor
 from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import (
@@ -64,6 +64,10 @@ class LocalRegistry(Registry):
         actor = self._actor or local_actor()
         check_text(actor, "actor", MAX_NAME)
         return actor
+
+    @cached_property
+    def keys(self) -> RegistryKeys:
+        return RegistryKeys(self._catalog.keys, self.actor)
 
     def __enter__(self) -> Self:
         return self
@@ -279,11 +283,7 @@ class LocalRegistry(Registry):
         return self._catalog.last_event_id()
 
     def events(self, after: int = 0, limit: int = 1000, adapter: str | None = None) -> tuple[Event, ...]:
-        if limit < 1:
-            raise UsageError(f"A limit of {limit} shows nothing; give 1 or more.", code="bad_limit")
-        if adapter is not None:
-            lookup.check_known(self._catalog, adapter)
-        return self._catalog.events(after, limit, adapter)
+        return lookup.events(self._catalog, after, limit, adapter)
 
     def snapshot(self, since: "Snapshot | None" = None) -> "Snapshot":
         return self._catalog.snapshot(since)

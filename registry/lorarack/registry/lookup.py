@@ -2,12 +2,12 @@
 
 from difflib import get_close_matches
 
-from lorarack.registry.errors import NotFound
+from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.interface import Catalog
 from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
 from lorarack.registry.resolve import did_you_mean
 from lorarack.registry.resolve import resolve as resolve_among
-from lorarack.registry.values import State, Version
+from lorarack.registry.values import Event, State, Version
 from lorarack.registry.view import AdapterView
 
 
@@ -48,6 +48,15 @@ def check_known(catalog: Catalog, adapter: str) -> None:
     """Raises ``UsageError`` (not a name) and ``NotFound`` (no such adapter)."""
     if not catalog.has_adapter(check_adapter_name(adapter)):
         raise unknown_adapter(catalog, adapter)
+
+
+def events(catalog: Catalog, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
+    """See ``Registry.events``."""
+    if limit < 1:
+        raise UsageError(f"A limit of {limit} shows nothing; give 1 or more.", code="bad_limit")
+    if adapter is not None:
+        check_known(catalog, adapter)
+    return catalog.events(after, limit, adapter)
 
 
 def unknown_adapter(catalog: Catalog, adapter: str) -> NotFound:

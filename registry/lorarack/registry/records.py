@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from lorarack.registry.access import Scope
 from lorarack.registry.values import Metric, Parent, Provenance, State, StoredFile
 
 #: An adapter's name and a digest, which name an artifact in every registry.
@@ -84,3 +85,15 @@ class StoredBlob:
     digest: str
     bytes: int
     age: float
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """A key before it is in the catalog."""
+
+    name: str
+    prefix: str
+    digest: str
+    scopes: tuple[Scope, ...]
+    adapters: tuple[str, ...]
+    expires_at: datetime | None

@@ -1,8 +1,9 @@
 """Everything of a registry in memory at one moment, for those who resolve on every request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from lorarack.registry.access import Key
 from lorarack.registry.resolve import resolve
 from lorarack.registry.values import Base, Version
 from lorarack.registry.view import AdapterView
@@ -10,7 +11,7 @@ from lorarack.registry.view import AdapterView
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Bases and adapters as of change number ``changes``.
+    """Bases, adapters and keys as of change number ``changes``.
 
     Versions come without their metrics and provenance, which requests do not need.
     """
@@ -21,6 +22,8 @@ class Snapshot:
     #: The last event whole. A catalog that has another one under that number has another history: it was brought back from
     #: a copy, or made anew.
     history: str = ""
+    #: Of clients, by their prefixes; also those that are revoked.
+    keys: Mapping[str, Key] = field(default_factory=dict)
 
     @property
     def versions(self) -> tuple[Version, ...]:

@@ -31,7 +31,8 @@ ALL = dict(commands(get_command(build_app())))
 REGISTRYS_OWN = (
     "base add, base list, publish, list, show, alias set, alias list, alias history, fetch, delete, push, pull, "
     "archive, restore, quarantine, verify, retention, gc, "
-    "search, best, diff, lineage, events, tag, promote, rollback, base link"
+    "search, best, diff, lineage, events, tag, promote, rollback, base link, "
+    "key add, key list, key revoke"
 )
 OWN = [tuple(name.split()) for name in REGISTRYS_OWN.split(", ")]
 

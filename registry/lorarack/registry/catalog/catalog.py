@@ -1,4 +1,4 @@
-"""A catalog in a database that SQLAlchemy speaks to. What each call promises is in ``interface.py``."""
+"""A catalog in a database that SQLAlchemy speaks to. What each call promises is in ``interface``."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from lorarack.registry.catalog import (
     versions,
 )
 from lorarack.registry.catalog.connection import Database
+from lorarack.registry.catalog.keys import SqlKeys
 from lorarack.registry.interface import Catalog
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class SqlCatalog(Catalog):
         self._database = database
         self._read, self._write = database.read, database.write
         self._shapes: base_models.Shapes = {}
+        self.keys = SqlKeys(database)
 
     def close(self) -> None:
         self._database.close()

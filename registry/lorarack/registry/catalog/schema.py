@@ -241,3 +241,19 @@ ALIASES = Table(
     _must("version_id", _INTEGER, ForeignKey("versions.id"), index=True),
     _must("event_id", _INTEGER, ForeignKey("events.id")),
 )
+
+#: Keys of a server's clients: of the secret only its digest.
+API_KEYS = Table(
+    "api_keys",
+    METADATA,
+    _id(),
+    _must("name", _text(63), unique=True),
+    _must("prefix", _text(32), unique=True),
+    _must("digest", _DIGEST),
+    _must("scopes", JSON),
+    _must("adapters", JSON),
+    _must("created_at", Moment),
+    _must("created_by", _text(255)),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+)

@@ -5,9 +5,11 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
+from lorarack.registry.access import Key
 from lorarack.registry.catalog.base_models import read_bases
 from lorarack.registry.catalog.dialect import is_listed
 from lorarack.registry.catalog.events import last_event_id
+from lorarack.registry.catalog.keys import read_keys
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, VERSIONS
 from lorarack.registry.catalog.versions import load_versions, read_views
 from lorarack.registry.snapshot import Snapshot
@@ -37,7 +39,11 @@ def _read_history(connection: Connection, number: int) -> str:
 
 def _whole(connection: Connection, changes: int, history: str) -> Snapshot:
     bases = {base.name: base for base in read_bases(connection, {})}
-    return Snapshot(changes, bases, read_views(connection, brief=True), history)
+    return Snapshot(changes, bases, read_views(connection, brief=True), history, _keys(connection))
+
+
+def _keys(connection: Connection) -> dict[str, Key]:
+    return {key.prefix: key for key in read_keys(connection)}
 
 
 def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
@@ -45,11 +51,13 @@ def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
         EVENTS.c.id > since.changes, EVENTS.c.id <= changes
     )
     touched: dict[str, set[int]] = defaultdict(set)
-    of_bases = False
+    of_bases = of_keys = False
     for adapter, version, kind in connection.execute(query):
         if kind == "base_renewed":  # every version of the base carries its fingerprint
             return _whole(connection, changes, "")
-        if adapter is None:
+        if kind in ("key_added", "key_revoked"):
+            of_keys = True
+        elif adapter is None:
             of_bases = True
         else:
             touched[adapter].update([] if version is None else [version])
@@ -58,7 +66,8 @@ def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
     adapters = dict(since.adapters)
     for name, numbers in touched.items():
         adapters[name] = _view_after(connection, name, numbers, adapters.get(name))
-    return Snapshot(changes, bases, dict(sorted(adapters.items())) if len(adapters) > len(since.adapters) else adapters)
+    ordered = dict(sorted(adapters.items())) if len(adapters) > len(since.adapters) else adapters
+    return Snapshot(changes, bases, ordered, keys=_keys(connection) if of_keys else since.keys)
 
 
 def _view_after(connection: Connection, name: str, numbers: set[int], before: AdapterView | None) -> AdapterView:

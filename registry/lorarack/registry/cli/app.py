@@ -22,6 +22,7 @@ MODULES = {
     "lifecycle": ("archive", "restore", "quarantine"),
     "gc": ("gc", "retention"),
     "verify": ("verify",),
+    "key": ("key",),
     "portability": ("export", "import"),
     "hub": ("push", "pull"),
 }

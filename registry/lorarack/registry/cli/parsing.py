@@ -78,18 +78,32 @@ def parse_moment(text: str) -> datetime:
     Raises:
         UsageError: not of that form.
     """
-    if ago := re.fullmatch(r"([0-9]{1,6})(d|h|min)", text):
-        unit = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1)}[ago[2]]
+    return _moment(text, -1, "ago")
+
+
+def parse_expiry(text: str) -> datetime:
+    """As ``parse_moment``, but ``7d``, ``12h`` and ``30min`` are from now.
+
+    Raises:
+        UsageError: not of that form.
+    """
+    return _moment(text, 1, "from now")
+
+
+def _moment(text: str, sign: int, direction: str) -> datetime:
+    if span := re.fullmatch(r"([0-9]{1,6})(d|h|min)", text):
+        unit = {"d": timedelta(days=1), "h": timedelta(hours=1), "min": timedelta(minutes=1)}[span[2]]
         try:
-            return datetime.now(UTC) - int(ago[1]) * unit
-        except OverflowError:
+            return datetime.now(UTC) + sign * int(span[1]) * unit
+        except OverflowError:  # only into the past: no six digits of days reach the year 9999
             return datetime.min.replace(tzinfo=UTC)
     try:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageError(
-            f"{text!r} is no moment; write a date (2026-11-25), a date and time (2026-11-25T14:30), or 7d, 12h, 30min for ago.",
+            f"{text!r} is no moment; write a date (2026-11-25), a date and time (2026-11-25T14:30), "
+            f"or 7d, 12h, 30min for {direction}.",
             code="bad_moment",
         ) from error
 
