@@ -43,6 +43,16 @@ STATES = [
     Case("delete of a parent", command("delete", "support@2"), "the parent of child@1; delete that first", prepare=child),
 ]  # fmt: skip
 
+KEYS = [
+    Case("key without a name", command("key", "add", ""), "cannot name a key", 2),
+    Case("key with a name that logs use", command("key", "add", "key-1"), "give the key another name", 2),
+    Case("key for nothing that is", command("key", "add", "ci", "--adapters", "Acme!"), "matches no adapter", 2),
+    Case("key until no moment", command("key", "add", "ci", "--expires", "soon"), "30min for from now", 2),
+    Case("key until a moment past", command("key", "add", "ci", "--expires", "2001-01-01"), "never open anything", 2),
+    Case("key again", command("key", "add", "ci"), "a key 'ci' (active)", prepare=lambda _: lorarack("key", "add", "ci")),
+    Case("no such key revoked", command("key", "revoke", "ci"), "There is no key 'ci'"),
+]  # fmt: skip
+
 RULES = [
     Case("rule for no adapter", command("retention", "suport", "--keep-last", 3), "Did you mean 'support'?"),
     Case("rule of no adapter", command("retention", "suport"), "Did you mean 'support'?"),
@@ -62,4 +72,4 @@ GC = [
     Case("verify of no version", command("verify", "support@9"), "nothing at '@9'"),
 ]
 
-CASES = [*STATES, *RULES, *GC]
+CASES = [*STATES, *KEYS, *RULES, *GC]

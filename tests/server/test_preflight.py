@@ -29,6 +29,25 @@ def test_an_address_that_is_not_here_is_refused(host: str) -> None:
         preflight.check_port(host, 8000)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9", "localhost", "::1", None])
+def test_a_server_without_keys_may_be_reached_from_here(host: str | None) -> None:
+    preflight.check_exposure(host, asks_for_keys=False, close_metrics=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "203.0.113.7", "not-a-host.invalid"])
+def test_one_that_others_reach_needs_a_key(host: str) -> None:
+    with pytest.raises(UsageError, match="lorarack key add NAME") as refused:
+        preflight.check_exposure(host, asks_for_keys=False, close_metrics=False)
+    assert f"--host {host}" in refused.value.message
+    preflight.check_exposure(host, asks_for_keys=True, close_metrics=False)
+
+
+def test_metrics_are_not_closed_to_everybody() -> None:
+    with pytest.raises(UsageError, match="--scope metrics"):
+        preflight.check_exposure("127.0.0.1", asks_for_keys=False, close_metrics=True)
+    preflight.check_exposure("127.0.0.1", asks_for_keys=True, close_metrics=True)
+
+
 @pytest.mark.parametrize("name", ["support", "other@prod"])
 def test_the_base_cannot_take_an_adapters_name(name: str) -> None:
     with pytest.raises(UsageError, match="another name"):

@@ -139,6 +139,16 @@ def test_our_defaults_hold_until_the_user_says_otherwise(tmp_path: Path) -> None
     assert (args.port, args.max_loras, args.max_lora_rank) == (9001, 5, 64)
 
 
+def test_an_address_that_others_reach_wants_a_key(tmp_path: Path) -> None:
+    """Whoever says the address: a flag, or a vLLM configuration file."""
+    config = tmp_path / "config.yaml"
+    config.write_text('host: "0.0.0.0"\n')
+    for flags in (["--host", "0.0.0.0"], ["--config", str(config)]):
+        with pytest.raises(UsageError, match="lorarack key add NAME"):
+            parse(tmp_path, *flags)
+        assert parse(tmp_path, *flags, "--api-key", "k").host == "0.0.0.0"
+
+
 def test_the_base_answers_to_its_own_name_whatever_else_it_is_called(tmp_path: Path) -> None:
     assert parse(tmp_path, "--served-model-name", "gpt", "llm").served_model_name == ["gpt", "llm", "tiny"]
 

@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import httpx
 import pytest
 from starlette.routing import Mount, WebSocketRoute
+from tests.server.values import ring
 
 from lorarack.server.http.api_key import OPEN_PATHS, ApiKeyMiddleware
 from lorarack.server.http.route_table import GET_ROUTES, NEEDED_STATE, POST_ROUTES, REFUSALS, Kind, route_of
@@ -87,7 +88,7 @@ def spellings(path: str) -> set[str]:
 
 async def test_no_route_opens_without_a_key_whatever_the_method_and_the_spelling(app: Any) -> None:
     """The app's own routes, over all methods and spellings; the body is not read."""
-    gate = ApiKeyMiddleware(app, ["secret"])
+    gate = ApiKeyMiddleware(app, ring("secret"))
     paths = {route.path for route in app.routes if hasattr(route, "path")} | {"/", "/nosuch", *OPEN_PATHS}
     asked = itertools.product(
         ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "LINK"), paths, ("", "/llm")
@@ -103,7 +104,7 @@ async def test_no_route_opens_without_a_key_whatever_the_method_and_the_spelling
 async def test_with_a_key_the_app_is_reached(app: Any, key: str) -> None:
     headers = {key: "Bearer secret" if key == "authorization" else "secret"}
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(ApiKeyMiddleware(app, ["secret"])), base_url="http://x"
+        transport=httpx.ASGITransport(ApiKeyMiddleware(app, ring("secret"))), base_url="http://x"
     ) as c:
         assert (await c.get("/version", headers=headers)).status_code == 200
 

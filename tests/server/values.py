@@ -1,9 +1,12 @@
 """Versions, bases and engines for the server's tests."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import IO, Any
 
 from lorarack.registry import State, Version
+from lorarack.registry.access import Key, NewKey, new_secret, secret_digest
+from lorarack.server.key_ring import KeyRing
 from lorarack.server.limits import Limits
 
 MOMENT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -33,6 +36,25 @@ def version(number: int = 1, *, adapter: str = "support", rank: int = 8, **chang
             **changes,
         }
     )
+
+
+def key(name: str = "web-shop", **changes: Any) -> NewKey:
+    """A key of a registry, for everything unless it says otherwise."""
+    secret, prefix = new_secret()
+    may = {"scopes": ("inference",), "adapters": ("*",)}
+    made = {
+        "name": name,
+        "prefix": prefix,
+        "digest": secret_digest(secret.encode()),
+        "created_at": MOMENT,
+        "created_by": "ann",
+    }
+    return NewKey(key=Key.model_validate({**made, **may, **changes}), secret=secret)
+
+
+def ring(*static: str, registered: Iterable[NewKey] = ()) -> KeyRing:
+    """The keys of a server; ``registered`` as they are at each moment."""
+    return KeyRing(static, lambda: {made.key.prefix: made.key for made in registered})
 
 
 class RecordingEngine:

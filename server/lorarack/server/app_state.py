@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lorarack.registry import AdapterView, Version
+from lorarack.server.caller import Caller
 from lorarack.server.exchange import Observer
 from lorarack.server.limits import Limits, incompatibility
 from lorarack.server.open_requests import OpenRequests
+from lorarack.server.policies.check_access import CheckAccess
 from lorarack.server.policies.ensure_loaded import EnsureLoaded
 from lorarack.server.policies.resolve_reference import ResolveReference
 from lorarack.server.reference_resolver import ReferenceResolver
@@ -48,7 +50,11 @@ class AppState:
     ) -> "AppState":
         """With the policies in their order."""
         limits = residency.limits
-        policies = (ResolveReference(base_names, resolver, limits), EnsureLoaded(residency))
+        policies = (
+            CheckAccess(base_names),
+            ResolveReference(base_names, resolver, limits),
+            EnsureLoaded(residency),
+        )
         router = Router(Route(limits.base, limits.base, limits.fingerprint), policies)
         return cls(base_names, resolver, residency, router, OpenRequests(), engine_is_dead)
 
@@ -72,11 +78,12 @@ class AppState:
             return f"the registry could not be read for {age:.0f} s: aliases may be out of date"
         return None
 
-    def served_models(self) -> list[tuple[str, Version]]:
-        """Every alias and every version that this server can serve now, with the version behind it, by adapter."""
+    def served_models(self, caller: Caller) -> list[tuple[str, Version]]:
+        """Every alias and every version that this server can serve ``caller`` now, with the version behind it, by adapter."""
         found: list[tuple[str, Version]] = []
-        for _, view in sorted(self.resolver.snapshot.adapters.items()):
-            found.extend(self._of_adapter(view))
+        for name, view in sorted(self.resolver.snapshot.adapters.items()):
+            if caller.may_use(name):
+                found.extend(self._of_adapter(view))
         return found
 
     def _of_adapter(self, view: AdapterView) -> list[tuple[str, Version]]:

@@ -1,9 +1,9 @@
 """Who sends a request."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 
-#: What a caller needs to have a model answer.
-INFERENCE = "inference"
+from lorarack.registry.access import EVERY_ADAPTER, Scope, matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,11 +12,26 @@ class Caller:
 
     Attributes:
         name: the key's name, never the key.
-        scopes: what the key allows.
+        scopes: what the key is for.
+        adapters: globs of the adapters and bases that it may use.
     """
 
     name: str
-    scopes: frozenset[str] = frozenset({INFERENCE})
+    scopes: Set[str] = frozenset(Scope)
+    adapters: tuple[str, ...] = (EVERY_ADAPTER,)
+
+    def has(self, scope: Scope) -> bool:
+        """Whether the key is for that."""
+        return scope in self.scopes or Scope.ADMIN in self.scopes
+
+    def may_use(self, name: str) -> bool:
+        """Whether the key is for the adapter or base of that name."""
+        return matches(name, self.adapters)
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether it may know of every adapter."""
+        return EVERY_ADAPTER in self.adapters
 
 
 #: Everybody, on a server without keys.

@@ -27,7 +27,10 @@ def serve(
     base: Annotated[
         str, typer.Argument(help="The base model: name, Hub id or folder, as 'lorarack base list' has it.")
     ],
-    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: 127.0.0.1.")] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on. Default: 127.0.0.1. Another one wants a key (lorarack key add)."),
+    ] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
     registry: RegistryOption = None,
     cpu_lora: Annotated[
@@ -36,6 +39,10 @@ def serve(
             help="On a CPU: a kernel compiled for this processor, torch alone, or neither and no compilation."
         ),
     ] = CpuLora.KERNEL,
+    close_metrics: Annotated[
+        bool,
+        typer.Option("--close-metrics", help="Ask for a key on /metrics too, one with the scope metrics or admin."),
+    ] = False,
 ) -> None:
     """Serve a base model and all its adapters with vLLM, OpenAI-compatible. Any vLLM flag can follow.
 
@@ -46,7 +53,15 @@ def serve(
     from lorarack.server.launch import serve as start
 
     with open_registry(registry, create=False) as opened:
-        start(opened, opened.base(base), context.args, host=host, port=port, cpu_lora=cpu_lora)
+        start(
+            opened,
+            opened.base(base),
+            context.args,
+            host=host,
+            port=port,
+            cpu_lora=cpu_lora,
+            close_metrics=close_metrics,
+        )
     note("Stopped.")
     # vLLM has stopped its processes by now. An ordinary exit would print a page about objects that Triton's bindings leak.
     sys.stdout.flush()

@@ -8,6 +8,7 @@ import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +17,7 @@ from lorarack.registry import Base, Registry, home_folder
 from lorarack.registry.cli.output import note
 from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.server import preflight
-from lorarack.server.api_keys import check_keys
+from lorarack.server.api_keys import VARIABLE, check_keys
 from lorarack.server.cpu.backend import compile_kernel, needs_compile
 from lorarack.server.defaults import LOOPBACK, PORT
 from lorarack.server.engine_errors import error_line, first_error
@@ -39,6 +40,7 @@ def plan(
     host: str | None = None,
     port: int | None = None,
     cpu_lora: CpuLora = CpuLora.KERNEL,
+    close_metrics: bool = False,
 ) -> LaunchPlan:
     """What `serve` would do with the same arguments, on this machine, now. Starts nothing and changes no variable.
 
@@ -49,7 +51,7 @@ def plan(
         EngineError: no vLLM here, or one that cannot serve this base.
     """
     with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
-        return _plan(registry, base, flags, host, port, cpu_lora, Path(scratch))[0]
+        return _plan(registry, base, flags, host, port, cpu_lora, close_metrics, Path(scratch))[0]
 
 
 def serve(
@@ -60,6 +62,7 @@ def serve(
     host: str | None = None,
     port: int | None = None,
     cpu_lora: CpuLora = CpuLora.KERNEL,
+    close_metrics: bool = False,
 ) -> None:
     """Serve ``base`` and its adapters until SIGINT or SIGTERM. Only in a process's main thread, and once.
 
@@ -70,6 +73,7 @@ def serve(
         host: address to listen on; None: what ``flags`` (a vLLM config file) say, else loopback only.
         port: likewise, else 8000.
         cpu_lora: how LoRA is computed where the engine runs on a CPU.
+        close_metrics: whether ``/metrics`` wants a key too.
 
     Raises:
         UsageError: flags or variables that vLLM does not know, or that would go past this server's promises.
@@ -78,7 +82,7 @@ def serve(
         EngineError: no vLLM here, too little memory, or vLLM stopped with an error: its first cause, in one line.
     """
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="lorarack-") as scratch, _stopped_by_sigterm():
-        made, machine = _plan(registry, base, flags, host, port, cpu_lora, Path(scratch))
+        made, machine = _plan(registry, base, flags, host, port, cpu_lora, close_metrics, Path(scratch))
         execute(made, machine, [adapter.name for adapter in registry.adapters()])
 
 
@@ -89,6 +93,7 @@ def _plan(
     host: str | None,
     port: int | None,
     cpu_lora: CpuLora,
+    close_metrics: bool,
     scratch: Path,
 ) -> tuple[LaunchPlan, Machine]:
     vllm = preflight.check_platform()
@@ -99,7 +104,18 @@ def _plan(
     preflight.check_lora_support(checked.base)
     copied_from = registry.originals(checked.base)[1:]
     originals = tuple(print_ for base in copied_from for print_ in (base.fingerprint, *base.fingerprints))
-    request = ServeRequest(checked.base, (checked.source, *pinned), tuple(flags), host, port, cpu_lora, originals)
+    now = datetime.now(UTC)
+    request = ServeRequest(
+        checked.base,
+        (checked.source, *pinned),
+        tuple(flags),
+        host,
+        port,
+        cpu_lora,
+        originals,
+        close_metrics=close_metrics,
+        has_keys=any(key.state(now) == "active" for key in registry.keys.list()),
+    )
     machine = inspect_machine(vllm)
     check_variables(machine.environ, machine.endpoint_plugins)
     preflight.check_compile_caches(machine.environ)
@@ -175,6 +191,11 @@ def engine_arguments(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]
     names = args.served_model_name or []
     args.served_model_name = [*names, *([] if plan.base.name in names else [plan.base.name])]
     preflight.check_names(args.served_model_name, adapters)
+    preflight.check_exposure(
+        None if args.uds else args.host,
+        asks_for_keys=plan.has_keys or bool(args.api_key or machine.environ.get(VARIABLE)),
+        close_metrics=plan.settings.close_metrics,
+    )
     if not args.uds:
         preflight.check_port(args.host, args.port)
     for line in parsed.notes:

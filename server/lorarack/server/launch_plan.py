@@ -27,6 +27,8 @@ class ServeRequest:
         port: likewise, else 8000.
         cpu_lora: how LoRA is computed where the engine runs on a CPU.
         originals: fingerprints of the bases that this one is a copy of, whose versions it serves too.
+        close_metrics: whether ``/metrics`` wants a key too.
+        has_keys: whether the registry has a key that opens something.
     """
 
     base: Base
@@ -36,6 +38,8 @@ class ServeRequest:
     port: int | None = None
     cpu_lora: CpuLora = CpuLora.KERNEL
     originals: tuple[str, ...] = ()
+    close_metrics: bool = False
+    has_keys: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,7 @@ class LaunchPlan:
         backend: what computes LoRA; None on a GPU, where vLLM does.
         prespawn: file that a prespawned engine's environment is remembered in; None: none is prespawned.
         notes: what the user is told first.
+        has_keys: whether the registry has a key that opens something.
     """
 
     base: Base
@@ -80,6 +85,7 @@ class LaunchPlan:
     backend: Backend | None
     prespawn: Path | None
     notes: tuple[str, ...]
+    has_keys: bool = False
 
     @property
     def revision(self) -> str | None:
@@ -111,6 +117,7 @@ def plan_launch(
         base=base.name,
         fingerprint=base.fingerprint,
         originals=request.originals,
+        close_metrics=request.close_metrics,
         cache=str(places.adapters),
         errors=str(places.scratch),
         launcher=places.launcher,
@@ -126,6 +133,7 @@ def plan_launch(
         backend=backend,
         prespawn=_prespawn(machine),
         notes=_notes(machine, backend),
+        has_keys=request.has_keys,
     )
     return plan.with_backend(backend) if backend else plan
 

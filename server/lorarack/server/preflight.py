@@ -1,5 +1,6 @@
 """Checks before vLLM starts, which would take it many seconds to fail."""
 
+import ipaddress
 import platform
 import socket
 from collections.abc import Iterable, Mapping
@@ -76,6 +77,36 @@ def check_port(host: str, port: int) -> None:
             raise UsageError(
                 f"Nothing can listen on {host!r}, port {port}: {error.strerror or error}.", code="bad_host"
             ) from error
+
+
+def check_exposure(host: str | None, *, asks_for_keys: bool, close_metrics: bool) -> None:
+    """Check that a server that other machines reach asks for keys. ``host`` None: it listens on a socket in a folder.
+
+    Raises:
+        UsageError: it would serve everybody; or nobody could read its metrics.
+    """
+    if asks_for_keys:
+        return
+    if close_metrics:
+        raise UsageError(
+            "--close-metrics would close them to everybody, for there is no key: make one with 'lorarack key add NAME --scope "
+            "metrics', or leave it out.",
+            code="no_key",
+        )
+    if host is not None and not _is_loopback(host):
+        raise UsageError(
+            f"--host {host} lets other machines use this server, and it has no key to ask for: make one with "
+            "'lorarack key add NAME', give --api-key, or leave --host out.",
+            code="no_key",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        found = {str(address[4][0]).partition("%")[0] for address in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(address).is_loopback for address in found)
 
 
 def check_names(served: Iterable[str], adapters: Iterable[str]) -> None:

@@ -91,8 +91,8 @@ class ReferenceResolver:
 
         await repeat("The registry cannot be read; aliases and new versions have to wait", refresh_and_tell, seconds)
 
-    async def resolve(self, reference: str) -> Version:
-        """The version that ``reference`` names now.
+    async def resolve(self, reference: str, *, suggest: bool = True) -> Version:
+        """The version that ``reference`` names now. ``suggest``: the error for an unknown name may tell names that there are.
 
         Raises:
             BadReference: it is no reference.
@@ -103,14 +103,14 @@ class ReferenceResolver:
         try:
             parsed = parse_reference(reference)
         except BadReference as error:
-            raise await self._error(reference, error) from None
+            raise (await self._error(reference, error) if suggest else error) from None
         found = self._find(parsed)
         if found is None:
             await self._refresh_in_time()
             found = self._find(parsed)
         if found is None:
-            message = f"There is nothing named {reference!r} in the registry."
-            raise await self._error(reference, NotFound(message, code="unknown_reference"))
+            unknown = NotFound(f"There is nothing named {reference!r} in the registry.", code="unknown_reference")
+            raise await self._error(reference, unknown) if suggest else unknown
         return found
 
     def _find(self, reference: Reference) -> Version | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lorarack.registry import Version
+from lorarack.registry.access import Scope
 from lorarack.registry.errors import NotAllowed
-from lorarack.server.caller import INFERENCE, Caller
+from lorarack.server.caller import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Router:
         """The route of one request. What it names stays loaded inside the block.
 
         Raises:
-            NotAllowed: the caller's key is not for models.
+            NotAllowed: the caller's key is not for models, or not for this one.
             BadReference: the model name is no reference.
             NotFound: there is no such version.
             Conflict: it is archived or quarantined.
@@ -70,8 +71,10 @@ class Router:
             Damaged: its stored files are not what was published.
             StoreError: the registry cannot be read.
         """
-        if INFERENCE not in caller.scopes:
-            raise NotAllowed(f"The key {caller.name!r} is not for models; use one with the scope {INFERENCE!r}.")
+        if not caller.has(Scope.INFERENCE):
+            raise NotAllowed(
+                f"The key {caller.name!r} is not for models; use one with the scope {Scope.INFERENCE.value!r}."
+            )
         async with AsyncExitStack() as held:
             route = self._base
             for policy in self._policies:

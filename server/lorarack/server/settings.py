@@ -34,6 +34,7 @@ class ServingSettings(Value):
     fingerprint: str = Field(description="the base's fingerprint")
     originals: tuple[str, ...] = Field(default=(), description="fingerprints of the bases that it is a copy of")
     cache: str = Field(description="folder of verified local copies of adapters")
+    close_metrics: bool = Field(default=False, description="whether /metrics wants a key too")
     cpu_lora: CpuLora = Field(default=CpuLora.OFF, description="how LoRA is computed on a CPU")
     kernel: str | None = Field(default=None, description="the compiled kernel; None: there is none")
     errors: str = Field(description="folder where processes of this server leave why they failed")

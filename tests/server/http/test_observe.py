@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from tests.server.http.echo import client_of
+from tests.server.values import ring
 
 from lorarack.server.app_state import AppState
 from lorarack.server.caller import ANONYMOUS, Caller
@@ -90,7 +91,7 @@ async def test_an_answers_text_cannot_pretend_to_be_its_usage() -> None:
 async def keyed(state: AppState) -> AsyncIterator[httpx.AsyncClient]:
     app = answering(b'{"usage":{"prompt_tokens":3,"completion_tokens":4}}')
     inner = ModelResolverMiddleware(app, lambda: state)
-    async with client_of(ApiKeyMiddleware(inner, ["first-secret", "second-secret"])) as made:
+    async with client_of(ApiKeyMiddleware(inner, ring("first-secret", "second-secret"))) as made:
         made.headers["x-api-key"] = "second-secret"
         yield made
 
@@ -118,7 +119,7 @@ async def test_the_key_check_says_who_asks(state: AppState) -> None:
         open_requests, router, base_names = state.open_requests, state.router, state.base_names
 
     inner = ModelResolverMiddleware(answering(b"x"), State)  # type: ignore[arg-type]
-    async with client_of(ApiKeyMiddleware(inner, ["a", "b"])) as asking, client_of(inner) as open_to_all:
+    async with client_of(ApiKeyMiddleware(inner, ring("a", "b"))) as asking, client_of(inner) as open_to_all:
         for key in ("b", "a", "wrong"):
             await asking.post("/v1/completions", json={}, headers={"authorization": f"Bearer {key}"})
         await open_to_all.post("/v1/completions", json={}, headers={"authorization": "Bearer a"})

@@ -38,7 +38,10 @@ class SqlCatalog(Catalog):
         self._database = database
         self._read, self._write = database.read, database.write
         self._shapes: base_models.Shapes = {}
-        self.keys = SqlKeys(database)
+
+    @property
+    def keys(self) -> SqlKeys:
+        return SqlKeys(self._database)
 
     def close(self) -> None:
         self._database.close()

@@ -20,7 +20,7 @@ _ANTHROPIC_TYPES = {
 _STATUS: Mapping[str, int] = {"not_ready": 410, "damaged": 410, "too_large": 413, "not_json": 415}
 #: About a model's name, as OpenAI's ``param`` says.
 _OF_MODEL = frozenset({404, 410, 422})
-_FINAL = (b"x-should-retry", b"false")
+FINAL = (b"x-should-retry", b"false")
 
 
 def status_of(error: LorarackError) -> int:
@@ -35,9 +35,9 @@ def headers_of(error: LorarackError) -> Headers:
     if isinstance(error, RateLimited):
         return [(b"retry-after", str(error.retry_after).encode())]
     if status_of(error) < 500:
-        return [_FINAL]
+        return [FINAL]
     if isinstance(error, EngineError):  # the engine would not have it: it hardly will a second later
-        return [(b"retry-after", b"30"), _FINAL]
+        return [(b"retry-after", b"30"), FINAL]
     return [(b"retry-after", b"2" if isinstance(error, StoreError) else b"5")]
 
 

@@ -4,15 +4,18 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from lorarack.registry import Version
 from lorarack.registry.errors import LorarackError
 from lorarack.server.app_state import AppState
+from lorarack.server.caller import Caller
+from lorarack.server.http.asgi import caller_of
 from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.limits import check_serveable
+from lorarack.server.policies.check_access import check_access
 
 #: vLLM's own entries for the base model, one for each name it is served under.
 BaseCards = Callable[[], Awaitable[Sequence[dict[str, Any]]]]
@@ -32,22 +35,24 @@ def make_router(state: Callable[[], AppState | None], base_cards: BaseCards) -> 
         return JSONResponse({"ready": False, "reason": reason}, status_code=503, headers={"retry-after": "5"})
 
     @router.get("/v1/models")
-    async def models() -> Response:
-        """The base, and every alias and ready version that this server can serve, resident or not."""
+    @router.get("/v1/models/", include_in_schema=False)
+    async def models(request: Request) -> Response:
+        """The base, and every alias and ready version that this server can serve, resident or not; of each what the key is for."""
         now = _started(state)
         cards = [_base_card(card, now) for card in await base_cards()]
-        body = await run_in_threadpool(_listed, now, cards, now.residency.resident)
+        body = await run_in_threadpool(_listed, now, cards, now.residency.resident, caller_of(request.scope))
         return Response(body, media_type="application/json")
 
     @router.get("/v1/models/{name:path}")
-    async def model(name: str) -> JSONResponse:
+    async def model(name: str, request: Request) -> JSONResponse:
         """The entry of one name: of the base, or of any reference."""
-        now = _started(state)
+        now, caller = _started(state), caller_of(request.scope)
         cards = [_base_card(card, now) for card in await base_cards()]
-        if found := next((card for card in cards if card["id"] == name), None):
-            return JSONResponse(found)
         try:
-            version = await now.resolver.resolve(name)
+            check_access(name, caller, now.base_names)
+            if found := next((card for card in cards if card["id"] == name), None):
+                return JSONResponse(found)
+            version = await now.resolver.resolve(name, suggest=caller.sees_all)
             check_serveable(version, now.limits)
             return JSONResponse(adapter_card(name, version, now, now.residency.resident, cards[0]))
         except LorarackError as error:
@@ -59,10 +64,11 @@ def make_router(state: Callable[[], AppState | None], base_cards: BaseCards) -> 
     return router
 
 
-def _listed(now: AppState, cards: list[dict[str, Any]], resident: frozenset[str]) -> bytes:
+def _listed(now: AppState, cards: list[dict[str, Any]], resident: frozenset[str], caller: Caller) -> bytes:
     """The list as JSON: off the event loop, for thousands of adapters take a while."""
-    adapters = [adapter_card(name, version, now, resident, cards[0]) for name, version in now.served_models()]
-    return json.dumps({"object": "list", "data": [*cards, *adapters]}).encode()
+    adapters = [adapter_card(name, version, now, resident, cards[0]) for name, version in now.served_models(caller)]
+    bases = [card for card in cards if caller.may_use(card["id"])]
+    return json.dumps({"object": "list", "data": [*bases, *adapters]}).encode()
 
 
 def adapter_card(

@@ -1,1 +1,1 @@
-"""The steps of routing, in the order of a request: which version is meant, then have it loaded."""
+"""The steps of routing, in the order of a request: whether the key is for it, which version is meant, then have it loaded."""

@@ -26,7 +26,7 @@ class ResolveReference:
         elif ask.model in self._base_names:
             yield replace(route, engine_name=ask.model)
         else:
-            version = await self._resolver.resolve(ask.model)
+            version = await self._resolver.resolve(ask.model, suggest=caller.sees_all)
             check_serveable(version, self._limits)
             # Tokens are the base's for all adapters, and only the base is sure to be loaded.
             engine_name = version.reference if ask.load else route.engine_name

@@ -11,6 +11,7 @@ from lorarack.server.app_state import AppState
 from lorarack.server.http.api_key import ApiKeyMiddleware
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
 from lorarack.server.http.routes import make_router
+from lorarack.server.key_ring import KeyRing
 from lorarack.server.leases import Leases, holder_name
 from lorarack.server.local_cache import LocalCache
 from lorarack.server.process.shutdown_log_filter import ENGINE
@@ -81,10 +82,11 @@ class LorarackEndpoints:
             await engine.unload(engine_id)
         self._follower = asyncio.create_task(resolver.follow(residency.follow))
         self._holder = asyncio.create_task(Leases(registry, holder_name(args.port), lambda: residency.loaded).keep())
-        if keys := [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]:
-            # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
-            inner = self._app.middleware_stack or self._app.build_middleware_stack()
-            self._app.middleware_stack = ApiKeyMiddleware(inner, keys)
+        keys = [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]
+        ring = KeyRing(keys, lambda: resolver.snapshot.keys)
+        # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
+        inner = self._app.middleware_stack or self._app.build_middleware_stack()
+        self._app.middleware_stack = ApiKeyMiddleware(inner, ring, close_metrics=self._settings.close_metrics)
         ready = AppState.build(base_names, resolver, residency, lambda: bool(engine_client.errored))
         drain_before_shutdown(engine_client, ready.open_requests)
         watch_generate(engine_client, residency.request_failed)
