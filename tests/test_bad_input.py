@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.bad_input import adapters, finding, hub, keeping, portability, registry, server
+from tests.bad_input import adapters, experiments, finding, hub, keeping, portability, registry, server
 from tests.bad_input.world import Case, World, make_world
 from tests.command_line import lorarack
 from tests.hub_stand_in.hub import Hub
@@ -20,6 +20,7 @@ CASES = [
     *registry.CASES,
     *portability.CASES,
     *keeping.CASES,
+    *experiments.CASES,
     *finding.CASES,
     *hub.CASES,
     *adapters.CASES,

@@ -25,6 +25,7 @@ from lorarack.registry.values import (
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.content import Progress
+    from lorarack.registry.interface.experiments import Experiments
     from lorarack.registry.queries import (
         Best,
         Diff,
@@ -44,16 +45,11 @@ if TYPE_CHECKING:
 class LocalRegistry(Registry):
     """Implements ``Registry``. Each operation's module is imported when it is first called: a command needs few of them.
 
-    Args:
-        catalog: what is known of versions.
-        blobs: their bytes.
-        location: what opens this registry again.
-        actor: who works here; by default ``user@host`` of this process.
+    ``location`` opens this registry again; ``actor`` is who works here, by default ``user@host`` of this process.
     """
 
     def __init__(self, catalog: Catalog, blobs: BlobStore, location: str, actor: str | None = None) -> None:
-        self._catalog, self._blobs = catalog, blobs
-        self._location, self._actor = location, actor
+        self._catalog, self._blobs, self._location, self._actor = catalog, blobs, location, actor
 
     @property
     def location(self) -> str:
@@ -77,8 +73,6 @@ class LocalRegistry(Registry):
 
     def close(self) -> None:
         self._catalog.close()
-
-    # Bases
 
     def add_base(
         self,
@@ -276,6 +270,12 @@ class LocalRegistry(Registry):
         from lorarack.registry import gc
 
         return gc.gc(self._catalog, self._blobs, self.actor, dry_run=dry_run, grace=grace_seconds)
+
+    @property
+    def experiments(self) -> "Experiments":
+        from lorarack.registry.experiments import CatalogExperiments
+
+        return CatalogExperiments(self._catalog, self.actor)
 
     # Following and moving
 

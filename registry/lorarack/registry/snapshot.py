@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from lorarack.registry.access import Key
 from lorarack.registry.resolve import resolve
 from lorarack.registry.values import Base, Version
 from lorarack.registry.view import AdapterView
 
+if TYPE_CHECKING:
+    from lorarack.registry.experiment.values import Experiment
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Bases, adapters and keys as of change number ``changes``.
+    """Bases, adapters, keys and running experiments as of change number ``changes``.
 
     Versions come without their metrics and provenance, which requests do not need.
     """
@@ -24,6 +28,8 @@ class Snapshot:
     history: str = ""
     #: Of clients, by their prefixes; also those that are revoked.
     keys: Mapping[str, Key] = field(default_factory=dict)
+    #: The running experiments by adapter and alias.
+    experiments: Mapping[tuple[str, str], "Experiment"] = field(default_factory=dict)
 
     @property
     def versions(self) -> tuple[Version, ...]:

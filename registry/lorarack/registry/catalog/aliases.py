@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Row, select
 from lorarack.registry.catalog.dialect import put
 from lorarack.registry.catalog.events import event_value, record
 from lorarack.registry.catalog.rows import AdapterRow, VersionRow, find_version
+from lorarack.registry.catalog.running_experiments import check_no_experiment
 from lorarack.registry.catalog.schema import ALIASES, EVENTS, VERSIONS
 from lorarack.registry.errors import Conflict
 from lorarack.registry.values import Alias, State
@@ -46,7 +47,7 @@ def set_alias(
 
     Raises:
         NotFound: no such version.
-        Conflict: the version is not ready, or the alias does not name ``expect`` now.
+        Conflict: the version is not ready, the alias does not name ``expect`` now, or an experiment runs on it.
     """
     owner, row = find_version(connection, adapter, number)
     if row.state != State.READY:
@@ -59,6 +60,7 @@ def set_alias(
         raise Conflict(f"{adapter}@{alias} {found}{wanted}; look again and decide.", code="stale_expect")
     if now_at and there == number and reason in (None, now_at.detail["reason"]):
         return _alias_value(now_at)
+    check_no_experiment(connection, owner.id, adapter, alias)
     return move_alias(connection, actor, owner, alias, row, there, reason, forced=forced, rollback=rollback)
 
 

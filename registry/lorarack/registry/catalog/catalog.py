@@ -23,6 +23,7 @@ from lorarack.registry.interface import Catalog
 
 if TYPE_CHECKING:
     from lorarack.registry.base_model.fingerprint import Reading
+    from lorarack.registry.interface.experiments import ExperimentCatalog
     from lorarack.registry.queries import Best, GcItem, GcReport, Link, Page, Query, Retention
     from lorarack.registry.records import AddedBase, ArtifactKey, ImportResult, ImportRow, NewVersion, References
     from lorarack.registry.reference import Reference
@@ -175,6 +176,12 @@ class SqlCatalog(Catalog):
 
     def set_retention(self, actor: str, adapter: str, keep_last: int | None, keep_days: int | None) -> None:
         self._write(retention.set_rule, actor, adapter, keep_last, keep_days)
+
+    @property
+    def experiments(self) -> "ExperimentCatalog":
+        from lorarack.registry.catalog.experiments import SqlExperiments
+
+        return SqlExperiments(self._database)
 
     # Garbage collection
 

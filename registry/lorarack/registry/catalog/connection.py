@@ -16,7 +16,7 @@ from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration of each kind of database (catalog/migrations); a test compares it with alembic's own idea of the head.
-SCHEMA = "0010"
+SCHEMA = "0011"
 
 #: Tells this moment, with its zone.
 Clock: TypeAlias = Callable[[], datetime]

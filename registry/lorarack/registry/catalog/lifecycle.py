@@ -46,14 +46,15 @@ def set_state(connection: Connection, actor: str, adapter: str, number: int, sta
 
     Raises:
         NotFound: no such version.
-        Conflict: an alias names what would be archived.
+        Conflict: an alias or an experiment has what would be archived.
     """
     owner, row = find_version(connection, adapter, number)
     if row.state == state:
         return
     # Quarantine is for what must not be used any more, whoever names it: it asks nobody. A lease forbids neither:
     # a server sees the new state, drops the version and ends its lease.
-    held = [hold for hold in holds(connection, owner, row) if hold.kind == "alias"] if state is State.ARCHIVED else []
+    held = holds(connection, owner, row) if state is State.ARCHIVED else ()
+    held = tuple(hold for hold in held if hold.kind in ("alias", "experiment"))
     if held:
         raise Conflict(f"{adapter}@{number} is {held[0].sentence}.", code="in_use")
     _set_state(connection, actor, adapter, row, state, reason)

@@ -1,4 +1,4 @@
-"""What holds a version: nothing that an alias, a lease, a child or a retention rule holds can be deleted."""
+"""What holds a version: nothing that an alias, a running experiment, a lease, a child or a retention rule holds can be deleted."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from lorarack.registry.catalog.connection import now
 from lorarack.registry.catalog.dialect import put
 from lorarack.registry.catalog.events import record
 from lorarack.registry.catalog.rows import OWNED, AdapterRow, VersionRow
+from lorarack.registry.catalog.running_experiments import running_arms
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
 from lorarack.registry.errors import NotFound
 from lorarack.registry.queries import Retention
@@ -30,6 +31,7 @@ def holds(
     moment = now(connection)
     return (
         *_aliases(connection, adapter, row),
+        *_experiments(connection, adapter, row),
         *_leases(connection, row, moment),
         *_children(connection, row, without),
         *_retention(connection, adapter, row, moment),
@@ -84,6 +86,14 @@ def _aliases(connection: Connection, adapter: AdapterRow, row: VersionRow) -> li
         return []
     way = f"move it first with 'lorarack alias set {adapter.name}@{names[0]} VERSION'"
     return [Hold("alias", f"named by alias {', '.join(names)}; {way}")]
+
+
+def _experiments(connection: Connection, adapter: AdapterRow, row: VersionRow) -> list[Hold]:
+    return [
+        Hold("experiment", f"an arm of the experiment on {named}; end that with 'lorarack experiment stop {named}'")
+        for named, numbers in running_arms(connection, adapter.id).items()
+        if row.number in numbers
+    ]
 
 
 def _leases(connection: Connection, row: VersionRow, moment: datetime) -> list[Hold]:

@@ -3,7 +3,6 @@
 SQLAlchemy's Core and not its object mapper, which takes longer to import than ``lorarack list`` takes for everything else.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -11,8 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     Double,
     ForeignKey,
     Index,
@@ -20,9 +17,10 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
 )
+
+from lorarack.registry.catalog.moment import Moment
 
 
 def _text(length: int | None = None) -> String:
@@ -43,23 +41,6 @@ METADATA = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
-
-
-class Moment(TypeDecorator[datetime]):
-    """A point in time, always UTC: SQLite hands it back without a zone, PostgreSQL in the zone of the connection."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC."""
-        return value.astimezone(UTC) if value else None
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """With its zone."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 def _id() -> "Column[int]":
@@ -256,4 +237,64 @@ API_KEYS = Table(
     _must("created_by", _text(255)),
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
+)
+
+#: Live experiments on aliases. Versions by number, not by row: an experiment that has ended holds none of them.
+EXPERIMENTS = Table(
+    "experiments",
+    METADATA,
+    _id(),
+    _must("adapter_id", _INTEGER, ForeignKey("adapters.id")),
+    _must("alias", _text(63)),
+    _must("metric", _text(64)),
+    _must("plan", JSON),  # what is frozen at the start: margin, guards, salt, limit …
+    _must("started_at", Moment),
+    _must("started_by", _text(255)),
+    _must("dealt_at", Moment),  # when its weights were last changed
+    Column("ended_at", Moment),
+    Column("reason", _text()),
+    Index("ix_experiments_alias", "adapter_id", "alias", "id"),
+    sqlite_autoincrement=True,
+)
+
+#: Arms of experiments, and the sums over what they have answered that verdicts and guards are made of.
+ARMS = Table(
+    "arms",
+    METADATA,
+    _must("experiment_id", _INTEGER, ForeignKey("experiments.id"), primary_key=True),
+    _must("name", _text(16), primary_key=True),
+    _must("place", _INTEGER),  # 0: the reference arm
+    _must("number", _INTEGER),
+    _must("weight", Double),
+    _must("state", _text(16)),
+    Column("stopped", _text()),
+    _must("tally", JSON),
+)
+
+#: Answers of experiments, and what was said of each; ``caller`` is a hash, ``key`` the name of an API key.
+EXPOSURES = Table(
+    "exposures",
+    METADATA,
+    _must("completion", _text(255), primary_key=True),
+    _must("experiment_id", _INTEGER, ForeignKey("experiments.id")),
+    _must("arm", _text(16)),
+    _must("caller", _text(32)),
+    _must("key", _text(255)),
+    _must("at", Moment),
+    Column("value", Double),
+    Index("ix_exposures_caller", "experiment_id", "arm", "caller", "at"),
+)
+
+#: The interval of the difference between two arms, each time that it was looked at after enough more feedback.
+LOOKS = Table(
+    "looks",
+    METADATA,
+    _must("experiment_id", _INTEGER, ForeignKey("experiments.id"), primary_key=True),
+    _must("arm", _text(16), primary_key=True),
+    _must("other", _text(16), primary_key=True),
+    _must("count", _INTEGER, primary_key=True),
+    _must("at", Moment),
+    _must("difference", Double),
+    _must("low", Double),
+    _must("high", Double),
 )

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
@@ -14,6 +15,9 @@ from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, V
 from lorarack.registry.catalog.versions import load_versions, read_views
 from lorarack.registry.snapshot import Snapshot
 from lorarack.registry.view import AdapterView
+
+if TYPE_CHECKING:
+    from lorarack.registry.experiment.values import Experiment
 
 #: With more events than this behind us, reading everything is faster.
 _MANY = 2000
@@ -39,11 +43,19 @@ def _read_history(connection: Connection, number: int) -> str:
 
 def _whole(connection: Connection, changes: int, history: str) -> Snapshot:
     bases = {base.name: base for base in read_bases(connection, {})}
-    return Snapshot(changes, bases, read_views(connection, brief=True), history, _keys(connection))
+    return Snapshot(
+        changes, bases, read_views(connection, brief=True), history, _keys(connection), _experiments(connection)
+    )
 
 
 def _keys(connection: Connection) -> dict[str, Key]:
     return {key.prefix: key for key in read_keys(connection)}
+
+
+def _experiments(connection: Connection) -> dict[tuple[str, str], "Experiment"]:
+    from lorarack.registry.catalog.experiment_rows import read_experiments
+
+    return {(each.adapter, each.alias): each for each in read_experiments(connection, running=True)}
 
 
 def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
@@ -51,10 +63,11 @@ def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
         EVENTS.c.id > since.changes, EVENTS.c.id <= changes
     )
     touched: dict[str, set[int]] = defaultdict(set)
-    of_bases = of_keys = False
+    of_bases = of_keys = of_experiments = False
     for adapter, version, kind in connection.execute(query):
         if kind == "base_renewed":  # every version of the base carries its fingerprint
             return _whole(connection, changes, "")
+        of_experiments = of_experiments or kind.startswith("experiment_")
         if kind in ("key_added", "key_revoked"):
             of_keys = True
         elif adapter is None:
@@ -67,7 +80,9 @@ def _after(connection: Connection, since: Snapshot, changes: int) -> Snapshot:
     for name, numbers in touched.items():
         adapters[name] = _view_after(connection, name, numbers, adapters.get(name))
     ordered = dict(sorted(adapters.items())) if len(adapters) > len(since.adapters) else adapters
-    return Snapshot(changes, bases, ordered, keys=_keys(connection) if of_keys else since.keys)
+    keys = _keys(connection) if of_keys else since.keys
+    experiments = _experiments(connection) if of_experiments else since.experiments
+    return Snapshot(changes, bases, ordered, keys=keys, experiments=experiments)
 
 
 def _view_after(connection: Connection, name: str, numbers: set[int], before: AdapterView | None) -> AdapterView:

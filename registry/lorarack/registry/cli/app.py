@@ -18,6 +18,7 @@ MODULES = {
     "tag": ("tag",),
     "alias": ("alias",),
     "promote": ("promote", "rollback"),
+    "experiment": ("experiment",),
     "fetch_delete": ("fetch", "delete"),
     "lifecycle": ("archive", "restore", "quarantine"),
     "gc": ("gc", "retention"),

@@ -21,11 +21,11 @@ BETS: Floats = np.asarray(0.98 * 2.0 ** (-0.5 * np.arange(17)), dtype=np.float64
 _LOG_STAKE = float(np.log(1 / len(BETS)))
 
 
-def log_evidence_above(bound: float, values: Floats, counts: Floats, lowest: float) -> Floats:
+def log_evidence_above(bound: float | Floats, values: Floats, counts: Floats, lowest: float) -> Floats:
     """Evidence that the mean is above ``bound``, from how often each of a few possible values was observed.
 
     Args:
-        bound: above ``lowest``.
+        bound: above ``lowest``; one, or many of shape (...).
         values: the k values that an observation can have.
         counts: how often each was observed; shape (..., k).
         lowest: the smallest value that an observation can have at all.
@@ -33,17 +33,18 @@ def log_evidence_above(bound: float, values: Floats, counts: Floats, lowest: flo
     Returns:
         The log wealth; shape (...).
     """
-    odds = np.log1p(BETS[:, None] * (np.asarray(values) - bound) / (bound - lowest))
-    return _spread(np.asarray(counts, dtype=float) @ odds.T)
+    bounds = np.asarray(bound, dtype=float)[..., None, None]
+    odds = np.log1p(BETS[:, None] * (np.asarray(values) - bounds) / (bounds - lowest))
+    return _spread(np.einsum("...k,...bk->...b", np.asarray(counts, dtype=float), odds))
 
 
-def log_evidence_above_from_sums(bound: float, count: Floats, total: Floats, deviation: Floats) -> Floats:
+def log_evidence_above_from_sums(bound: float | Floats, count: Floats, total: Floats, deviation: Floats) -> Floats:
     """Evidence that the mean of observations in [0, 1] is above ``bound``, from sums (empirical Bernstein).
 
     Also right when the mean drifts: it is then about the average of the means so far.
 
     Args:
-        bound: the mean that is argued against.
+        bound: the mean that is argued against; one, or many of shape (...).
         count: observations; shape (...).
         total: their sum.
         deviation: the sum of their squared distances, each from an estimate made before it was seen.
@@ -53,7 +54,9 @@ def log_evidence_above_from_sums(bound: float, count: Floats, total: Floats, dev
     """
     bets = BETS
     price = -np.log1p(-bets) - bets
-    count, total, deviation = (np.asarray(each, dtype=float)[..., None] for each in (count, total, deviation))
+    bound, count, total, deviation = (
+        np.asarray(each, dtype=float)[..., None] for each in (bound, count, total, deviation)
+    )
     return _spread(bets * (total - count * bound) - price * deviation)
 
 

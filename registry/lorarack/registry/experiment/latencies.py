@@ -1,24 +1,24 @@
 """A histogram of latencies: what guards need of millions of requests, in a few hundred counts."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Self
+
+from pydantic import Field
+
+from lorarack.registry.value import Value
 
 #: Each bucket reaches 5 % further than the one before it.
 _GROWTH = math.log(1.05)
 
 
-@dataclass(frozen=True, slots=True)
-class Latencies:
+class Latencies(Value):
     """Bucket -> how many latencies fell into it. Bucket b holds those above ``edge(b - 1)`` and up to ``edge(b)``."""
 
-    buckets: Mapping[int, int] = field(default_factory=dict)
+    buckets: dict[int, int] = Field(default_factory=dict)
 
-    def observe(self, seconds: float) -> Self:
-        """With one more latency, above 0."""
-        bucket = math.ceil(math.log(seconds) / _GROWTH - 1e-9)
-        return type(self)({**self.buckets, bucket: self.buckets.get(bucket, 0) + 1})
+    def observe(self, seconds: float) -> "Latencies":
+        """With one more latency; what a clock cannot tell from 0 counts as a microsecond."""
+        bucket = math.ceil(math.log(max(seconds, 1e-6)) / _GROWTH - 1e-9)
+        return Latencies(buckets={**self.buckets, bucket: self.buckets.get(bucket, 0) + 1})
 
     @property
     def count(self) -> int:
@@ -28,6 +28,15 @@ class Latencies:
     def surely_above(self, seconds: float) -> int:
         """How many are above ``seconds`` whatever they are within their bucket."""
         return sum(count for bucket, count in self.buckets.items() if edge(bucket - 1) >= seconds * (1 - 1e-9))
+
+    def quantile(self, share: float) -> float | None:
+        """The upper edge of the bucket that holds that quantile, in seconds; None of none."""
+        left = share * self.count
+        for bucket in sorted(self.buckets):
+            left -= self.buckets[bucket]
+            if left <= 0:
+                return edge(bucket)
+        return None
 
 
 def edge(bucket: int) -> float:

@@ -1,125 +1,73 @@
-"""A confidence sequence for the mean difference between two arms: an interval that is right at every moment at once."""
+"""A confidence sequence for the difference between two arms' means: an interval that is right at every moment at once.
+
+Two arms answer different requests, so the difference has a nuisance: where the means lie. For a reference mean of ``a``, the
+evidence that it is below ``a`` and that the challenger's is above ``a + bound`` multiply to evidence against both together; the
+smallest product over all ``a`` is evidence against every pair of means that differ by ``bound`` or less. It is a wealth as in
+``evidence``, for it is at most that of the true pair.
+"""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self, TypeAlias
+from typing import Self
 
 import numpy as np
 
-from lorarack.registry.errors import UsageError
-from lorarack.registry.experiment.evidence import log_evidence_above, log_evidence_above_from_sums
+from lorarack.registry.experiment.evidence import Floats
+from lorarack.registry.experiment.scores import Scores
 
-_STEPS = 40  # halvings of [-1, 1]: finer than 1e-11
-
-
-@dataclass(frozen=True, slots=True)
-class PairedCounts:
-    """Both arms answered the same request, each right or wrong: how often the challenger was worse, equal, better."""
-
-    worse: int = 0
-    equal: int = 0
-    better: int = 0
-
-    VALUES: ClassVar = np.array([-1.0, 0.0, 1.0])
-
-    def observe(self, difference: float) -> Self:
-        """With one more observation, -1, 0 or 1. Raises ``UsageError``: another number."""
-        if difference not in (-1, 0, 1):
-            raise UsageError(
-                f"A right-or-wrong metric differs by -1, 0 or 1 between two answers, not by {difference:g}."
-            )
-        field = ("worse", "equal", "better")[int(difference) + 1]
-        return replace(self, **{field: getattr(self, field) + 1})
-
-    @property
-    def count(self) -> int:
-        """Observations so far."""
-        return self.worse + self.equal + self.better
-
-    @property
-    def mean(self) -> float:
-        """The mean difference so far; 0 of none."""
-        return (self.better - self.worse) / self.count if self.count else 0.0
-
-    def log_above(self, bound: float) -> float:
-        """The log evidence that the mean difference is above ``bound``, between -1 and 1."""
-        counts = np.array([self.worse, self.equal, self.better])
-        return float(log_evidence_above(bound, self.VALUES, counts, -1.0))
-
-    def log_below(self, bound: float) -> float:
-        """The log evidence that the mean difference is below ``bound``, between -1 and 1."""
-        counts = np.array([self.better, self.equal, self.worse])
-        return float(log_evidence_above(-bound, self.VALUES, counts, -1.0))
-
-
-@dataclass(frozen=True, slots=True)
-class BoundedSums:
-    """Differences anywhere in [-1, 1], of graded scores or of arms that answered different requests."""
-
-    count: int = 0
-    total: float = 0.0
-    deviation: float = 0.0
-
-    def observe(self, difference: float) -> Self:
-        """With one more observation. Raises ``UsageError``: not within [-1, 1]."""
-        if not -1 <= difference <= 1:
-            raise UsageError(f"A difference of {difference:g} is outside of -1 to 1; scale the metric to 0 to 1.")
-        score = (difference + 1) / 2
-        estimate = (0.5 + self.total) / (self.count + 1)
-        return replace(
-            self,
-            count=self.count + 1,
-            total=self.total + score,
-            deviation=self.deviation + (score - estimate) ** 2,
-        )
-
-    @property
-    def mean(self) -> float:
-        """The mean difference so far; 0 of none."""
-        return 2 * self.total / self.count - 1 if self.count else 0.0
-
-    def log_above(self, bound: float) -> float:
-        """The log evidence that the mean difference is above ``bound``, between -1 and 1."""
-        return self._log_above((bound + 1) / 2, self.total)
-
-    def log_below(self, bound: float) -> float:
-        """The log evidence that the mean difference is below ``bound``, between -1 and 1."""
-        return self._log_above((1 - bound) / 2, self.count - self.total)
-
-    def _log_above(self, bound: float, total: float) -> float:
-        count, summed, deviation = (np.array(each, dtype=np.float64) for each in (self.count, total, self.deviation))
-        return float(log_evidence_above_from_sums(bound, count, summed, deviation))
-
-
-Differences: TypeAlias = PairedCounts | BoundedSums
+_HALVINGS = 24  # of [-1, 1]: finer than 1e-6
 
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceSequence:
-    """The interval of a mean difference, narrowed by every look: what was excluded once stays excluded."""
+    """The interval of challenger minus reference, narrowed by every look: what was excluded once stays excluded."""
 
-    differences: Differences
     low: float = -1.0
     high: float = 1.0
 
-    def look(self, alpha: float = 0.05) -> Self:
-        """The sequence with today's evidence; over all looks together it misses the mean with probability ``alpha`` at most."""
+    def look(self, challenger: Scores, reference: Scores, alpha: float = 0.05) -> Self:
+        """The sequence with today's scores; over all looks it misses the difference with probability ``alpha`` at most."""
         level = math.log(2 / alpha)
         return replace(
             self,
-            low=max(self.low, _boundary(self.differences.log_above, level, rising=False)),
-            high=min(self.high, _boundary(self.differences.log_below, level, rising=True)),
+            low=max(self.low, lower_bound(challenger, reference, level)),
+            high=min(self.high, -lower_bound(reference, challenger, level)),
         )
 
 
-def _boundary(log_evidence: Callable[[float], float], level: float, *, rising: bool) -> float:
-    """The bound at which evidence against it reaches ``level``; evidence only falls (or rises) along the bounds."""
+def log_difference_above(challenger: Scores, reference: Scores, bound: float) -> float:
+    """The log evidence that the challenger's mean is more than ``bound`` above the reference's."""
+    edges = _edges(reference)
+    return _smallest(challenger, _below(reference, edges), edges, bound)
+
+
+def lower_bound(challenger: Scores, reference: Scores, level: float) -> float:
+    """The largest difference against which the evidence that it is more reaches ``level``; -1 if there is none."""
+    edges = _edges(reference)
+    below = _below(reference, edges)
     low, high = -1.0, 1.0
-    for _ in range(_STEPS):
+    for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if (log_evidence(middle) >= level) != rising:
+        if _smallest(challenger, below, edges, middle) >= level:
             low = middle
         else:
             high = middle
-    return high if rising else low
+    return low
+
+
+def _below(reference: Scores, edges: Floats) -> Floats:
+    """Half of the wealth is not bet, so that far below the observed mean, where the challenger wins, less is lost."""
+    return np.logaddexp(0.0, reference.log_below(edges[:-1])) - math.log(2)
+
+
+def _smallest(challenger: Scores, below: Floats, edges: Floats, bound: float) -> float:
+    # Between two edges no reference mean has less evidence than this: the one grows along them, the other falls.
+    return float((below + challenger.log_above(edges[1:] + bound)).min())
+
+
+def _edges(reference: Scores) -> Floats:
+    """Reference means from 0 to 1, close together around the one that was observed."""
+    mean = reference.mean if reference.mean is not None else 0.5
+    spread = math.sqrt((reference.deviation + 1) / (reference.count + 1) / (reference.count + 1))
+    near = mean + spread * np.linspace(-8, 8, 193)
+    return np.unique(np.concatenate([np.linspace(0, 1, 33), near.clip(0, 1)]))

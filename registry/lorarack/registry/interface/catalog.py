@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from lorarack.registry.base_model.fingerprint import Reading
+    from lorarack.registry.interface.experiments import ExperimentCatalog
     from lorarack.registry.interface.keys import KeyTable
     from lorarack.registry.queries import Best, GcItem, GcReport, Link, Page, Query, Retention
     from lorarack.registry.records import AddedBase, ArtifactKey, ImportResult, ImportRow, NewVersion, References
@@ -26,6 +27,8 @@ class Catalog(Protocol):
 
     @property
     def keys(self) -> KeyTable: """The keys of a server's clients."""
+    @property
+    def experiments(self) -> ExperimentCatalog: """Live experiments on aliases."""
 
     def close(self) -> None: """Free connections; a later call opens them again."""
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lorarack.registry.base_model.content import Progress
+    from lorarack.registry.interface.experiments import Experiments
     from lorarack.registry.interface.keys import Keys
     from lorarack.registry.queries import Best, Diff, Exported, GcReport, Imported, Judgement
     from lorarack.registry.queries import Lineage, Page, Query, Retention, Rule
@@ -36,6 +37,8 @@ class Registry(Protocol):
 
     @property
     def keys(self) -> Keys: """The keys of a server's clients."""
+    @property
+    def experiments(self) -> Experiments: """Live experiments on aliases."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
@@ -135,7 +138,7 @@ class Registry(Protocol):
     def set_alias(self, adapter: str, alias: str, version: int, *, expect: int | None = None, reason: str | None = None) -> Alias:
         """Point an alias at a ready version. Compare-and-set with ``expect``, the number that it names now (0: it does not exist).
 
-        ``Conflict``: the version is not ready, or the alias does not name ``expect``.
+        ``Conflict``: the version is not ready, the alias does not name ``expect``, or an experiment runs on it.
         """
     def promote(self, adapter: str, alias: str, version: int, *, rule: Rule | Judgement | None = None, force: bool = False,
                 reason: str | None = None) -> Alias:
@@ -143,7 +146,8 @@ class Registry(Protocol):
 
         Raises:
             GateRefused: the rule does not hold; the sentence has the figures.
-            Conflict: the version is not ready, or the alias moved while the rule was checked or since the judgement.
+            Conflict: the version is not ready, the alias moved while the rule was checked or since the judgement, or an experiment
+                runs on it.
         """
     def rollback(self, adapter: str, alias: str, *, reason: str | None = None) -> Alias:
         """Point an alias at the ready version that it named before; again, at the one before that. ``Conflict``: there is none."""
@@ -154,12 +158,12 @@ class Registry(Protocol):
     # States and removal. The reference is of one version for ever; ``UsageError``: it can move.
 
     def archive(self, reference: str, reason: str | None = None) -> Version:
-        """Put a version aside: it resolves by number and digest only, and ``gc`` may remove it. ``Conflict``: an alias names it."""
+        """Put a version aside: it resolves by number and digest only, and ``gc`` may remove it. ``Conflict``: it is in use."""
     def quarantine(self, reference: str, reason: str) -> Version: """Let nobody use a version any more, whatever names it."""
     def restore(self, reference: str, reason: str | None = None) -> Version:
         """Make a version ready again; all its stored bytes are read first. ``Damaged``: they have changed."""
     def delete(self, reference: str) -> Version:
-        """Forget a version; returns what it was. ``Conflict``: an alias, lease, child or retention rule holds it."""
+        """Forget a version; returns what it was. ``Conflict``: an alias, experiment, lease, child or rule holds it."""
     def lease(self, versions: Version | Sequence[Version], holder: str, seconds: float = 60.0) -> None:
         """Hold versions for a running server; renew in a third of the time. ``NotFound``: none exists; unknown ones are ignored."""
     def release(self, holder: str, version: Version | None = None) -> None: """End all leases of ``holder``, or one."""

@@ -1,0 +1,266 @@
+"""Live experiments in a database. What each call promises is in ``interface.ExperimentCatalog``."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from lorarack.registry.catalog.aliases import move_alias
+from lorarack.registry.catalog.connection import Database, now
+from lorarack.registry.catalog.dialect import inserted_id, is_listed
+from lorarack.registry.catalog.events import record
+from lorarack.registry.catalog.experiment_rows import read_experiment, read_experiments
+from lorarack.registry.catalog.rows import AdapterRow, find_version
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, ARMS, EXPERIMENTS, EXPOSURES, LOOKS, VERSIONS
+from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.experiment.observed import Answer, Feedback, Look, Observed, Tally
+from lorarack.registry.experiment.review import Review
+from lorarack.registry.experiment.scores import Scores
+from lorarack.registry.experiment.values import FEEDBACK_DAYS, Experiment, NewExperiment
+from lorarack.registry.interface.experiments import ExperimentCatalog
+from lorarack.registry.values import State
+
+
+class SqlExperiments(ExperimentCatalog):
+    """Implements ``ExperimentCatalog``: each call is one transaction, around a function of its connection."""
+
+    def __init__(self, database: Database) -> None:
+        self._read, self._write = database.read, database.write
+
+    def list(self, adapter: str | None = None, alias: str | None = None) -> tuple[Experiment, ...]:
+        return self._read(read_experiments, *_conditions(adapter, alias))
+
+    def observed(self, ident: int) -> Observed:
+        return self._read(_observed, ident)
+
+    def start(self, actor: str, new: NewExperiment) -> Experiment:
+        return self._write(_start, actor, new)
+
+    def set_weights(self, actor: str, ident: int, weights: Mapping[str, float]) -> Experiment:
+        return self._write(_set_weights, actor, ident, weights)
+
+    def keep_review(self, actor: str, ident: int, found: Review) -> Experiment:
+        return self._write(_keep_review, actor, ident, found)
+
+    def end(self, actor: str, ident: int, reason: str | None, promoted: int | None = None) -> Experiment:
+        return self._write(_end, actor, ident, reason, promoted)
+
+    def record(self, answers: Sequence[Answer]) -> None:
+        self._write(_add_answers, answers)
+
+    def add_feedback(self, completion: str, key: str, metric: str, value: float) -> Feedback:
+        return self._write(_add_feedback, completion, key, metric, value)
+
+
+def _start(connection: Connection, actor: str, new: NewExperiment) -> Experiment:
+    owner, reference = find_version(connection, new.adapter, new.arms[0].version)
+    if running := read_experiments(connection, *_conditions(new.adapter, new.alias), running=True):
+        named = running[0].named
+        raise Conflict(
+            f"{named} has an experiment already; end it with 'lorarack experiment stop {named}'.",
+            code="experiment_running",
+        )
+    _check_named(connection, owner, new, reference.id)
+    for arm in new.arms:
+        _check_ready(connection, new.adapter, arm.version, "be an arm")
+    moment = now(connection)
+    row = {
+        "adapter_id": owner.id, "alias": new.alias, "metric": new.plan.metric, "plan": new.plan.to_json(),
+        "started_at": moment, "started_by": actor, "dealt_at": moment,
+    }  # fmt: skip
+    ident = inserted_id(connection.execute(insert(EXPERIMENTS), row))
+    empty = Tally(scores=Scores(graded=new.plan.graded)).to_json()
+    arms = [
+        {
+            "experiment_id": ident, "name": arm.name, "place": place, "number": arm.version,
+            "weight": arm.weight, "state": arm.state.value, "tally": empty,
+        }
+        for place, arm in enumerate(new.arms)
+    ]  # fmt: skip
+    connection.execute(insert(ARMS), arms)
+    started = read_experiment(connection, ident)
+    _record(connection, actor, "experiment_started", started, margin=new.plan.margin, metric=new.plan.metric)
+    return started
+
+
+def _set_weights(connection: Connection, actor: str, ident: int, weights: Mapping[str, float]) -> Experiment:
+    _running(connection, ident)
+    for name, weight in weights.items():
+        _set_arm(connection, ident, name, weight=weight)
+    _deal(connection, ident)
+    adjusted = read_experiment(connection, ident)
+    _record(connection, actor, "experiment_adjusted", adjusted)
+    return adjusted
+
+
+def _keep_review(connection: Connection, actor: str, ident: int, found: Review) -> Experiment:
+    experiment = read_experiment(connection, ident)
+    if experiment.ended_at is not None:
+        return experiment
+    _add_looks(connection, experiment, found.looks)
+    for name, state in found.states.items():
+        if (arm := experiment.arm(name)) and arm.state is not state:
+            _set_arm(connection, ident, name, state=state.value)
+            _record(connection, actor, "experiment_state", experiment, arm.version, arm=name, state=state.value)
+    for name, reason in found.stopped.items():
+        if (arm := experiment.arm(name)) and arm.stopped is None:
+            _set_arm(connection, ident, name, stopped=reason)
+            _deal(connection, ident)
+            _record(connection, actor, "experiment_arm_stopped", experiment, arm.version, arm=name, reason=reason)
+    return read_experiment(connection, ident)
+
+
+def _end(connection: Connection, actor: str, ident: int, reason: str | None, promoted: int | None) -> Experiment:
+    experiment = _running(connection, ident)
+    ended = update(EXPERIMENTS).where(EXPERIMENTS.c.id == ident)
+    connection.execute(ended.values(ended_at=now(connection), reason=reason))
+    _record(connection, actor, "experiment_ended", experiment, promoted=promoted, reason=reason)
+    if promoted is not None and promoted != experiment.reference.version:
+        _check_ready(connection, experiment.adapter, promoted, "be named by an alias")
+        owner, row = find_version(connection, experiment.adapter, promoted)
+        why = reason or f"promoted from experiment {ident}"
+        move_alias(connection, actor, owner, experiment.alias, row, experiment.reference.version, why)
+    return read_experiment(connection, ident)
+
+
+def _add_answers(connection: Connection, answers: Sequence[Answer]) -> None:
+    by_experiment: dict[int, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        by_experiment[answer.experiment].append(answer)
+    for ident, given in by_experiment.items():
+        _add_exposures(connection, ident, given)
+        for name, before in _tallies(connection, ident).items():
+            tally = before
+            for answer in given:
+                tally = tally.observe(answer) if answer.arm == name else tally
+            if tally is not before:
+                _set_arm(connection, ident, name, tally=tally.to_json())
+
+
+def _add_feedback(connection: Connection, completion: str, key: str, metric: str, value: float) -> Feedback:
+    row = connection.execute(select(EXPOSURES).where(EXPOSURES.c.completion == completion)).first()
+    if row is None or row.key != key:  # whether somebody else has it is nobody's business
+        raise NotFound(
+            f"No answer {completion[:80]!r} of an experiment was given to this key; "
+            "send the 'id' of an answer that has the header x-lorarack-arm.",
+            code="unknown_completion",
+        )
+    experiment = read_experiment(connection, row.experiment_id)
+    if metric != experiment.plan.metric:
+        raise Conflict(
+            f"The experiment on {experiment.named} counts {experiment.plan.metric!r}, not {metric[:80]!r}.",
+            code="other_metric",
+        )
+    feedback = Feedback(completion=completion, experiment=experiment.id, arm=row.arm, metric=metric, value=value)
+    if row.value == value:
+        return feedback  # said again
+    if row.value is not None:
+        raise Conflict(
+            f"{completion} has the feedback {row.value:g} already; the first one counts.", code="feedback_given"
+        )
+    if experiment.ended_at is not None:
+        raise Conflict(
+            f"The experiment on {experiment.named} has ended; feedback counts no more.", code="experiment_ended"
+        )
+    if now(connection) - row.at > timedelta(days=FEEDBACK_DAYS):
+        raise Conflict(
+            f"{completion} is older than {FEEDBACK_DAYS} days; feedback is taken until then.", code="too_late"
+        )
+    tally = _tallies(connection, experiment.id)[row.arm]
+    tally = tally.model_copy(update={"scores": tally.scores.observe(value)})
+    _set_arm(connection, experiment.id, row.arm, tally=tally.to_json())
+    connection.execute(update(EXPOSURES).where(EXPOSURES.c.completion == completion).values(value=value))
+    return feedback
+
+
+def _conditions(adapter: str | None, alias: str | None) -> tuple[Any, ...]:
+    conditions = []
+    if adapter is not None:
+        conditions.append(ADAPTERS.c.name == adapter)
+    if alias is not None:
+        conditions.append(EXPERIMENTS.c.alias == alias)
+    return tuple(conditions)
+
+
+def _running(connection: Connection, ident: int) -> Experiment:
+    experiment = read_experiment(connection, ident)
+    if experiment.ended_at is not None:
+        raise Conflict(f"The experiment on {experiment.named} has ended.", code="experiment_ended")
+    return experiment
+
+
+def _check_named(connection: Connection, owner: AdapterRow, new: NewExperiment, reference: int) -> None:
+    query = select(VERSIONS.c.id, VERSIONS.c.number).join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
+    named = connection.execute(query.where(ALIASES.c.adapter_id == owner.id, ALIASES.c.name == new.alias)).first()
+    if named is None or named.id != reference:
+        raise Conflict(f"{new.adapter}@{new.alias} was moved meanwhile; look again and decide.", code="stale_expect")
+
+
+def _check_ready(connection: Connection, adapter: str, number: int, purpose: str) -> None:
+    _, version = find_version(connection, adapter, number)
+    if version.state != State.READY:
+        raise Conflict(f"{adapter}@{number} is {version.state}; only a ready version can {purpose}.", code="not_ready")
+
+
+def _set_arm(connection: Connection, ident: int, name: str, **values: Any) -> None:
+    connection.execute(update(ARMS).where(ARMS.c.experiment_id == ident, ARMS.c.name == name).values(**values))
+
+
+def _deal(connection: Connection, ident: int) -> None:
+    connection.execute(update(EXPERIMENTS).where(EXPERIMENTS.c.id == ident).values(dealt_at=now(connection)))
+
+
+def _record(
+    connection: Connection, actor: str, kind: str, experiment: Experiment, version: int | None = None, **detail: Any
+) -> None:
+    weights = {arm.name: arm.weight for arm in experiment.arms}
+    detail = {"experiment": experiment.id, "alias": experiment.alias, "weights": weights, **detail}
+    record(connection, actor, kind, experiment.adapter, version, **detail)
+
+
+def _tallies(connection: Connection, ident: int) -> dict[str, Tally]:
+    rows = connection.execute(select(ARMS.c.name, ARMS.c.tally).where(ARMS.c.experiment_id == ident))
+    return {name: Tally.model_validate(tally) for name, tally in rows}
+
+
+def _observed(connection: Connection, ident: int) -> Observed:
+    experiment = read_experiment(connection, ident)
+    callers = select(EXPOSURES.c.arm, func.count(EXPOSURES.c.caller.distinct())).group_by(EXPOSURES.c.arm)
+    callers = callers.where(EXPOSURES.c.experiment_id == experiment.id, EXPOSURES.c.at >= experiment.dealt_at)
+    looks = select(*(LOOKS.c[name] for name in Look.model_fields)).where(LOOKS.c.experiment_id == experiment.id)
+    return Observed(
+        experiment=experiment,
+        tallies=_tallies(connection, experiment.id),
+        callers={row[0]: row[1] for row in connection.execute(callers)},
+        looks=tuple(Look(**row._mapping) for row in connection.execute(looks.order_by(LOOKS.c.count))),
+    )
+
+
+def _add_exposures(connection: Connection, ident: int, answers: Sequence[Answer]) -> None:
+    known = select(EXPOSURES.c.completion)
+    known = known.where(is_listed(EXPOSURES.c.completion, [answer.completion for answer in answers]))
+    taken, moment, rows = set(connection.scalars(known)), now(connection), []
+    for answer in answers:
+        if answer.completion not in taken:  # clients may choose ids, and choose one twice
+            taken.add(answer.completion)
+            rows.append(
+                {
+                    "completion": answer.completion, "experiment_id": ident, "arm": answer.arm,
+                    "caller": answer.caller, "key": answer.key, "at": moment,
+                }
+            )  # fmt: skip
+    if rows:
+        connection.execute(insert(EXPOSURES), rows)
+
+
+def _add_looks(connection: Connection, experiment: Experiment, looks: Sequence[Look]) -> None:
+    known = select(LOOKS.c.arm, LOOKS.c.other, func.max(LOOKS.c.count)).group_by(LOOKS.c.arm, LOOKS.c.other)
+    last = {
+        (arm, other): count
+        for arm, other, count in connection.execute(known.where(LOOKS.c.experiment_id == experiment.id))
+    }
+    new = [look for look in looks if look.count > last.get((look.arm, look.other), 0)]
+    if new:
+        connection.execute(insert(LOOKS), [{"experiment_id": experiment.id, **look.model_dump()} for look in new])

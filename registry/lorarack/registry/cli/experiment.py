@@ -1,0 +1,246 @@
+"""``lorarack experiment start``, ``list``, ``status``, ``adjust``, ``stop`` and ``promote``."""
+
+import math
+from typing import Annotated
+
+import typer
+from rich.console import Group, RenderableType
+from rich.markup import escape
+
+from lorarack.registry.cli.options import JsonOption, RegistryOption
+from lorarack.registry.cli.output import emit, note, out
+from lorarack.registry.cli.parsing import split_alias
+from lorarack.registry.cli.render import table
+from lorarack.registry.errors import UsageError
+from lorarack.registry.experiment.observed import ExperimentStatus
+from lorarack.registry.experiment.review import spelled
+from lorarack.registry.experiment.values import Experiment, NewExperiment
+from lorarack.registry.registry import open_registry
+
+AliasArgument = Annotated[str, typer.Argument(metavar="NAME@ALIAS", help="For example support@prod.")]
+ArmOption = Annotated[
+    list[str],
+    typer.Option(
+        "--arm", metavar="VERSION=PERCENT", help="A version and its share of the callers; again for each arm."
+    ),
+]
+ReasonOption = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the ``experiment`` group."""
+    group = typer.Typer(no_args_is_help=True, help="Live experiments: versions side by side behind one alias.")
+    group.command("start")(start)
+    group.command("list")(list_)
+    group.command("status")(status)
+    group.command("adjust")(adjust)
+    group.command("stop")(stop)
+    group.command("promote")(promote)
+    app.add_typer(group, name="experiment")
+
+
+def start(
+    alias: AliasArgument,
+    arm: ArmOption,
+    metric: Annotated[
+        str, typer.Option(help="What feedback comes under: thumbs is 0 or 1, any other name is graded from 0 to 1.")
+    ] = "thumbs",
+    margin: Annotated[
+        float, typer.Option(help="How much worse, in the metric's mean, still counts as not worse.")
+    ] = 0.05,
+    guard: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE", help="Stops an arm that breaks it: error_rate<0.02, ttft_p95<2s or ttft_p95<1.2x."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Scored requests after which nothing is decided. Default: five times what it should take."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many requests it will take.")] = False,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Deal the callers of an alias between versions, until feedback says which is as good. Margin and metric are fixed here.
+
+    One of the arms is the version that the alias names: the others are compared with it.
+
+    Example: lorarack experiment start support@prod --arm 3=90 --arm 5=10 --guard 'error_rate<0.02'
+    """
+    adapter, name = split_alias(alias)
+    with open_registry(registry, create=False) as opened:
+        experiments = opened.experiments
+        planned = experiments.plan(
+            adapter,
+            name,
+            [_split_arm(text) for text in arm],
+            metric=metric,
+            margin=margin,
+            guards=guard or (),
+            limit=limit,
+        )
+        note(_forecast(planned))
+        if dry_run:
+            emit({"requests_needed": planned.plan.needed, "limit": planned.plan.limit}, json, lambda: None)
+            return
+        begun = experiments.start(planned)
+    emit(begun, json, lambda: f"[bold]{begun.named}[/bold] is dealt between {_dealt(begun)}")
+
+
+def list_(
+    name: Annotated[str | None, typer.Argument(help="An adapter; without it, all.")] = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """List experiments, the newest first.
+
+    Example: lorarack experiment list support
+    """
+    with open_registry(registry, create=False) as opened:
+        found = opened.experiments.list(name)
+    if not found and not json:
+        out.print("No experiments yet.")
+        return
+    emit(found, json, lambda: _table(found))
+
+
+def status(alias: AliasArgument, registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """Show what an experiment says now: its arms, and the interval of their difference over time.
+
+    Example: lorarack experiment status support@prod
+    """
+    adapter, name = split_alias(alias)
+    with open_registry(registry, create=False) as opened:
+        found = opened.experiments.status(adapter, name)
+    emit(found, json, lambda: _page(found))
+
+
+def adjust(alias: AliasArgument, arm: ArmOption, registry: RegistryOption = None, json: JsonOption = False) -> None:
+    """Change the weights of the arms. Callers only move into an arm that grows.
+
+    Example: lorarack experiment adjust support@prod --arm 3=50 --arm 5=50
+    """
+    adapter, name = split_alias(alias)
+    with open_registry(registry, create=False) as opened:
+        adjusted = opened.experiments.adjust(adapter, name, [_split_arm(text) for text in arm])
+    emit(adjusted, json, lambda: f"[bold]{adjusted.named}[/bold] is dealt between {_dealt(adjusted)}")
+
+
+def stop(
+    alias: AliasArgument, reason: ReasonOption = None, registry: RegistryOption = None, json: JsonOption = False
+) -> None:
+    """End an experiment; the alias goes on naming what it names.
+
+    Example: lorarack experiment stop support@prod --reason "not enough feedback"
+    """
+    adapter, name = split_alias(alias)
+    with open_registry(registry, create=False) as opened:
+        ended = opened.experiments.stop(adapter, name, reason)
+    version = ended.reference.version
+    emit(ended, json, lambda: f"The experiment on [bold]{ended.named}[/bold] has ended; it names version {version}")
+
+
+def promote(
+    alias: AliasArgument,
+    arm: Annotated[str | None, typer.Argument(help="The arm to keep; without it, the recommended one.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Even if the experiment has not shown that it is as good.")
+    ] = False,
+    reason: ReasonOption = None,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """End an experiment and point the alias at the version of one arm; exit code 3 when it is not shown to be as good.
+
+    Example: lorarack experiment promote support@prod
+    """
+    adapter, name = split_alias(alias)
+    with open_registry(registry, create=False) as opened:
+        ended = opened.experiments.promote(adapter, name, arm, force=force, reason=reason)
+        names = next(each.version for each in opened.aliases(adapter) if each.name == name)
+    emit(ended, json, lambda: f"[bold]{ended.named}[/bold] now names version {names} (was {ended.reference.version})")
+
+
+def _split_arm(text: str) -> tuple[str, float]:
+    version, equals, weight = text.rpartition("=")
+    try:
+        share = float(weight)
+    except ValueError:
+        share = math.nan
+    if not equals or not version or math.isnan(share):
+        raise UsageError(f"{text!r} is no arm; write VERSION=PERCENT, for example --arm 5=10.", code="bad_arms")
+    return version, share
+
+
+def _forecast(planned: NewExperiment) -> str:
+    pilot = planned.plan.pilot
+    known = (
+        f"taken from {pilot.count:,.0f} earlier scores with mean {pilot.mean:.2f}"
+        if pilot.count > 1
+        else "with a mean of one half, the slowest case: there are no earlier scores of it"
+    )
+    if planned.plan.needed is None:
+        return f"No number of requests that anybody waits for will decide a margin of {planned.plan.margin:g}, {known}."
+    return (
+        f"About {planned.plan.needed:,} requests with feedback will show that an arm as good as the reference is not worse by "
+        f"{planned.plan.margin:g}, {known}. Undecided after {planned.plan.limit:,}."
+    )
+
+
+def _dealt(experiment: Experiment) -> str:
+    return ", ".join(f"version {arm.version} ({arm.weight:g} %)" for arm in experiment.arms)
+
+
+def _table(experiments: tuple[Experiment, ...]) -> RenderableType:
+    rows = table("alias", "arms", "metric", ">margin", "state", "started (UTC)", "ended (UTC)")
+    for each in experiments:
+        arms = ", ".join(f"{arm.name} {arm.weight:g} %{' stopped' if arm.stopped else ''}" for arm in each.arms)
+        ended = f"{each.ended_at:%Y-%m-%d %H:%M}" if each.ended_at else "–"
+        rows.add_row(
+            f"{each.adapter}@{each.alias}", arms, each.plan.metric, f"{each.plan.margin:g}", each.state.value,
+            f"{each.started_at:%Y-%m-%d %H:%M}", ended,
+        )  # fmt: skip
+    return rows
+
+
+def _page(status: ExperimentStatus) -> RenderableType:
+    from lorarack.registry.cli.sequence_plot import plot
+
+    experiment = status.experiment
+    newest = {(look.arm, look.other): look for look in status.looks}
+    rows = table("arm", ">share", ">callers", ">requests", ">errors", ">scored", ">mean", "difference (95 %)", "state")
+    parts: list[RenderableType] = []
+    for arm in experiment.arms:
+        tally = status.tallies[arm.name]
+        look = newest.get((arm.name, experiment.reference.name))
+        is_reference = arm is experiment.reference
+        rows.add_row(
+            f"{experiment.adapter}@{arm.version}"
+            if arm.name == str(arm.version)
+            else f"{experiment.adapter}@{arm.name}",
+            f"{experiment.shares[arm.name]:g} %",
+            f"{status.callers.get(arm.name, 0):,}",
+            f"{tally.requests:,}",
+            f"{tally.errors:,}",
+            f"{tally.scores.count:,.0f}",
+            "–" if tally.scores.mean is None else f"{tally.scores.mean:.3f}",
+            "reference" if is_reference else spelled(look) if look else "–",
+            "" if is_reference else "stopped" if arm.stopped else arm.state.value,
+        )
+        if arm.stopped:
+            parts.append(f"Arm {arm.name} gets no more requests: {escape(arm.stopped)}.")
+        if not is_reference and look:
+            looks = [each for each in status.looks if (each.arm, each.other) == (arm.name, experiment.reference.name)]
+            parts.append(plot(f"{arm.name} minus {experiment.reference.name}", looks, experiment.plan.margin))
+    until = f", ended {experiment.ended_at:%Y-%m-%d %H:%M}" if experiment.ended_at else ""
+    needed = f"about {experiment.plan.needed:,} scored requests were foreseen" if experiment.plan.needed else ""
+    head = (
+        f"[bold]{experiment.named}[/bold] since {experiment.started_at:%Y-%m-%d %H:%M} UTC{until}: "
+        f"{experiment.plan.metric}, margin {experiment.plan.margin:g}; {needed}"
+    )
+    if status.mismatch:
+        parts.append("[red]Callers do not fall on the arms as the weights say: trust none of these figures.[/red]")
+    if status.recommended and experiment.ended_at is None:
+        parts.append(f"Recommended: {status.recommended}; 'lorarack experiment promote {experiment.named}' keeps it.")
+    return Group(head, rows, *parts)

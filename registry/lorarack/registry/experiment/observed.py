@@ -1,0 +1,100 @@
+"""What is observed of an experiment: answers, feedback, the sums over them, and the intervals that they gave."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from lorarack.registry.experiment.latencies import Latencies
+from lorarack.registry.experiment.scores import Scores
+from lorarack.registry.experiment.values import Experiment
+from lorarack.registry.value import Value
+
+
+class Tally(Value):
+    """Sums over what one arm has answered."""
+
+    requests: int = 0
+    errors: int = 0
+    latencies: dict[str, Latencies] = Field(default_factory=dict, description="ttft, itl and e2e, each in seconds")
+    scores: Scores = Scores()
+
+    def observe(self, answer: "Answer") -> "Tally":
+        """With one more answer, which has no score yet."""
+        latencies = dict(self.latencies)
+        for name, seconds in answer.seconds.items():
+            latencies[name] = latencies.get(name, Latencies()).observe(seconds)
+        return self.model_copy(
+            update={"requests": self.requests + 1, "errors": self.errors + answer.failed, "latencies": latencies}
+        )
+
+
+class Answer(Value):
+    """One answer of an arm, as a server saw it."""
+
+    experiment: int
+    arm: str
+    caller: str = Field(description="hash of what identifies the caller", max_length=32)
+    key: str = Field(description="name of the API key")
+    completion: str = Field(description="id of the answer, by which feedback names it", max_length=255)
+    failed: bool = False
+    seconds: dict[str, float] = Field(default_factory=dict, description="ttft, itl and e2e, those that were measured")
+
+
+class Feedback(Value):
+    """What a user said of an answer."""
+
+    completion: str
+    experiment: int
+    arm: str
+    metric: str
+    value: float
+
+
+class Look(Value):
+    """The interval of ``arm`` minus ``other`` at one moment; it never widens from one look to the next."""
+
+    arm: str
+    other: str
+    count: int = Field(description="scored requests of both")
+    at: datetime
+    difference: float
+    low: float
+    high: float
+
+
+class Observed(Value):
+    """What the catalog keeps of an experiment, at one moment."""
+
+    experiment: Experiment
+    tallies: dict[str, Tally]
+    callers: dict[str, int] = Field(description="arm -> callers since weights were last changed")
+    looks: tuple[Look, ...] = Field(description="oldest first")
+
+
+class ExperimentStatus(Observed):
+    """What is observed, and what it says of the experiment as a whole."""
+
+    recommended: str | None = Field(
+        description="arm of the cheapest version that is not worse than any other; None: undecided"
+    )
+    mismatch: bool = Field(description="callers do not fall on the arms as the weights say: trust nothing here")
+
+    def to_json(self) -> dict[str, Any]:
+        """As docs/json.md has it."""
+        whole = self.experiment.to_json()
+        for arm in whole["arms"]:
+            tally = self.tallies[arm["arm"]]
+            arm |= {
+                "requests": tally.requests,
+                "errors": tally.errors,
+                "callers": self.callers.get(arm["arm"], 0),
+                "scored": int(tally.scores.count),
+                "mean": tally.scores.mean,
+                "p95": {name: found.quantile(0.95) for name, found in sorted(tally.latencies.items())},
+            }
+        return whole | {
+            "looks": [look.to_json() for look in self.looks],
+            "recommended": self.recommended,
+            "mismatch": self.mismatch,
+        }

@@ -1,0 +1,42 @@
+"""How much feedback an experiment will take, told before it begins."""
+
+import math
+
+from lorarack.registry.experiment.scores import Scores
+from lorarack.registry.experiment.sequence import log_difference_above
+
+#: More is no number that somebody waits for.
+MOST = 2**33
+
+
+def requests_needed(pilot: Scores, shares: tuple[float, float], margin: float, alpha: float = 0.05) -> int | None:
+    """About how many scored requests show that a challenger that is as good as the reference is not worse by ``margin``.
+
+    Of all arms together; found where the evidence at the expected scores is what a verdict takes. Half of them need fewer.
+
+    Args:
+        pilot: scores of the reference from earlier; at least one.
+        shares: of all requests that the reference and the challenger get, each above 0.
+        margin: of the verdict.
+        alpha: of the interval between the two.
+
+    Returns:
+        None: more than ``MOST``.
+    """
+    level = math.log(2 / alpha)
+    one = pilot.times(1 / pilot.count)
+
+    def enough(count: int) -> bool:
+        reference, challenger = (one.times(count * share) for share in shares)
+        return log_difference_above(challenger, reference, -margin) >= level
+
+    high = 1
+    while not enough(high):
+        high *= 2
+        if high > MOST:
+            return None
+    low = high // 2
+    while high - low > max(1, low // 100):
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
