@@ -1,6 +1,7 @@
 """A small real HTTP server on loopback that answers as an OpenAI-compatible one does."""
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -60,8 +61,11 @@ def openai_server(answer: Callable[[dict[str, Any]], Said]) -> Iterator[StandIn]
             if said.hang_up:
                 self.close_connection = True
                 return
-            raw = json.dumps(_openai(body, said)).encode() if said.body is None else said.body
+            streams = bool(body.get("stream")) and said.status == 200
+            raw = (_streamed if streams else _whole)(body, said) if said.body is None else said.body
             self.send_response(said.status)
+            if streams:
+                self.send_header("content-type", "text/event-stream")
             for name, value in said.headers.items():
                 self.send_header(name, value)
             self.send_header("content-length", str(len(raw)))
@@ -87,6 +91,31 @@ def openai_server(answer: Callable[[dict[str, Any]], Said]) -> Iterator[StandIn]
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _streamed(asked: dict[str, Any], said: Said) -> bytes:
+    """Server-sent events: a word at a time, then the reason of the end, then the usage."""
+    model = said.model or asked["model"]
+
+    def event(*choices: dict[str, Any], **more: Any) -> str:
+        return f"data: {json.dumps({'model': model, 'choices': choices, **more})}\n\n"
+
+    def choice(text: str, finish: str | None) -> dict[str, Any]:
+        content = {"delta": {"content": text}} if "messages" in asked else {"text": text}
+        return {"index": 0, "finish_reason": finish, **content}
+
+    words = re.findall(r"\S+\s*|\s+", said.text)
+    parts = [event(choice(word, None)) for word in words]
+    last = [
+        event(choice("", said.finish)),
+        event(usage={"completion_tokens": len(said.text.split())}),
+        "data: [DONE]\n\n",
+    ]
+    return "".join([*parts, *last]).encode()
+
+
+def _whole(asked: dict[str, Any], said: Said) -> bytes:
+    return json.dumps(_openai(asked, said)).encode()
 
 
 def _openai(asked: dict[str, Any], said: Said) -> dict[str, Any]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from lorarack.adapters.data.options import ReadOptions
     from lorarack.adapters.data.rows import Row, Rows
     from lorarack.adapters.evaluation.answers import Evaluation, Subject
+    from lorarack.adapters.evaluation.judge import JudgeServer
     from lorarack.adapters.evaluation.scores import find_score
     from lorarack.adapters.evaluation.server import EvaluationServer
     from lorarack.adapters.operations import compare, evaluate
@@ -29,6 +30,7 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "EvaluationServer",
+    "JudgeServer",
     "ReadOptions",
     "Recipe",
     "Row",
@@ -57,6 +59,7 @@ _MODULES = {
     "data.options": "ReadOptions",
     "data.rows": "Row Rows",
     "evaluation.answers": "Evaluation Subject",
+    "evaluation.judge": "JudgeServer",
     "evaluation.scores": "find_score",
     "evaluation.server": "EvaluationServer",
     "operations": "compare evaluate",

@@ -73,6 +73,12 @@ def compare(
             help=f"{SCORE_NAMES}. Default: json_exact where the data is JSON, else exact_match.", show_default=False
         ),
     ] = None,
+    judge_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Of --score judge:MODEL: any server that speaks OpenAI's API.", show_default=False
+        ),
+    ] = None,
     url: Annotated[
         str | None, typer.Option(envvar="LORARACK_URL", help="A running server. Default: one is started, then stopped.")
     ] = None,
@@ -92,6 +98,10 @@ def compare(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Write score against cost as a picture.")
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Also say how many such adapters a server can hold in, for example, 2GiB."),
+    ] = None,
     save: Annotated[
         Path | None,
         typer.Option(
@@ -105,7 +115,8 @@ def compare(
 
     Not worse means: by less than the margin, with an error rate of 5 %. Where the rows are too few to tell, nothing is
     recommended, and the output has the number of rows that would decide. The scores become metrics of the versions. Rows that a
-    version was trained on or chosen by are refused (exit code 3). A server's key is taken from LORARACK_TOKEN.
+    version was trained on or chosen by are refused (exit code 3). A server's key is taken from LORARACK_TOKEN, a judge's from
+    LORARACK_JUDGE_TOKEN.
 
     Example: lorarack compare support@r4 support@r16 --data heldout.jsonl --margin 0.05
     """
@@ -113,24 +124,32 @@ def compare(
     from lorarack.adapters.comparison.margin_rule import checked_margin
 
     checked_margin(margin, losses=loss)
+    from lorarack.adapters.comparison.slots import memory_bytes
+
+    held = memory_bytes(memory) if memory is not None else None
     if scores is not None:
         if references or data is not None:
             raise UsageError("--scores judges the scores in its file; leave out references and --data.")
         from lorarack.adapters.comparison.offline import compare_scores
 
         found = compare_scores(
-            scores, margin=margin, costs=cost or (), losses=loss, group_by=group_by or "group", registry=registry
-        )
+            scores, margin=margin, costs=cost or (), losses=loss, group_by=group_by or "group", registry=registry,
+            memory=held,
+        )  # fmt: skip
     else:
         if not references or data is None:
             raise UsageError("Name versions and their rows with --data, or give a file with --scores.")
         from lorarack.adapters.comparison.groups import row_groups
         from lorarack.adapters.data.load import load_rows
+        from lorarack.adapters.evaluation.judge import JudgeServer
         from lorarack.adapters.evaluation.server import EvaluationServer
         from lorarack.adapters.operations import compare as conduct
         from lorarack.adapters.progress import ConsoleEvaluation
         from lorarack.registry.registry import open_registry
 
+        if judge_url is not None and not (score or "").startswith("judge:"):
+            raise UsageError("--judge-url is of --score judge:MODEL; name the model.", code="no_judge")
+        judge = JudgeServer(judge_url, os.environ.get("LORARACK_JUDGE_TOKEN")) if judge_url is not None else None
         if cost or loss:
             raise UsageError("--cost and --loss are for scores made elsewhere; give them with --scores.")
         server = EvaluationServer(
@@ -140,8 +159,8 @@ def compare(
         groups = row_groups(data, rows, group_by) if group_by else None
         with open_registry(registry, create=False) as opened, ConsoleEvaluation() as progress:
             found = conduct(
-                opened, references, rows, margin=margin, score=score, server=server, include_base=include_base,
-                allow_seen=allow_seen, groups=groups, save=save, progress=progress,
+                opened, references, rows, margin=margin, score=score, judge=judge, server=server, include_base=include_base,
+                allow_seen=allow_seen, groups=groups, save=save, memory=held, progress=progress,
             )  # fmt: skip
     _write(found, html, plot)
     _print(found, markdown=markdown, json=json)

@@ -1,7 +1,9 @@
 """Evaluating and comparing versions, from references and rows to a result kept in the registry."""
 
+import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from lorarack.adapters.comparison.compare import conclude, keep_scores
@@ -11,12 +13,15 @@ from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.data.rows import Rows
 from lorarack.adapters.evaluation.answers import Evaluation
 from lorarack.adapters.evaluation.client import ServerClient
+from lorarack.adapters.evaluation.judge import JudgeServer
+from lorarack.adapters.evaluation.kept import evaluations_folder
 from lorarack.adapters.evaluation.run import ask_and_score
 from lorarack.adapters.evaluation.saved import EvaluationManifest, Sampling, SavedEvaluation
 from lorarack.adapters.evaluation.server import EvaluationServer
 from lorarack.adapters.progress import EvaluationProgress, Silent
 from lorarack.adapters.serving_process import log_file, serving
 from lorarack.registry import Registry
+from lorarack.registry.errors import Conflict
 
 _LOCAL = EvaluationServer()
 _SILENT = Silent()
@@ -28,6 +33,7 @@ def evaluate(
     rows: Rows,
     *,
     score: str | None = None,
+    judge: JudgeServer | None = None,
     server: EvaluationServer = _LOCAL,
     include_base: bool = False,
     allow_seen: bool = False,
@@ -41,6 +47,7 @@ def evaluate(
         references: the versions; all of one base.
         rows: held-out rows, of ``load_rows``.
         score: a score's name; without it the one that fits the rows.
+        judge: the server of the judge, for the score ``judge:MODEL``.
         server: a running server, or how to start one; by default one is started and stopped.
         include_base: ask the bare base too.
         allow_seen: score rows that the versions were trained on; kept apart as split ``seen``.
@@ -61,7 +68,14 @@ def evaluate(
         StoreError: the folder cannot be written.
     """
     plan = plan_comparison(
-        registry, references, rows, score=score, include_base=include_base, allow_seen=allow_seen, at_least=1
+        registry,
+        references,
+        rows,
+        score=score,
+        judge=judge,
+        include_base=include_base,
+        allow_seen=allow_seen,
+        at_least=1,
     )
     evaluation = _evaluate(registry, plan, server, save, progress)
     keep_scores(registry, plan, evaluation)
@@ -75,12 +89,14 @@ def compare(
     *,
     margin: float | None = None,
     score: str | None = None,
+    judge: JudgeServer | None = None,
     server: EvaluationServer = _LOCAL,
     include_base: bool = False,
     base_stride: int = 1,
     allow_seen: bool = False,
     groups: tuple[object, ...] | None = None,
     save: Path | None = None,
+    memory: int | None = None,
     progress: EvaluationProgress = _SILENT,
 ) -> Comparison:
     """Evaluate two versions or more, and recommend the cheapest that is not worse than the best by the margin.
@@ -92,12 +108,14 @@ def compare(
         margin: how much worse a version may be and still count as not worse; fixed before looking. Default: five points, or
             one per cent of a loss.
         score: a score's name; without it the one that fits the rows.
+        judge: the server of the judge, for the score ``judge:MODEL``.
         server: a running server, or how to start one; by default one is started and stopped.
         include_base: ask the bare base too.
         base_stride: ask the base only each so-many-th row.
         allow_seen: score rows that the versions were trained on; kept apart as split ``seen``.
         groups: for each row the group that it belongs to, of ``row_groups``.
         save: a folder for answers and scores; answers that are already there are not asked for again.
+        memory: bytes in which the engine's slots of the versions are to fit; the result says how many do.
         progress: told what happens.
 
     Raises:
@@ -114,11 +132,11 @@ def compare(
         StoreError: the folder cannot be written.
     """
     plan = plan_comparison(
-        registry, references, rows, score=score, include_base=include_base, base_stride=base_stride,
+        registry, references, rows, score=score, judge=judge, include_base=include_base, base_stride=base_stride,
         allow_seen=allow_seen, groups=groups,
     )  # fmt: skip
     margin = checked_margin(margin, losses=not plan.score.higher_is_better)
-    return conclude(registry, plan, _evaluate(registry, plan, server, save, progress), margin=margin)
+    return conclude(registry, plan, _evaluate(registry, plan, server, save, progress), margin=margin, memory=memory)
 
 
 def _evaluate(
@@ -131,17 +149,40 @@ def _evaluate(
         base=plan.base.fingerprint,
         sampling=Sampling(max_tokens=server.max_tokens),
         score=plan.score.name,
+        judge=plan.score.judge.identity if plan.score.judge else None,
         versions={version.reference: version.digest for version in plan.versions},
     )
-    with SavedEvaluation(save, manifest) if save else nullcontext() as saved:
+    with SavedEvaluation(save, manifest) if save else _unfinished(registry, manifest, server) as saved:
         missing = plan.requests - (saved.count(plan.subjects, plan.rows, plan.score) if saved else 0)
         with _client(registry, plan, server, progress) if missing else nullcontext(server.client("")) as client:
             evaluation = ask_and_score(
-                plan.subjects, plan.rows, plan.score, client, lambda done: progress.answered(done, plan.requests), saved
-            )
-        if saved:
+                plan.subjects, plan.rows, plan.score, client, lambda done: progress.answered(done, plan.requests), saved,
+                progress.judged,
+            )  # fmt: skip
+        if save and saved:
             saved.finish(evaluation, plan.rows, plan.groups)
     return evaluation
+
+
+@contextmanager
+def _unfinished(
+    registry: Registry, manifest: EvaluationManifest, server: EvaluationServer
+) -> Iterator[SavedEvaluation | None]:
+    """Keeps the answers of an evaluation until it is finished, so that the same one continues where it was stopped.
+
+    One that asks another server, or starts it with other flags, is another one. None where another process does the same.
+    """
+    same = (manifest.dataset, manifest.base, manifest.sampling.model_dump_json(), server.url, *server.serve_args)
+    name = hashlib.sha256(repr(same).encode("utf-8", "backslashreplace")).hexdigest()
+    folder = evaluations_folder(registry) / "unfinished" / name
+    with ExitStack() as opened:
+        try:
+            saved = opened.enter_context(SavedEvaluation(folder, manifest))
+        except Conflict:
+            yield None
+            return
+        yield saved
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -22,6 +22,9 @@ class EvaluationProgress(Protocol):
     def answered(self, done: int, total: int) -> None:
         """So many of all requests are answered."""
 
+    def judged(self, done: int, total: int) -> None:
+        """So many of all requests to the judge are answered."""
+
 
 class Silent:
     """Reports nothing."""
@@ -33,6 +36,9 @@ class Silent:
         """Nothing."""
 
     def answered(self, done: int, total: int) -> None:
+        """Nothing."""
+
+    def judged(self, done: int, total: int) -> None:
         """Nothing."""
 
 
@@ -63,6 +69,10 @@ class ConsoleEvaluation:
     def answered(self, done: int, total: int) -> None:
         """Move the bar."""
         self._bar.update(self._task, description=f"{self._indent}evaluating", completed=done, total=total)
+
+    def judged(self, done: int, total: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, description=f"{self._indent}judging", completed=done, total=total)
 
 
 @contextmanager

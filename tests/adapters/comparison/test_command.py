@@ -35,10 +35,13 @@ def test_the_better_version_is_kept_and_the_scores_become_metrics(home: Path, da
     with openai_server(answer) as server:
         said = lorarack(
             "compare", "orders@r2", "orders@r4", "--data", data, "--include-base", "--url", server.url,
-            "--registry", home, "--json",
+            "--registry", home, "--memory", "1GiB", "--json",
         )  # fmt: skip
     found = said.json()
     hold("compare", found)
+    for entry in found["versions"]:
+        assert entry["fits"] == 2**30 // entry["slot"]
+        assert 0 < entry["speed"]["ttft"]["median"] <= entry["speed"]["ttft"]["p95"] < 60
     assert (found["recommended"], found["answer"]) == ("orders@2", "worse")
     assert found["versions"][0]["metric"]["name"] == "json_exact", "chosen because every completion is JSON"
     assert [entry["reference"] for entry in found["versions"]] == ["orders@1", "orders@2"]
@@ -95,6 +98,7 @@ def test_rows_are_grouped_by_a_key_of_the_data(home: Path, tmp_path: Path) -> No
         (["orders@1", "orders@2", "--score", "rouge"], 2, "There is no score 'rouge'"),
         (["orders@1", "orders@2", "--serve-args", "--x"], 2, "with --url leave it out"),
         (["orders@1", "orders@2", "--margin", "0"], 2, "A margin of 0 is no margin"),
+        (["orders@1", "orders@2", "--memory", "much"], 2, "'much' is no amount of memory"),
         (["orders@1", "orders@2", "--cost", "orders@1=2"], 2, "give them with --scores"),
         (["orders@1", "orders@2"], 1, "No server answers at http://127.0.0.1:1"),
     ],

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from tests.adapters.comparison.test_report import comparison
+from tests.adapters.comparison.test_report import comparison, measured
 from tests.command_line import lorarack
 
 from lorarack.adapters.comparison.page import MOST_ROWS, as_html
@@ -63,12 +63,21 @@ def test_the_plot_is_a_png_even_of_odd_names() -> None:
         assert struct.unpack(">II", picture[16:24])[0] > 800
 
 
+def test_a_second_plot_has_the_time_between_tokens_where_it_was_measured() -> None:
+    def width(shown: Comparison) -> int:
+        return int(struct.unpack(">I", as_png(shown)[16:20])[0])
+
+    assert width(measured()) > 1.5 * width(comparison())
+    assert "<td>312 (540)</td><td>45 (61)</td>" in as_html(measured())
+
+
 def test_the_front_holds_what_none_beats_in_both() -> None:
-    found = comparison()
-    assert [version.reference for version in pareto_front(found)] == ["orders@1", "orders@2"]
+    found, costs = comparison(), {"orders@1": 8.0, "orders@2": 16.0}
+    assert [version.reference for version in pareto_front(found, costs)] == ["orders@1", "orders@2"]
+    assert [version.reference for version in pareto_front(found, {"orders@1": 5, "orders@2": 5})] == ["orders@2"]
     first, second = found.verdict.versions
     equal = found.verdict.model_copy(update={"versions": (first.model_copy(update={"score": 0.9}), second)})
-    assert [one.reference for one in pareto_front(found.model_copy(update={"verdict": equal}))] == ["orders@1"]
+    assert [one.reference for one in pareto_front(found.model_copy(update={"verdict": equal}), costs)] == ["orders@1"]
 
 
 def test_files_are_written_by_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

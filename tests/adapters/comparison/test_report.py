@@ -9,7 +9,7 @@ from rich.console import Console
 from lorarack.adapters.comparison.margin_rule import judge
 from lorarack.adapters.comparison.report import as_markdown, as_table
 from lorarack.adapters.comparison.score_table import ScoreTable
-from lorarack.adapters.comparison.verdict import BaseScore, Comparison
+from lorarack.adapters.comparison.verdict import BaseScore, Comparison, Quantiles, Speed
 from lorarack.adapters.comparison.words import sentence
 from lorarack.registry.values import Dataset
 
@@ -34,9 +34,21 @@ def comparison() -> Comparison:
     )
 
 
-def shown(width: int) -> str:
+def measured() -> Comparison:
+    """The same from an evaluation that measured how fast the versions answered, with a memory to fill."""
+    speed = Speed(ttft=Quantiles(median=0.3121, p95=0.54), itl=Quantiles(median=0.045, p95=0.0612))
+    found = comparison()
+    versions = tuple(
+        one.model_copy(update={"speed": speed, "slot": 2**20, "fits": 64}) for one in found.verdict.versions
+    )
+    return found.model_copy(
+        update={"memory": 2**26, "verdict": found.verdict.model_copy(update={"versions": versions})}
+    )
+
+
+def shown(width: int, found: Comparison | None = None) -> str:
     out = StringIO()
-    Console(file=out, width=width).print(as_table(comparison()))
+    Console(file=out, width=width).print(as_table(found or comparison()))
     return out.getvalue()
 
 
@@ -59,6 +71,17 @@ def test_numbers_are_whole_on_a_narrow_terminal() -> None:
     assert "87.5 % (79–93)" in text
     assert "62.5 KiB" in text
     assert max(map(len, text.splitlines())) <= 96
+    assert "312 (540)" in shown(96, measured())
+
+
+def test_what_a_version_takes_of_a_server_is_a_table_of_its_own() -> None:
+    lines = shown(100, measured()).splitlines()
+    assert sum("orders@2" in line for line in lines) >= 3, "in both tables and the verdict"
+    second = [line.split() for line in lines if line.split()[:1] == ["orders@2"]][1]
+    assert second == ["orders@2", "1.0", "MiB", "64", "312", "(540)", "45", "(61)"]
+    assert not any("TTFT" in line for line in shown(100).splitlines()), "nothing was measured"
+    heads = as_markdown(measured()).splitlines()[0]
+    assert "| slot | fit in 64.0 MiB | TTFT ms, median (p95) | ITL ms, median (p95) |" in heads
 
 
 def test_markdown_is_one_table_with_as_many_cells_in_each_row() -> None:

@@ -83,15 +83,47 @@ def test_a_refusal_becomes_our_error_with_the_servers_own_words(status: int, kin
     assert len(server.asked) < 40, "the rest is given up after the first failure"
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": [{"text": 1}]}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"choices": []}',
+        b"data: []",
+        b'data: {"choices": 7}',
+        b'data: {"choices": [{"text": 1}]}',
+    ],
+)
 def test_what_is_no_openai_server_is_said_to_be_none(body: bytes) -> None:
     with openai_server(lambda _: Said(body=body)) as server, pytest.raises(Unavailable, match="does not speak"):
         ServerClient(server.url).ask([Question("a@1", PLAIN)])
 
 
+def test_an_answer_that_breaks_off_is_asked_for_again() -> None:
+    """A stream that ends without a reason is half an answer; scored as a whole one it would be wrong."""
+    half = b'data: {"model": "a@1", "choices": [{"index": 0, "text": "once", "finish_reason": null}]}\n\n'
+    said = [Said(body=half), Said("once upon a time")]
+    with openai_server(lambda _: said.pop(0)) as server:
+        (reply,) = ServerClient(server.url, pauses=(0.01,)).ask([Question("a@1", PLAIN)])
+    assert reply.text == "once upon a time"
+    with openai_server(lambda _: Said(body=half)) as server, pytest.raises(Unavailable, match="broke off"):
+        ServerClient(server.url, pauses=()).ask([Question("a@1", PLAIN)])
+
+
+def test_the_times_of_the_first_token_and_of_the_next_ones_are_measured() -> None:
+    with openai_server(lambda body: Said("one two three" if body["prompt"] == "3" else "one")) as server:
+        three, one = ServerClient(server.url).ask([Question("a@1", Row("x", prompt=n)) for n in "31"])
+    assert three.first_token is not None
+    assert three.between_tokens is not None
+    assert 0 < three.first_token < 20
+    assert 0 <= three.between_tokens < 20
+    assert one.between_tokens is None, "there is no time between one token"
+
+
 def test_an_answer_without_text_is_an_empty_answer() -> None:
-    choice = b'{"message": {"content": null}, "finish_reason": "stop"}'
-    body = b'{"model": "a@1", "choices": [' + choice + b'], "usage": {"completion_tokens": 0}}'
+    choice = b'{"delta": {"content": null}, "finish_reason": "stop"}'
+    body = b'data: {"model": "a@1", "choices": [' + choice + b"]}\n\ndata: [DONE]\n\n"
     with openai_server(lambda _: Said(body=body)) as server:
         (reply,) = ServerClient(server.url).ask([Question("a@1", CHAT)])
     assert reply.text == ""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from lorarack.registry.errors import BadReference, NotFound, UsageError
-from lorarack.registry.values import Version
+from lorarack.registry.values import Base, Version
 
 UNKNOWN = "What the versions cost is not known, so none counts as cheaper than another; give --cost {} for each."
 
@@ -35,8 +35,8 @@ def given_costs(options: Iterable[str], references: Sequence[str]) -> dict[str, 
     return found
 
 
-def known_versions(folder: str | None, references: Sequence[str]) -> dict[str, Version]:
-    """The versions that the references name; none where the registry does not know all of them, or they have several bases.
+def known_versions(folder: str | None, references: Sequence[str]) -> tuple[dict[str, Version], Base | None]:
+    """The versions that the references name and their base; none where the registry does not know all, or they have several.
 
     Raises:
         NotFound, UsageError, StoreError: the folder that was given is no registry, or cannot be used.
@@ -45,13 +45,15 @@ def known_versions(folder: str | None, references: Sequence[str]) -> dict[str, V
     from lorarack.registry.settings import home_folder
 
     if folder is None and not home_folder().exists():
-        return {}
+        return {}, None
     with open_registry(folder, create=False) as registry:
         try:
             found = {reference: registry.resolve(reference) for reference in references}
         except (NotFound, BadReference):
-            return {}
-    return found if len({version.base_fingerprint for version in found.values()}) == 1 else {}
+            return {}, None
+        if len({version.base_fingerprint for version in found.values()}) > 1:
+            return {}, None
+        return found, registry.base(next(iter(found.values())).base)
 
 
 def _number(text: str) -> float | None:

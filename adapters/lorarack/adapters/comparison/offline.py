@@ -10,7 +10,7 @@ from lorarack.adapters.comparison.margin_rule import checked_margin, judge
 from lorarack.adapters.comparison.scores_file import ScoresFile, read_scores
 from lorarack.adapters.comparison.verdict import ComparedRow, Comparison
 from lorarack.adapters.comparison.version_facts import with_facts
-from lorarack.registry.values import Version
+from lorarack.registry.values import Base, Version
 
 
 def compare_scores(
@@ -21,6 +21,7 @@ def compare_scores(
     losses: bool = False,
     group_by: str = "group",
     registry: str | None = None,
+    memory: int | None = None,
 ) -> Comparison:
     """Judge the scores in a file.
 
@@ -31,6 +32,7 @@ def compare_scores(
         losses: the scores are losses, less is better, and the margin is a share of the best one's.
         group_by: the key of a line that says which rows belong together.
         registry: its folder; by default the usual one, if it is there.
+        memory: bytes in which the engine's slots of the versions are to fit.
 
     Raises:
         UsageError: the margin is none, a line is wrong, there is nothing to compare, or the costs are not of these versions.
@@ -40,16 +42,18 @@ def compare_scores(
     file = read_scores(path, losses=losses, group_by=group_by)
     references = file.table.references
     versions: dict[str, Version] = {}
+    base: Base | None = None
     known: dict[str, float] | None
     if costs:
         known = given_costs(costs, references)
     else:
-        versions = known_versions(registry, references)
+        versions, base = known_versions(registry, references)
         known = {reference: float(version.parameters) for reference, version in versions.items()} or None
     unknown = () if known else (UNKNOWN.format(f"{references[0]}=4"),)
     verdict = judge(file.table, margin, known, (*file.warnings, *unknown))
     return Comparison(
-        verdict=with_facts(verdict, versions),
+        verdict=with_facts(verdict, versions, base=base, memory=memory),
+        memory=memory,
         title=path.name,
         score="mean loss" if losses else "mean score",
         disagreeing=tuple(_disagreeing(file)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from lorarack.adapters.comparison.seen import SEEN_SPLIT, SeenRows, check_unseen
 from lorarack.adapters.data.rows import Rows
 from lorarack.adapters.evaluation.answers import Subject
+from lorarack.adapters.evaluation.judge import JudgeServer
 from lorarack.adapters.evaluation.run import check_texts, request_count
 from lorarack.adapters.evaluation.scores import Score, find_score, fitting_score
 from lorarack.registry import Base, Registry, Version
@@ -51,6 +52,7 @@ def plan_comparison(
     rows: Rows,
     *,
     score: str | None = None,
+    judge: JudgeServer | None = None,
     include_base: bool = False,
     base_stride: int = 1,
     allow_seen: bool = False,
@@ -64,6 +66,7 @@ def plan_comparison(
         references: two or more.
         rows: held-out rows.
         score: a score's name; without it the one that fits the rows.
+        judge: the server of the judge, for the score ``judge:MODEL``.
         include_base: ask the bare base too.
         base_stride: ask the base one row in so many.
         allow_seen: score rows that the versions know from training.
@@ -78,7 +81,7 @@ def plan_comparison(
         GateRefused: a version was trained on some of the rows.
     """
     check_texts(rows)
-    chosen = find_score(score) if score else fitting_score(row.completion for row in rows)
+    chosen = find_score(score, judge) if score else fitting_score(row.completion for row in rows)
     versions, base = _contenders(registry, references, at_least)
     seen = check_unseen(registry, versions, rows, allow=allow_seen)
     subjects = [Subject(model=version.reference, digest=version.digest) for version in versions]

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from lorarack.adapters.evaluation.answers import JudgeReport
 from lorarack.registry.values import Dataset, Value
 
 Answer = Literal["not_worse", "worse", "undecided"]
@@ -31,10 +32,25 @@ class ScoreMetric(Value):
     dataset: str
 
 
+class Quantiles(Value):
+    """Seconds: the median and the 95th percentile of the answers."""
+
+    median: float
+    p95: float
+
+
+class Speed(Value):
+    """Time to the first token (``ttft``), and from one token to the next (``itl``), as the client saw them."""
+
+    ttft: Quantiles
+    itl: Quantiles | None  # None where no answer had two tokens
+
+
 class VersionScore(Value):
     """A version's mean score with its 95 % interval, its cost, and how it stands against the best.
 
-    What the registry knows of it is None where the scores were made elsewhere.
+    What the registry knows of it is None where the scores were made elsewhere. ``slot`` is the bytes of an engine's slot that holds
+    it, ``fits`` how many of those the memory that was given holds.
     """
 
     reference: str
@@ -46,10 +62,14 @@ class VersionScore(Value):
     rank: int | None = None
     parameters: int | None = None
     bytes: int | None = None
+    slot: int | None = None
+    fits: int | None = None
+    speed: Speed | None = None
     validation_loss: float | None = None
     train_loss: float | None = None
     cut_off: int | None = None
     metric: ScoreMetric | None = None
+    judge: JudgeReport | None = None
 
 
 class Verdict(Value):
@@ -86,6 +106,7 @@ class BaseScore(Value):
     score: float
     low: float
     high: float
+    speed: Speed | None = None
 
 
 class ComparedRow(Value):
@@ -106,6 +127,7 @@ class Comparison(Value):
     score: str = "score"
     dataset: Dataset | None = None
     base: BaseScore | None = None
+    memory: int | None = None
     disagreeing: tuple[ComparedRow, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Numbers and verdicts as people read them."""
 
-from lorarack.adapters.comparison.verdict import AgainstBest, BaseScore, Verdict, VersionScore
+from lorarack.adapters.comparison.verdict import AgainstBest, BaseScore, Quantiles, Speed, Verdict, VersionScore
 
 
 def sentence(verdict: Verdict) -> str:
@@ -73,6 +73,20 @@ def difference_text(version: VersionScore, verdict: Verdict) -> str:
     if version.reference == verdict.best:
         return "–"
     return f"{points(gap.difference, verdict)} ({points(gap.low, verdict)} to {points(gap.high, verdict)})"
+
+
+def first_token_text(speed: Speed | None) -> str:
+    """``312 (540)``: milliseconds to the first token, the median and the 95th percentile."""
+    return _milliseconds(speed.ttft if speed else None)
+
+
+def next_token_text(speed: Speed | None) -> str:
+    """``45 (61)``: likewise from one token to the next."""
+    return _milliseconds(speed.itl if speed else None)
+
+
+def _milliseconds(found: Quantiles | None) -> str:
+    return "–" if found is None else f"{1000 * found.median:.0f} ({1000 * found.p95:.0f})"
 
 
 def _unit(verdict: Verdict) -> str:

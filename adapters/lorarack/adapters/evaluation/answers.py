@@ -27,6 +27,8 @@ class Reply(Value):
     model: str  # what the server says answered
     digest: str | None = None  # likewise, where the server says it
     nll: float | None = None  # negative log-likelihood of the expected text, per token
+    first_token: float | None = None  # seconds from the request to the first text
+    between_tokens: float | None = None  # mean seconds from one token to the next
 
 
 class Answer(Value):
@@ -36,13 +38,27 @@ class Answer(Value):
     score: float
     tokens: int
     cut_off: bool
+    first_token: float | None = None
+    between_tokens: float | None = None
+
+
+class JudgeReport(Value):
+    """Who judged, by which prompt (its digest), how many answers; how often turning the order changed its mind, and how often
+    it said none of the letters."""
+
+    model: str
+    prompt: str
+    judged: int
+    contradicted: int
+    unreadable: int
 
 
 class Answers(Value):
-    """All answers of one subject, in the order of the rows that it was asked."""
+    """All answers of one subject, in the order of the rows that it was asked; ``judge`` where a model judged them."""
 
     subject: Subject
     answers: tuple[Answer, ...]
+    judge: JudgeReport | None = None
 
     @property
     def scores(self) -> tuple[float, ...]:

@@ -1,13 +1,15 @@
 """Asking a running server many questions at a time, through OpenAI's own client."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lorarack.adapters.data.rows import Row
 from lorarack.adapters.evaluation.answers import Reply
 from lorarack.adapters.evaluation.likelihood import reference_likelihood
+from lorarack.adapters.evaluation.streaming import read_stream
 from lorarack.registry.errors import LorarackError, RateLimited, Unavailable
 from lorarack.registry.openai_client import ModelServer
 
@@ -114,9 +116,11 @@ class ServerClient:
             if question.likelihood:
                 return await reference_likelihood(server, client, question.model, row)
             response: Any
+            streamed: Any = {"stream": True, "stream_options": {"include_usage": True}}
+            began = time.perf_counter()
             if row.prompt is not None:
                 response = await client.completions.with_raw_response.create(
-                    model=question.model, prompt=row.prompt, max_tokens=self.max_tokens, temperature=0.0
+                    model=question.model, prompt=row.prompt, max_tokens=self.max_tokens, temperature=0.0, **streamed
                 )
             else:
                 extra = row.options.to_json()
@@ -125,33 +129,6 @@ class ServerClient:
                 messages: Any = row.prompt_messages
                 response = await client.chat.completions.with_raw_response.create(
                     model=question.model, messages=messages, max_completion_tokens=self.max_tokens, temperature=0.0,
-                    extra_body=extra,
+                    extra_body=extra, **streamed,
                 )  # fmt: skip
-            answer: Any = response.parse()
-            if asyncio.iscoroutine(answer):
-                answer = await answer
-            return _read(answer, response.headers, server)
-
-
-def _read(answer: Any, headers: Mapping[str, str], server: ModelServer) -> Reply:
-    """The reply in an answer to a chat or completion request.
-
-    Raises:
-        Unavailable: it is no answer in OpenAI's form.
-    """
-    try:
-        choice = answer.choices[0]
-        text = choice.message.content if hasattr(choice, "message") else choice.text
-        if not isinstance(text, str | None):
-            raise TypeError
-        return Reply(
-            text=text or "",
-            tokens=int(answer.usage.completion_tokens),
-            cut_off=choice.finish_reason == "length",
-            model=str(answer.model),
-            digest=headers.get("x-lorarack-digest"),
-        )
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise Unavailable(
-            f"What answers at {server.address} does not speak OpenAI's API; is it the right port?", code="not_openai"
-        ) from error
+            return await read_stream(response, began, server)

@@ -13,7 +13,7 @@ from tempfile import NamedTemporaryFile
 
 from pydantic import ValidationError
 
-from lorarack.adapters.evaluation.answers import Answer, Evaluation
+from lorarack.adapters.evaluation.answers import Answer, Evaluation, JudgeReport
 from lorarack.registry import Registry, home_folder
 from lorarack.registry.errors import StoreError
 from lorarack.registry.values import Dataset, Value, Version
@@ -35,6 +35,7 @@ class KeptEvaluation(Value):
     higher_is_better: bool
     made_at: datetime
     answers: tuple[Answer, ...]
+    judge: JudgeReport | None = None
     groups: tuple[str | int | float | None, ...] | None = None
 
     @property
@@ -75,6 +76,7 @@ def keep_evaluation(
         higher_is_better=evaluation.higher_is_better,
         made_at=datetime.now(UTC),
         answers=evaluation.of(version.reference).answers,
+        judge=evaluation.of(version.reference).judge,
         groups=None if groups is None else tuple(_plain(group) for group in groups),
     )
     name = hashlib.sha256(f"{dataset.digest} {kept.label}".encode()).hexdigest()
@@ -111,10 +113,15 @@ def kept_evaluations(registry: Registry, version: Version) -> tuple[KeptEvaluati
     return tuple(sorted(found, key=lambda kept: kept.made_at, reverse=True))
 
 
+def evaluations_folder(registry: Registry) -> Path:
+    """Where evaluations lie: beside the registry, or in ``LORARACK_HOME`` where it is no folder."""
+    place = Path(registry.location)
+    return (place if place.is_dir() else home_folder()) / "evaluations"
+
+
 def _folder(registry: Registry, version: Version) -> Path:
     """By the digest of the weights: numbers of another registry in the same home are other versions."""
-    place = Path(registry.location)
-    return (place if place.is_dir() else home_folder()) / "evaluations" / version.digest.removeprefix("sha256:")
+    return evaluations_folder(registry) / version.digest.removeprefix("sha256:")
 
 
 def _plain(group: object) -> str | int | float | None:

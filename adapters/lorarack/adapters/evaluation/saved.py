@@ -1,26 +1,28 @@
 """An evaluation in a folder: what was answered is kept as it arrives, so that an interrupted evaluation continues.
 
-``manifest.json`` says what was evaluated, ``answers.jsonl`` holds one answer a line, and ``scores.jsonl`` one row a line with the
-scores of all versions, as ``lorarack compare --scores`` reads them.
+``manifest.json`` says what was evaluated, ``answers.jsonl`` holds one answer a line, ``opinions.jsonl`` what a judge said of one,
+``scores.jsonl`` one row a line with the scores of all versions, as ``lorarack compare --scores`` reads them.
 """
 
 import fcntl
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, TypeVar
 
 from pydantic import ValidationError
 
 from lorarack.adapters.data.rows import Rows
 from lorarack.adapters.evaluation.answers import Evaluation, Reply, Subject
+from lorarack.adapters.evaluation.judge import Opinion
 from lorarack.adapters.evaluation.scores import Score
 from lorarack.registry.errors import Conflict, StoreError
 from lorarack.registry.values import Value
 
 FORMAT = 1
+_AnyLine = TypeVar("_AnyLine", bound=Value)
 
 
 class Sampling(Value):
@@ -40,6 +42,7 @@ class EvaluationManifest(Value):
     base: str  # fingerprint of the server's base
     sampling: Sampling
     score: str
+    judge: str | None = None  # model and prompt of the judge, where one says the scores
     versions: Mapping[str, str | None]  # digest of each
 
 
@@ -51,6 +54,14 @@ class _Line(Value):
     reply: Reply
 
 
+class _OpinionLine(Value):
+    """One line of ``opinions.jsonl``."""
+
+    judge: str
+    key: str
+    opinion: Opinion
+
+
 class SavedEvaluation:
     """A folder that keeps the answers of an evaluation; open it with ``with``, one process at a time."""
 
@@ -58,7 +69,9 @@ class SavedEvaluation:
         self._folder = folder
         self._manifest = manifest
         self._known: dict[tuple[str, str | None, int, bool], Reply] = {}
+        self._opinions: dict[str, Opinion] = {}
         self._answers: IO[bytes]
+        self._said: IO[bytes]
 
     def __enter__(self) -> Self:
         """Read what the folder holds.
@@ -71,6 +84,7 @@ class SavedEvaluation:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._check_manifest()
             self._answers = (self._folder / "answers.jsonl").open("a+b")
+            self._said = (self._folder / "opinions.jsonl").open("a+b")
         except OSError as error:
             raise StoreError(f"{self._folder} cannot hold an evaluation: {error.strerror or error}.") from error
         try:
@@ -78,12 +92,16 @@ class SavedEvaluation:
             self._read()
             self._write("manifest.json", self._manifest.model_dump_json(indent=1) + "\n")
         except BaseException:
-            self._answers.close()
+            self._close()
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self._answers.close()
+        self._said.close()
 
     def known(self, subject: Subject, row: int, *, likelihood: bool) -> Reply | None:
         """The answer of an earlier run, if there is one."""
@@ -91,12 +109,25 @@ class SavedEvaluation:
 
     def count(self, subjects: Sequence[Subject], rows: Rows, score: Score) -> int:
         """How many answers of this evaluation are there."""
-        likelihood = score.of is None
         return sum(
-            self.known(subject, place, likelihood=likelihood) is not None
+            self.known(subject, place, likelihood=score.likelihood) is not None
             for subject in subjects
             for place in range(0, len(rows), subject.stride)
         )
+
+    @property
+    def opinions(self) -> Mapping[str, Opinion]:
+        """What this evaluation's judge has said, by the key of the pair; nothing of another judge."""
+        return self._opinions
+
+    def keep_opinion(self, key: str, opinion: Opinion) -> None:
+        """Append what the judge said.
+
+        Raises:
+            StoreError: the disk is full, or the like.
+        """
+        line = _OpinionLine(judge=self._manifest.judge or "", key=key, opinion=opinion)
+        self._append(self._said, line)
 
     def keep(self, subject: Subject, row: int, reply: Reply) -> None:
         """Append an answer.
@@ -105,9 +136,12 @@ class SavedEvaluation:
             StoreError: the disk is full, or the like.
         """
         line = _Line(row=row, digest=subject.digest, reply=reply.model_copy(update={"model": subject.model}))
+        self._append(self._answers, line)
+
+    def _append(self, file: IO[bytes], line: Value) -> None:
         try:
-            self._answers.write(line.model_dump_json().encode() + b"\n")
-            self._answers.flush()
+            file.write(line.model_dump_json().encode() + b"\n")
+            file.flush()
         except OSError as error:
             raise StoreError(f"{self._folder} cannot hold an evaluation: {error.strerror or error}.") from error
 
@@ -169,20 +203,26 @@ class SavedEvaluation:
             raise Conflict(f"Another process writes to {self._folder}; wait for it.", code="busy") from error
 
     def _read(self) -> None:
-        """Index the answers; half a line at the end, of a process that was killed, is cut off."""
-        self._answers.seek(0)
-        content = self._answers.read()
+        """Index the answers, and what the judge said."""
+        for line in self._lines(self._answers, _Line):
+            self._known[line.reply.model, line.digest, line.row, line.reply.nll is not None] = line.reply
+        for said in self._lines(self._said, _OpinionLine):
+            if said.judge == self._manifest.judge:
+                self._opinions[said.key] = said.opinion
+
+    def _lines(self, file: IO[bytes], kind: type[_AnyLine]) -> Iterator[_AnyLine]:
+        """The lines of a file; half a line at the end, of a process that was killed, is cut off."""
+        file.seek(0)
+        content = file.read()
         whole = content[: content.rfind(b"\n") + 1]
-        self._answers.truncate(len(whole))
+        file.truncate(len(whole))
         for number, text in enumerate(whole.splitlines(), start=1):
             try:
-                line = _Line.model_validate_json(text)
+                yield kind.model_validate_json(text)
             except ValidationError as error:
                 raise StoreError(
-                    f"{self._folder / 'answers.jsonl'}, line {number} is damaged; delete the line to ask that row again."
+                    f"{file.name}, line {number} is damaged; delete the line to ask that row again."
                 ) from error
-            key = (line.reply.model, line.digest, line.row, line.reply.nll is not None)
-            self._known[key] = line.reply
 
     def _write(self, name: str, text: str) -> Path:
         path = self._folder / name

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from lorarack.adapters.evaluation.judge import Judge, JudgeServer
 from lorarack.adapters.evaluation.scorers.imported import imported
 from lorarack.adapters.evaluation.scorers.json_schema import valid_under
 from lorarack.adapters.evaluation.scorers.json_values import is_structure, json_exact, json_f1
@@ -23,8 +24,10 @@ class Score:
         name: the metric's name in the registry.
         sentence: what it measures.
         binary: whether an answer is either right (1) or wrong (0), with nothing between.
-        of: the score of an answer, given the expected text; None where the expected text itself is scored by its likelihood.
+        of: the score of an answer, given the expected text; None where a judge says it, or where the expected text itself is
+            scored by its likelihood.
         higher_is_better: if so, scores lie from 0 to 1; else they are losses from 0 on.
+        judge: who says it.
     """
 
     name: str
@@ -32,6 +35,12 @@ class Score:
     binary: bool
     of: Callable[[str, str], float] | None
     higher_is_better: bool = True
+    judge: Judge | None = None
+
+    @property
+    def likelihood(self) -> bool:
+        """Whether nothing is generated, and the expected text is scored."""
+        return self.of is None and self.judge is None
 
 
 SCORES: Mapping[str, Score] = {
@@ -53,19 +62,27 @@ _WITH_ARGUMENT: Mapping[str, tuple[str, Callable[[str], Callable[[str, str], flo
     "json_schema": ("FILE", valid_under),
 }
 #: For the help of a command.
-SCORE_NAMES = ", ".join([*SCORES, *(f"{name}:{what}" for name, (what, _) in _WITH_ARGUMENT.items()), "MODULE:FUNCTION"])
+SCORE_NAMES = ", ".join(
+    [*SCORES, *(f"{name}:{what}" for name, (what, _) in _WITH_ARGUMENT.items()), "judge:MODEL", "MODULE:FUNCTION"]
+)
 
 
-def find_score(name: str) -> Score:
-    """The score of that name: ``json_f1``, ``regex:PATTERN``, ``json_schema:FILE`` or ``MODULE:FUNCTION``.
+def find_score(name: str, judge: JudgeServer | None = None) -> Score:
+    """The score of that name: ``json_f1``, ``regex:PATTERN``, ``json_schema:FILE``, ``judge:MODEL`` or ``MODULE:FUNCTION``.
+
+    Args:
+        name: of the score.
+        judge: the server of ``judge:MODEL``.
 
     Raises:
-        UsageError: there is none, and the sentence lists them; or its argument is wrong.
+        UsageError: there is none, and the sentence lists them; its argument is wrong; or a judge has no server.
         NotFound: the schema's file is not there.
     """
     if name in SCORES:
         return SCORES[name]
     family, colon, argument = name.partition(":")
+    if family == "judge":
+        return _judged(argument, judge)
     if family in _WITH_ARGUMENT:
         what, make = _WITH_ARGUMENT[family]
         if not argument:
@@ -76,9 +93,19 @@ def find_score(name: str) -> Score:
     if colon:
         function, higher = imported(name)
         return Score(_metric_name(argument, name), f"the scorer {name}", False, function, higher_is_better=higher)
-    near = get_close_matches(name, [*SCORES, *_WITH_ARGUMENT], n=1)
+    near = get_close_matches(name, [*SCORES, *_WITH_ARGUMENT, "judge"], n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise UsageError(f"There is no score {name!r}; there are {SCORE_NAMES}.{hint}", code="unknown_score")
+
+
+def _judged(model: str, server: JudgeServer | None) -> Score:
+    if not model:
+        raise UsageError("--score judge needs an argument: judge:MODEL.", code="unknown_score")
+    if server is None:
+        raise UsageError(f"--score judge:{model} needs the judge's server; give --judge-url.", code="no_judge")
+    judge = Judge(model, server)
+    name = _metric_name("judge", judge.identity)
+    return Score(name, f"{model} prefers the answer to the expected one", False, None, judge=judge)
 
 
 def fitting_score(expected: Iterable[str]) -> Score:
