@@ -152,6 +152,14 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) ->
     assert "scores.jsonl" in said.err
 
 
+def test_a_file_that_memory_would_not_hold_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    with path.open("wb") as file:
+        file.truncate(2**36)  # holds nothing, and says that it has 64 GiB
+    said = lorarack("compare", "--scores", path)
+    assert (said.code, said.err.count("\n"), "scores.jsonl has 64.0 GiB" in said.err) == (2, 1, True), said
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [

@@ -16,6 +16,7 @@ from lorarack.registry.errors import UsageError
 _EXAMPLE = '{"row": 1, "scores": {"a@1": 1, "a@2": 0}}'
 #: A loss larger than this is a mistake, and its square would not be a number.
 _LARGEST_LOSS = 1e9
+_LARGEST_FILE = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ def read_scores(path: Path, *, losses: bool = False, group_by: str = "group") ->
         NotFound: no such file.
         UsageError: names the first line that is wrong, or says that there is nothing to compare.
     """
+    _check_size(path)
     lines: list[_Line] = []
     places: dict[str, int] = {}
     for number, text in enumerate(read_text_file(path, "file of scores", "scores").split("\n"), start=1):
@@ -57,6 +59,20 @@ def read_scores(path: Path, *, losses: bool = False, group_by: str = "group") ->
         places[line.row] = number
         lines.append(line)
     return _whole(path.name, lines, losses)
+
+
+def _check_size(path: Path) -> None:
+    """A file is read whole; one that memory does not hold must not end in a killed process."""
+    try:
+        size = path.stat().st_size
+    except (OSError, ValueError):  # said by what reads it
+        return
+    if size > _LARGEST_FILE:
+        raise UsageError(
+            f"{path.name} has {size / 2**30:,.1f} GiB; {_LARGEST_FILE / 2**30:.0f} GiB of scores at most can be compared. Compare "
+            "fewer rows, drawn at random.",
+            code="bad_scores",
+        )
 
 
 def _whole(name: str, lines: list[_Line], losses: bool) -> ScoresFile:
