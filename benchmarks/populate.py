@@ -11,9 +11,9 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
+from lorarack.registry.catalog.new_version import searchable_text
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, FINISHED, METRICS, TAGS, TEXTS, VERSIONS
 from lorarack.registry.catalog.sqlite import SqliteDatabase
-from lorarack.registry.catalog.text_index import searchable_text
 
 RANKS = (4, 8, 16, 32, 64)
 _AT_ONCE = 5000

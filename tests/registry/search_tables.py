@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from lorarack.registry import Registry
-from lorarack.registry.catalog.text_index import searchable_text
+from lorarack.registry.catalog.new_version import searchable_text
 
 
 def check_search_tables(registry: Registry) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lorarack.registry import disk as disk_module
+from lorarack.registry.blobs.blob import copy_blob, read_blob
 from lorarack.registry.blobs.folder import FolderBlobs
-from lorarack.registry.blobs.verified import copy_blob, read_blob
 from lorarack.registry.errors import StoreError
 
 DATA = b"weights" * 1000

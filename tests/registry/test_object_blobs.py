@@ -10,9 +10,9 @@ import obstore
 import pytest
 from obstore.store import LocalStore, MemoryStore, S3Store
 
+from lorarack.registry.blobs.blob import read_blob
 from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.blobs.object_store import ObjectBlobs
-from lorarack.registry.blobs.verified import read_blob
 from lorarack.registry.errors import StoreError
 
 DIGEST = "sha256:" + "0" * 64

@@ -16,11 +16,9 @@ from lorarack.registry.reference import (
     Latest,
     Reference,
     Selector,
-    check_adapter_name,
-    check_alias_name,
-    is_alias_name,
     parse_reference,
 )
+from lorarack.registry.texts import check_adapter_name, check_alias_name, is_alias_name
 
 PART = r"[a-z0-9][a-z0-9._-]{0,62}"
 parts = st.from_regex(re.compile(PART, re.ASCII), fullmatch=True)

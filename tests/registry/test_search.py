@@ -16,8 +16,8 @@ from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Condition, Metric, Query, Registry, State, Version, open_registry, parse_condition
 from lorarack.registry.catalog.metrics import update_latest
+from lorarack.registry.catalog.new_version import update_text
 from lorarack.registry.catalog.schema import ADAPTERS, METRICS, TAGS, VERSIONS
-from lorarack.registry.catalog.text_index import update_text
 from lorarack.registry.queries import parse_label
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

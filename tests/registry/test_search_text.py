@@ -11,7 +11,7 @@ from tests.registry.shelf import Shelf
 from tests.tiny import tiny_base
 
 from lorarack.registry import Query, Registry, open_registry
-from lorarack.registry.catalog.text_index import searchable_text, written
+from lorarack.registry.catalog.new_version import searchable_text, written
 
 #: What folding, quoting, patterns and the index could get wrong, beside plain letters.
 ODD = "aAbB éÉßẞſſİıǆΣςσ𝔸🙂e\u0301%_\"'*\\-\n\t\x01\x19\x1a\x1b\x1c\x1d\x1e\x1f\ufeff\ufffd\ufffe\uffff\U0010ffff"

@@ -15,8 +15,8 @@ from lorarack.adapters.data.options import COLUMNS, Answers, ReadOptions
 from lorarack.adapters.data.source import hub_id
 from lorarack.adapters.data.text_file import read_text_file
 from lorarack.registry.errors import UsageError
-from lorarack.registry.reference import check_adapter_name
-from lorarack.registry.values import Value
+from lorarack.registry.texts import check_adapter_name
+from lorarack.registry.value import Value
 
 #: What a rank family has in common: everything but these (and where the data lies, which their digests replace).
 _NOT_IN_DIGEST = ("name", "base", "data", "ranks", "alpha", "alpha_per_rank", "report_to")

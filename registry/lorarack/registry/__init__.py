@@ -13,6 +13,7 @@ import typing
 
 if typing.TYPE_CHECKING:
     from lorarack.registry.access import Key, NewKey, Scope
+    from lorarack.registry.aliases import replay_aliases
     from lorarack.registry.errors import LorarackError
     from lorarack.registry.interface import Registry
     from lorarack.registry.queries import (
@@ -35,7 +36,6 @@ if typing.TYPE_CHECKING:
     )
     from lorarack.registry.reference import Reference, parse_reference
     from lorarack.registry.registry import open_registry
-    from lorarack.registry.replay import replay_aliases
     from lorarack.registry.settings import home_folder
     from lorarack.registry.snapshot import Snapshot
     from lorarack.registry.values import (
@@ -101,6 +101,7 @@ __all__ = [
 
 _MODULES = {
     "access": "Key NewKey Scope",
+    "aliases": "replay_aliases",
     "errors": "LorarackError",
     "interface": "Registry",
     "queries": (
@@ -109,7 +110,6 @@ _MODULES = {
     ),
     "reference": "Reference parse_reference",
     "registry": "open_registry",
-    "replay": "replay_aliases",
     "settings": "home_folder",
     "snapshot": "Snapshot",
     "values": "Adapter Alias Base BaseId Dataset Event Metric Parent Provenance Published State StoredFile Version",

@@ -1,11 +1,12 @@
-"""Aliases: where they point, and moving them without a rule (``promotion`` for one)."""
+"""Aliases: where they point, and moving them without a rule (with one: ``promotion``)."""
+
+from collections.abc import Iterable
 
 from lorarack.registry.errors import NotFound
 from lorarack.registry.interface import Catalog
-from lorarack.registry.lookup import check_known
-from lorarack.registry.reference import check_adapter_name, check_alias_name
-from lorarack.registry.texts import check_text
-from lorarack.registry.values import Alias
+from lorarack.registry.texts import check_adapter_name, check_alias_name, check_text
+from lorarack.registry.values import Alias, Event
+from lorarack.registry.versions import check_known
 
 
 def set_alias(
@@ -36,3 +37,16 @@ def alias_history(catalog: Catalog, adapter: str, alias: str | None) -> tuple[Al
     if alias is not None and not moves:
         raise NotFound(f"Adapter {adapter!r} has never had an alias {alias!r}.", code="unknown_alias")
     return moves
+
+
+def replay_aliases(events: Iterable[Event]) -> tuple[Alias, ...]:
+    """Where the aliases point after ``events`` (from the first, in order), by adapter and name, as ``Registry.aliases`` has it.
+
+    Nothing but the log of events is needed to know it, at any moment of the past.
+    """
+    latest: dict[tuple[str, str], Alias] = {}
+    for event in events:
+        if event.kind == "alias_moved":
+            moved = Alias.after(event)
+            latest[moved.adapter, moved.name] = moved
+    return tuple(latest[key] for key in sorted(latest))

@@ -1,13 +1,18 @@
-"""Base models: adding them, and what a call means by one."""
+"""Base models: adding them, what a call means by one, and which ones take adapters.
 
+A base's name means one thing, independent of what is in the working directory.
+"""
+
+import json
+import os
 from collections.abc import Callable, Iterable
+from functools import cache
+from importlib.resources import files as package_files
 
 from lorarack.registry.base_model.content import Progress
-from lorarack.registry.base_names import find_base
 from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.registry.interface import Catalog
-from lorarack.registry.reference import check_adapter_name
-from lorarack.registry.texts import MAX_NAME, check_text
+from lorarack.registry.texts import MAX_NAME, check_adapter_name, check_text
 from lorarack.registry.values import Base
 
 #: How one base may come from another; adapters of a base also fit its copies.
@@ -26,9 +31,8 @@ def add_base(
     use: bool,
 ) -> Base:
     """See ``Registry.add_base``."""
+    from lorarack.registry.base_check import renew_like
     from lorarack.registry.base_model.fingerprint import complete, look_at_base
-    from lorarack.registry.base_model.vllm_lora import why_no_lora
-    from lorarack.registry.base_upgrade import renew_like
     from lorarack.registry.hub.base_files import find_files
 
     before = {base.name: base.source for base in catalog.bases()}
@@ -88,8 +92,6 @@ def originals(base: Base, bases: Iterable[Base]) -> tuple[Base, ...]:
 
 def check_adapter(catalog: Catalog, adapter: str, ident: str) -> Base:
     """See ``Registry.check_adapter``."""
-    from lorarack.registry.base_model.vllm_lora import why_no_lora
-
     check_adapter_name(adapter)
     base = get_base(catalog, ident)
     why = why_no_lora(base.architecture)
@@ -100,6 +102,67 @@ def check_adapter(catalog: Catalog, adapter: str, ident: str) -> Base:
         )
     catalog.check_adapter(adapter, base.name)
     return base
+
+
+def find_base(bases: Iterable[Base], ident: str, *, folders: bool = True) -> Base | None:
+    """The base called ``ident``: by its name, else a fingerprint or Hub id, else the folder that ``ident`` is, if ``folders``.
+
+    A text that is plainly a path (``./x``, ``../x``, ``/x``, ``~/x``) names a folder only.
+    """
+    known = tuple(bases)
+    if not is_path(ident):
+        by_name = next((base for base in known if base.name == ident), None)
+        if by_name is not None:
+            return by_name
+        by_id = [base for base in known if ident in _ids(base)] or [base for base in known if ident == base.sampled]
+        if len(by_id) == 1 or (by_id and not ident.startswith("sha256:")):
+            return by_id[0]
+    return next((base for base in known if _is_there(base, ident)), None) if folders else None
+
+
+def is_called(base: Base, ident: str) -> bool:
+    """Whether ``ident`` is the base's name, fingerprint, Hub id (at a revision) or folder."""
+    return (not is_path(ident) and ident in {base.name, base.sampled, *_ids(base)}) or _is_there(base, ident)
+
+
+def is_path(ident: str) -> bool:
+    """Whether ``ident`` can be nothing but a path."""
+    return ident.startswith(("/", "./", "../", "~", ".\\", "..\\")) or ident in (".", "..")
+
+
+def why_no_lora(architecture: str) -> str | None:
+    """Why adapters of such a base cannot be served, as a clause; None where they can, or where vLLM does not know the class.
+
+    Facts of the pinned vLLM's model classes, kept as data so that vLLM is not needed.
+    """
+    version, without = _vllm_facts()
+    if architecture not in without:
+        return None
+    return f"vLLM {version} serves {architecture} without LoRA"
+
+
+@cache
+def _vllm_facts() -> tuple[str, frozenset[str]]:
+    data = json.loads(package_files("lorarack.registry.base_model").joinpath("vllm_lora.json").read_text())
+    return str(data["vllm"]), frozenset(data["no_lora"])
+
+
+def _ids(base: Base) -> set[str]:
+    hub = [known for known in base.ids if known.kind == "hub"]
+    at_revisions = {f"{known.value}@{known.revision}" for known in hub if known.revision}
+    return {base.fingerprint, *base.fingerprints, *(known.value for known in hub), *at_revisions}
+
+
+def _is_there(base: Base, ident: str) -> bool:
+    place = _real_path(ident)
+    return place is not None and any(known.kind == "path" and known.value == place for known in base.ids)
+
+
+def _real_path(ident: str) -> str | None:
+    try:
+        return os.path.realpath(os.path.expanduser(ident))
+    except ValueError:  # a NUL
+        return None
 
 
 def _plain_name(identity: str) -> str:

@@ -8,14 +8,14 @@ from typing import Any
 from lorarack.registry.artifact.adapter_config import applied_config, parse_config
 from lorarack.registry.artifact.deltas import Deltas, distance, norm
 from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS
-from lorarack.registry.blobs.verified import read_blob
+from lorarack.registry.blobs.blob import read_blob
 from lorarack.registry.errors import Damaged
 from lorarack.registry.interface import BlobStore, Catalog
-from lorarack.registry.lookup import get_version
+from lorarack.registry.lifecycle import verify
 from lorarack.registry.metrics import by_dataset, latest_metrics, pair
 from lorarack.registry.queries import Change, Diff, MetricChange, ModuleChange
 from lorarack.registry.values import Metric, Provenance, Version
-from lorarack.registry.verify import verify
+from lorarack.registry.versions import get_version
 
 #: What a version's own fields say already, or what is no part of how it is applied.
 _SAID = frozenset({"r", "lora_alpha", "use_rslora", "target_modules", "peft_type", "task_type", "inference_mode"})

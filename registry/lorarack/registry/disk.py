@@ -1,6 +1,7 @@
 """What a disk can say, and making it keep what it was told."""
 
 import errno
+import hashlib
 import os
 import shutil
 import stat
@@ -67,6 +68,22 @@ def pump(reader: BinaryIO, write: Callable[[bytes], object]) -> None:
     """Hand all bytes of ``reader`` to ``write``, in pieces."""
     while chunk := reader.read(_COPY_BYTES):
         write(chunk)
+
+
+def write_hashed(source: bytes | BinaryIO, target: FileIO) -> str:
+    """Write all of ``source`` to the unbuffered ``target``; returns the 64 digits of the digest of what was written."""
+    digest = hashlib.sha256()
+
+    def write(chunk: bytes) -> None:
+        digest.update(chunk)
+        write_all(target, chunk)
+
+    if isinstance(source, bytes):
+        write(source)
+    else:
+        source.seek(0)
+        pump(source, write)
+    return digest.hexdigest()
 
 
 class WatchedFile(FileIO):

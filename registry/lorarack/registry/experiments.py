@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from lorarack.registry import lookup
+from lorarack.registry import versions
 from lorarack.registry.errors import Conflict, GateRefused, NotFound, UsageError
 from lorarack.registry.experiment.guards import Guard
 from lorarack.registry.experiment.observed import Answer, ExperimentStatus, Feedback
@@ -16,10 +16,9 @@ from lorarack.registry.experiment.values import ALPHA, THUMBS, Arm, Experiment, 
 from lorarack.registry.experiment.verdict import ExperimentState, check_margin
 from lorarack.registry.interface import Catalog
 from lorarack.registry.interface.experiments import Experiments
-from lorarack.registry.lookup import check_known
-from lorarack.registry.reference import check_alias_name
-from lorarack.registry.texts import check_text
+from lorarack.registry.texts import check_alias_name, check_text
 from lorarack.registry.values import Version
+from lorarack.registry.versions import check_known
 
 DEFAULT_MARGIN = 0.05
 #: More arms than this are no experiment that ends.
@@ -214,7 +213,7 @@ class CatalogExperiments(Experiments):
         return (reference, *(arm for arm in arms if arm is not reference))
 
     def _resolved(self, adapter: str, text: str, base: str) -> Version:
-        version = lookup.resolve(self._catalog, text if "@" in text else f"{adapter}@{text}")
+        version = versions.resolve(self._catalog, text if "@" in text else f"{adapter}@{text}")
         if version.base != base:
             raise Conflict(
                 f"{version.reference} is on base {version.base!r} and {adapter} on {base!r}; arms share one base.",
@@ -237,7 +236,7 @@ class CatalogExperiments(Experiments):
 
     def _version(self, adapter: str, number: int) -> Version | None:
         try:
-            return lookup.get_by_number(self._catalog, adapter, number)
+            return versions.get_by_number(self._catalog, adapter, number)
         except NotFound:
             return None
 

@@ -6,15 +6,15 @@ from pathlib import Path
 from lorarack.registry.artifact.adapter_config import config_for_base
 from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.bases import get_base
+from lorarack.registry.blobs.blob import copy_blob, read_blob
 from lorarack.registry.blobs.staging import staging_folder
-from lorarack.registry.blobs.verified import copy_blob, read_blob
 from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import Conflict, Damaged
 from lorarack.registry.interface import BlobStore, Catalog
-from lorarack.registry.lookup import resolve
+from lorarack.registry.lifecycle import mark_damaged
 from lorarack.registry.settings import check_path
 from lorarack.registry.values import Base, Version
-from lorarack.registry.verify import mark_damaged
+from lorarack.registry.versions import resolve
 
 
 def fetch(catalog: Catalog, blobs: BlobStore, actor: str, version: Version | str, folder: Path) -> Path:

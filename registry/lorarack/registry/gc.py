@@ -1,4 +1,4 @@
-"""Garbage collection: removes what nothing needs any more, and says why each thing is kept or removed."""
+"""Garbage collection removes what nothing needs any more and says why for each thing; retention rules say what stays."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -7,7 +7,9 @@ from typing import TypeVar
 
 from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import BlobStore, Catalog
-from lorarack.registry.queries import GcItem, GcReport, file_item
+from lorarack.registry.queries import GcItem, GcReport, Retention, file_item
+from lorarack.registry.texts import check_adapter_name
+from lorarack.registry.versions import check_known, unknown_adapter
 
 #: An hour: publishers put their files first and their version last, and are between the two for less than that.
 GRACE_SECONDS = 3600.0
@@ -44,6 +46,23 @@ def gc(catalog: Catalog, blobs: BlobStore, actor: str, *, dry_run: bool, grace: 
     if not dry_run and any(item.removed for item in report.items):
         catalog.record_gc(actor, report)
     return report
+
+
+def set_retention(catalog: Catalog, actor: str, adapter: str, keep_last: int | None, keep_days: int | None) -> None:
+    """See ``Registry.set_retention``."""
+    for number in (keep_last, keep_days):
+        if number is not None and not 0 < number < 10**6:
+            raise UsageError(f"{number} cannot be a retention rule; give 1 or more.", code="bad_retention")
+    check_known(catalog, adapter)
+    catalog.set_retention(actor, adapter, keep_last, keep_days)
+
+
+def retention(catalog: Catalog, adapter: str) -> Retention:
+    """See ``Registry.retention``."""
+    rule = catalog.retention(check_adapter_name(adapter))
+    if rule is None:
+        raise unknown_adapter(catalog, adapter)
+    return rule
 
 
 def _prune(catalog: Catalog, actor: str, items: Sequence[GcItem]) -> tuple[GcItem, ...]:

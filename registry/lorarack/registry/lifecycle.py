@@ -1,14 +1,31 @@
-"""States, leases and deletion."""
+"""States, leases and deletion; and whether stored bytes still are what was stored."""
 
 from collections.abc import Sequence
 
-from lorarack.registry.errors import UsageError
+from lorarack.registry.blobs.blob import check_blob
+from lorarack.registry.errors import Damaged, UsageError
 from lorarack.registry.interface import BlobStore, Catalog
-from lorarack.registry.lookup import get_version
 from lorarack.registry.reference import parse_reference
 from lorarack.registry.texts import MAX_NAME, check_text
 from lorarack.registry.values import State, Version
-from lorarack.registry.verify import verify
+from lorarack.registry.versions import get_version
+
+
+def verify(catalog: Catalog, blobs: BlobStore, actor: str, version: Version) -> Version:
+    """See ``Registry.verify``."""
+    try:
+        for file in version.files:
+            check_blob(blobs, file.digest)
+    except Damaged as error:
+        raise mark_damaged(catalog, actor, version, error) from error
+    return version
+
+
+def mark_damaged(catalog: Catalog, actor: str, version: Version, error: Damaged) -> Damaged:
+    """Take ``version`` out of use after its stored bytes were found to be others; the error to raise."""
+    marked = catalog.mark_damaged(actor, version.adapter, version.number, version.digest, error.message)
+    now = "is damaged and now out of use" if marked else "is damaged"
+    return Damaged(f"{version.reference} {now}. {error.message}")
 
 
 def archive(catalog: Catalog, actor: str, reference: str, reason: str | None) -> Version:

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lorarack.registry import aliases, lookup
+from lorarack.registry import aliases, versions
 from lorarack.registry.interface import BlobStore, Catalog, Registry
 from lorarack.registry.keys import RegistryKeys
 from lorarack.registry.settings import local_actor
@@ -135,21 +135,19 @@ class LocalRegistry(Registry):
         return bases.check_adapter(self._catalog, adapter, base)
 
     def resolve(self, reference: str, *, with_curves: bool = False) -> Version:
-        return lookup.resolve(self._catalog, reference, with_curves=with_curves)
+        return versions.resolve(self._catalog, reference, with_curves=with_curves)
 
     def get_version(self, reference: str, *, with_curves: bool = False) -> Version:
-        return lookup.get_version(self._catalog, reference, with_curves=with_curves)
+        return versions.get_version(self._catalog, reference, with_curves=with_curves)
 
     def versions(self, adapter: str, *, with_curves: bool = False) -> tuple[Version, ...]:
-        return lookup.get_adapter(self._catalog, adapter, with_curves=with_curves).versions
+        return versions.get_adapter(self._catalog, adapter, with_curves=with_curves).versions
 
     def adapters(self) -> tuple[Adapter, ...]:
         return self._catalog.adapters()
 
     def add_metrics(self, reference: str, metrics: Sequence[Metric]) -> Version:
-        from lorarack.registry import metadata
-
-        return metadata.add_metrics(self._catalog, self.actor, reference, metrics)
+        return versions.add_metrics(self._catalog, self.actor, reference, metrics)
 
     def describe(
         self,
@@ -159,9 +157,7 @@ class LocalRegistry(Registry):
         without: Sequence[str] = (),
         description: str | None = None,
     ) -> Version:
-        from lorarack.registry import metadata
-
-        return metadata.describe(self._catalog, self.actor, reference, tags, without, description)
+        return versions.describe(self._catalog, self.actor, reference, tags, without, description)
 
     def fetch(self, version: Version | str, folder: Path) -> Path:
         from lorarack.registry import fetch
@@ -169,9 +165,9 @@ class LocalRegistry(Registry):
         return fetch.fetch(self._catalog, self._blobs, self.actor, version, folder)
 
     def verify(self, reference: str) -> Version:
-        from lorarack.registry import verify
+        from lorarack.registry import lifecycle
 
-        return verify.verify(self._catalog, self._blobs, self.actor, self.get_version(reference))
+        return lifecycle.verify(self._catalog, self._blobs, self.actor, self.get_version(reference))
 
     def diff(self, a: str, b: str) -> "Diff":
         from lorarack.registry import diff
@@ -179,9 +175,7 @@ class LocalRegistry(Registry):
         return diff.diff(self._catalog, self._blobs, self.actor, a, b)
 
     def lineage(self, reference: str) -> "Lineage":
-        from lorarack.registry import lineage
-
-        return lineage.lineage(self._catalog, reference)
+        return versions.lineage(self._catalog, reference)
 
     def search(self, query: "Query") -> "Page":
         from lorarack.registry import search
@@ -257,14 +251,14 @@ class LocalRegistry(Registry):
         self._catalog.release(holder, (version.adapter, version.number) if version else None)
 
     def set_retention(self, adapter: str, *, keep_last: int | None = None, keep_days: int | None = None) -> None:
-        from lorarack.registry import retention
+        from lorarack.registry import gc
 
-        retention.set_retention(self._catalog, self.actor, adapter, keep_last, keep_days)
+        gc.set_retention(self._catalog, self.actor, adapter, keep_last, keep_days)
 
     def retention(self, adapter: str) -> "Retention":
-        from lorarack.registry import retention
+        from lorarack.registry import gc
 
-        return retention.retention(self._catalog, adapter)
+        return gc.retention(self._catalog, adapter)
 
     def gc(self, *, dry_run: bool = False, grace_seconds: float = 3600.0) -> "GcReport":
         from lorarack.registry import gc
@@ -283,7 +277,7 @@ class LocalRegistry(Registry):
         return self._catalog.last_event_id()
 
     def events(self, after: int = 0, limit: int = 1000, adapter: str | None = None) -> tuple[Event, ...]:
-        return lookup.events(self._catalog, after, limit, adapter)
+        return versions.events(self._catalog, after, limit, adapter)
 
     def snapshot(self, since: "Snapshot | None" = None) -> "Snapshot":
         return self._catalog.snapshot(since)

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 
 from lorarack.registry.errors import Conflict, GateRefused, NotFound
 from lorarack.registry.interface import Catalog
-from lorarack.registry.lookup import check_known, get_by_number
 from lorarack.registry.promotion_rule import Outcome, judge
 from lorarack.registry.queries import Judgement, Rule, parse_label
-from lorarack.registry.reference import check_alias_name
-from lorarack.registry.texts import check_text
+from lorarack.registry.texts import check_alias_name, check_text
 from lorarack.registry.values import Alias, State
+from lorarack.registry.versions import check_known, get_by_number
 
 
 def promote(

@@ -14,17 +14,16 @@ from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, 
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact
 from lorarack.registry.artifact.weights import HeaderError, LargestNumbers, Tensor, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
-from lorarack.registry.base_names import find_base, is_called
-from lorarack.registry.bases import check_adapter, originals
-from lorarack.registry.blobs.verified import check_blob, read_blob
+from lorarack.registry.bases import check_adapter, find_base, is_called, originals
+from lorarack.registry.blobs.blob import check_blob, read_blob
 from lorarack.registry.disk import WatchedFile, disk_errors
 from lorarack.registry.errors import BlobGone, Conflict, InvalidArtifact, LorarackError
 from lorarack.registry.hub.base_files import files_of
 from lorarack.registry.interface import BlobStore, Catalog
-from lorarack.registry.lookup import get_version
 from lorarack.registry.records import NewVersion
 from lorarack.registry.texts import check_metrics, check_provenance, check_tags, check_text
 from lorarack.registry.values import Base, Metric, Parent, Provenance, Published, State, StoredFile, Version
+from lorarack.registry.versions import get_version
 
 #: How often files are stored for one version before it is given up.
 MAX_STORES = 10
@@ -57,11 +56,11 @@ def publish(
         new = under_known_digest(new, catalog.same_weights(adapter, new.files), blobs)
         # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
         with suppress(BlobGone):
-            number, created = catalog.add_version(actor, new, blobs.has)
+            version, created = catalog.add_version(actor, new, blobs.has)
             break
     else:
         raise BlobGone
-    version, notes = get_version(catalog, f"{adapter}@{number}", with_curves=True), artifact.notes
+    notes = artifact.notes
     if version.state is State.DAMAGED:
         version = _repaired(catalog, blobs, actor, version, new.files)
         notes = (*notes, f"{version.reference} was damaged; these files are in its place, and it is ready again.")

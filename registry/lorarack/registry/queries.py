@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, JsonValue, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from lorarack.registry.errors import UsageError
-from lorarack.registry.values import LOSS_LABELS, Metric, State, Value, Version, corrections
+from lorarack.registry.value import Value, corrections
+from lorarack.registry.values import LOSS_LABELS, Metric, State, Version
 
 #: A point in time; one without a zone is in UTC.
 Moment = Annotated[datetime, AfterValidator(lambda moment: moment if moment.tzinfo else moment.replace(tzinfo=UTC))]

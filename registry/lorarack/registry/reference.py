@@ -16,23 +16,15 @@ import re
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lorarack.registry.errors import BadReference, UsageError
+from lorarack.registry.errors import BadReference
+from lorarack.registry.texts import NAME, NAME_RULE, is_alias_name
 
 DEFAULT_ALIAS = "default"
 MIN_DIGEST_PREFIX = 8
 
-_PART = r"[a-z0-9][a-z0-9._-]{0,62}"
-_NAME = re.compile(rf"{_PART}(/{_PART})?", re.ASCII)
-_ALIAS = re.compile(_PART, re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 _RANK = re.compile(r"r([1-9][0-9]{0,4})", re.ASCII)
 _DIGEST = re.compile(rf"sha256:([0-9a-f]{{{MIN_DIGEST_PREFIX},64}})", re.ASCII)
-_RESERVED_ALIASES = frozenset({"latest", "sha256"})
-
-_NAME_RULE = (
-    "a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, "
-    "with at most one '/' between two such parts"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +98,8 @@ def parse_reference(text: str) -> Reference:
         BadReference: ``text`` is not a reference; the sentence says which rule it breaks.
     """
     name, at, selector = text.partition("@")
-    if not _NAME.fullmatch(name):
-        raise BadReference(f"{text!r} is not a reference: {_NAME_RULE}, then optionally '@' and a version.")
+    if not NAME.fullmatch(name):
+        raise BadReference(f"{text!r} is not a reference: {NAME_RULE}, then optionally '@' and a version.")
     return Reference(name, _parse_selector(text, selector) if at else ByAlias(DEFAULT_ALIAS))
 
 
@@ -126,42 +118,3 @@ def _parse_selector(text: str, selector: str) -> Selector:
         f"{text!r} is not a reference: after '@' comes a version number, an alias, 'latest', 'rN' for a rank, "
         f"or 'sha256:' with at least {MIN_DIGEST_PREFIX} digits."
     )
-
-
-def is_alias_name(text: str) -> bool:
-    """Whether ``text`` may name an alias: a plain name that no other selector claims."""
-    return (
-        bool(_ALIAS.fullmatch(text))
-        and text not in _RESERVED_ALIASES
-        and not text.isdigit()
-        and not _RANK_LIKE.fullmatch(text)
-    )
-
-
-_RANK_LIKE = re.compile(r"r[0-9]+", re.ASCII)
-
-
-def check_adapter_name(name: str) -> str:
-    """Return ``name`` when it may name an adapter or a base model.
-
-    Raises:
-        UsageError: it may not.
-    """
-    if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} cannot be a name: {_NAME_RULE}.", code="bad_name")
-    return name
-
-
-def check_alias_name(alias: str) -> str:
-    """Return ``alias`` when it may name an alias.
-
-    Raises:
-        UsageError: it may not.
-    """
-    if not is_alias_name(alias):
-        raise UsageError(
-            f"{alias!r} cannot be an alias: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
-            "not a number, not 'rN', not 'latest' or 'sha256'.",
-            code="bad_alias",
-        )
-    return alias

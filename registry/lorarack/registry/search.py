@@ -3,10 +3,9 @@
 from lorarack.registry.bases import get_base
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.interface import Catalog
-from lorarack.registry.lookup import check_known
 from lorarack.registry.queries import Best, Page, Query, parse_label
-from lorarack.registry.reference import check_adapter_name
-from lorarack.registry.texts import check_text, check_unicode
+from lorarack.registry.texts import check_adapter_name, check_text, check_unicode
+from lorarack.registry.versions import check_known
 
 
 def search(catalog: Catalog, query: Query) -> Page:

@@ -1,4 +1,4 @@
-"""Text from users and from elsewhere: what of it can be stored, JSON that is strict and bounded, and lists in sentences.
+"""Names and texts from users and from elsewhere: what of them can be kept, JSON that is strict and bounded, and lists in sentences.
 
 SQLite checks neither lengths nor characters. The standard library's JSON parser takes more than the format (RFC 8259) allows:
 NaN, numbers that become infinite, halves of surrogate pairs; and a byte of JSON can take thirty bytes of memory. A reader in
@@ -7,6 +7,7 @@ another language refuses the first; counting brackets and separators before pars
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,17 @@ MAX_NAME = 255
 _MAX_DIGEST = 71
 
 
+_PART = r"[a-z0-9][a-z0-9._-]{0,62}"
+NAME = re.compile(rf"{_PART}(/{_PART})?", re.ASCII)
+_ALIAS = re.compile(_PART, re.ASCII)
+_RESERVED_ALIASES = frozenset({"latest", "sha256"})
+_RANK_LIKE = re.compile(r"r[0-9]+", re.ASCII)
+
+NAME_RULE = (
+    "a name is 1 to 63 of a-z, 0-9, '.', '_' and '-', starting with a letter or digit, "
+    "with at most one '/' between two such parts"
+)
+
 #: Names in a list, and problems of one kind, that are shown; the others are counted.
 SHOWN = 3
 
@@ -32,6 +44,42 @@ MAX_CONTAINERS = 2_000_000
 MAX_ENTRIES = 6_000_000
 #: Containers in containers; what Rust's readers allow.
 _MAX_DEPTH = 127
+
+
+def check_adapter_name(name: str) -> str:
+    """Return ``name`` when it may name an adapter or a base model.
+
+    Raises:
+        UsageError: it may not.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be a name: {NAME_RULE}.", code="bad_name")
+    return name
+
+
+def check_alias_name(alias: str) -> str:
+    """Return ``alias`` when it may name an alias.
+
+    Raises:
+        UsageError: it may not.
+    """
+    if not is_alias_name(alias):
+        raise UsageError(
+            f"{alias!r} cannot be an alias: use 1 to 63 of a-z, 0-9, '.', '_' and '-', "
+            "not a number, not 'rN', not 'latest' or 'sha256'.",
+            code="bad_alias",
+        )
+    return alias
+
+
+def is_alias_name(text: str) -> bool:
+    """Whether ``text`` may name an alias: a plain name that no other selector claims."""
+    return (
+        bool(_ALIAS.fullmatch(text))
+        and text not in _RESERVED_ALIASES
+        and not text.isdigit()
+        and not _RANK_LIKE.fullmatch(text)
+    )
 
 
 def check_text(text: str | None, what: str, limit: int = MAX_TEXT) -> None:

@@ -6,9 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from lorarack.registry.value import Said as Said
-from lorarack.registry.value import Value as Value
-from lorarack.registry.value import corrections as corrections
+from lorarack.registry.value import Said, Value
 
 #: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
 #: Of an embedding: (rows of the table, width).

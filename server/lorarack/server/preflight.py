@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lorarack.registry import Base, Registry
-from lorarack.registry.base_model.vllm_lora import why_no_lora
+from lorarack.registry.bases import why_no_lora
 from lorarack.registry.cli.output import note
 from lorarack.registry.cli.progress import reading_weights
 from lorarack.registry.errors import Conflict, EngineError, UsageError

@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import Field, ValidationError
 
 from lorarack.registry.errors import EngineError
-from lorarack.registry.values import Value
+from lorarack.registry.value import Value
 
 #: Name of the environment variable.
 VARIABLE = "LORARACK_SERVING"

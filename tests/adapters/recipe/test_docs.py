@@ -7,7 +7,7 @@ import yaml
 from pydantic_core import PydanticUndefined
 
 from lorarack.adapters.recipe import DataPlan, Recipe, make_recipe
-from lorarack.registry.values import Value
+from lorarack.registry.value import Value
 
 PAGE = Path(__file__).parents[3] / "docs" / "training.md"
 

@@ -10,7 +10,7 @@ from lorarack.registry.base_model.fingerprint import Reading
 from lorarack.registry.base_model.weights import Weights
 from lorarack.registry.interface import Catalog
 from lorarack.registry.records import ImportRow, NewVersion
-from lorarack.registry.reference import parse_reference
+from lorarack.registry.reference import ByNumber, Reference, parse_reference
 
 LONG_AGO = datetime(2020, 2, 29, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -80,8 +80,15 @@ def new(
 def put(catalog: Catalog, adapter: str = "support", content: str = "", **more: Any) -> Version:
     """Add a version (by default one of its own content); as it is then."""
     content = content or f"{adapter} {catalog.last_event_id()}"
-    number, _ = catalog.add_version("ann", new(adapter, content, **more), stored)
-    return version(catalog, adapter, number)
+    added, _ = catalog.add_version("ann", new(adapter, content, **more), stored)
+    return added
+
+
+def added(catalog: Catalog, actor: str, wanted: NewVersion) -> tuple[int, bool]:
+    """The number of ``wanted`` in the catalog, and whether it is new; what is returned is what is read."""
+    found, created = catalog.add_version(actor, wanted, stored)
+    assert found == catalog.find_version(Reference(found.adapter, ByNumber(found.number)), with_curves=True)
+    return found.number, created
 
 
 def version(catalog: Catalog, adapter: str, number: int) -> Version:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.registry.contract.blob_stores import DATA, LARGE, MISSING, Damage, digest_of, digests, opened
 
-from lorarack.registry.blobs.verified import check_blob, copy_blob, read_blob
+from lorarack.registry.blobs.blob import check_blob, copy_blob, read_blob
 from lorarack.registry.errors import Damaged, LorarackError, StoreError, UsageError
 from lorarack.registry.interface import BlobStore
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.registry.contract.blob_stores import DATA, LARGE, digest_of, digests, opened
 
-from lorarack.registry.blobs.verified import check_blob, read_blob
+from lorarack.registry.blobs.blob import check_blob, read_blob
 from lorarack.registry.errors import Damaged, StoreError
 from lorarack.registry.interface import BlobStore
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.registry.contract.catalog_values import hub, loss, new, put, reading, row, stored
+from tests.registry.contract.catalog_values import added, hub, loss, new, put, reading, row, stored
 from tests.registry.contract.catalogs import CATALOGS, Opener
 
 from lorarack.registry import Parent, Snapshot, State
@@ -107,7 +107,7 @@ def test_lineage_is_found_over_generations(catalog: Catalog) -> None:
     """Each link once, the nearest first, however the ways cross."""
     for number, parents in ((1, ()), (2, (1,)), (3, (1,)), (4, (2, 3)), (5, (4, 1))):
         made = new(content=str(number), parents=[Parent(version=f"support@{p}", relation="merged") for p in parents])
-        assert catalog.add_version("ann", made, stored) == (number, True)
+        assert added(catalog, "ann", made) == (number, True)
     put(catalog, "child", parents=[Parent(version="support@5", relation="resized")])
 
     def links(number: int) -> list[list[tuple[str, str]]]:

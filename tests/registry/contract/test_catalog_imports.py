@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from tests.registry.contract.catalog_values import LONG_AGO, digest, loss, new, put, row, stored, version
+from tests.registry.contract.catalog_values import LONG_AGO, added, digest, loss, new, put, row, stored, version
 
 from lorarack.registry import State
 from lorarack.registry.errors import BlobGone, Conflict
@@ -76,4 +76,4 @@ def test_all_or_none(catalog: Catalog) -> None:
 def test_large_numbers(catalog: Catalog) -> None:
     rows = [row(number, str(number)) for number in (999_999_999, 2**31, 2)]
     assert [result.number for result in add(catalog, *rows)] == [999_999_999, 2**31, 2]
-    assert catalog.add_version("ann", new(), stored) == (2**31 + 1, True)
+    assert added(catalog, "ann", new()) == (2**31 + 1, True)

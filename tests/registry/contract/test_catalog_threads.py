@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from tests.registry.contract.catalog_values import loss, new, put, row, stored, version
+from tests.registry.contract.catalog_values import added, loss, new, put, row, stored, version
 from tests.registry.contract.catalogs import Opener
 
 from lorarack.registry import Event, Query
@@ -48,7 +48,7 @@ def test_writers_get_numbers_of_their_own(catalog: Catalog, open_catalog: Opener
     def write(writer: int) -> Callable[[], None]:
         def work() -> None:
             for turn in range(EACH):
-                number, _ = instances[writer].add_version("w", new(content=f"{writer} {turn}"), stored)
+                number, _ = added(instances[writer], "w", new(content=f"{writer} {turn}"))
                 own.append(number)
                 metrics = [loss(0.5), loss(turn + writer / 10)]
                 shared = new("shared", f"shared {turn}", metrics=metrics, tags={f"by{writer}": "x"})
@@ -91,7 +91,7 @@ def test_a_snapshot_is_of_one_moment(catalog: Catalog, open_catalog: Opener) -> 
     def write() -> None:
         other = open_catalog()
         for turn in range(40):
-            number, _ = other.add_version("w", new(content=f"new {turn}"), stored)
+            number, _ = added(other, "w", new(content=f"new {turn}"))
             other.set_alias("w", "support", "default", number)
         done.set()
 

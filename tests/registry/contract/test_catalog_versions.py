@@ -3,7 +3,18 @@
 from dataclasses import replace
 
 import pytest
-from tests.registry.contract.catalog_values import LONG_AGO, digest, hub, loss, new, put, reading, stored, version
+from tests.registry.contract.catalog_values import (
+    LONG_AGO,
+    added,
+    digest,
+    hub,
+    loss,
+    new,
+    put,
+    reading,
+    stored,
+    version,
+)
 from tests.registry.contract.catalogs import Opener
 
 from lorarack.registry import Dataset, Metric, Parent, Provenance, State
@@ -43,7 +54,7 @@ def test_a_version_is_read_as_it_was_written(catalog: Catalog) -> None:
     wanted = new(
         metrics=(*metrics, exact), tags=tags, description="one\ntwo\t\x01", provenance=PROVENANCE, rank=2**31 - 1
     )
-    assert catalog.add_version("ann", wanted, stored) == (1, True)
+    assert added(catalog, "ann", wanted) == (1, True)
     found = version(catalog, "support", 1)
     for name in (
         "adapter",
@@ -83,7 +94,7 @@ def test_the_same_content_is_the_same_version(catalog: Catalog) -> None:
     younger = new(content="same", parents=[Parent(version="parent@2", relation="merged")])
     with pytest.raises(UsageError, match="descends from older ones"):
         catalog.add_version("bob", younger, stored)
-    assert catalog.add_version("bob", more, stored) == (1, False)
+    assert added(catalog, "bob", more) == (1, False)
     found = version(catalog, "support", 1)
     assert [metric.value for metric in found.metrics] == [0.5, 0.4]
     assert (found.tags, found.description, found.created_by) == ({"a": "1", "b": "2"}, "old", "ann")

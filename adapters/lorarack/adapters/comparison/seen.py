@@ -6,7 +6,8 @@ from lorarack.adapters.data import Rows, split_rows
 from lorarack.adapters.data.row_digests import LIMIT, rows_among
 from lorarack.registry.errors import GateRefused, NotFound, UsageError
 from lorarack.registry.interface import Registry
-from lorarack.registry.values import Dataset, Provenance, Value, Version
+from lorarack.registry.value import Value
+from lorarack.registry.values import Dataset, Provenance, Version
 
 #: The split under which scores on such rows are kept, apart from those on rows that nobody has seen.
 SEEN_SPLIT = "seen"

@@ -5,7 +5,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from lorarack.adapters.evaluation.answers import JudgeReport
-from lorarack.registry.values import Dataset, Value
+from lorarack.registry.value import Value
+from lorarack.registry.values import Dataset
 
 Answer = Literal["not_worse", "worse", "undecided"]
 

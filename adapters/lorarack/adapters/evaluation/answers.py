@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from lorarack.registry.values import Dataset, Value
+from lorarack.registry.value import Value
+from lorarack.registry.values import Dataset
 
 
 class Subject(Value):

@@ -15,7 +15,7 @@ from lorarack.adapters.data.messages import Message
 from lorarack.adapters.data.rows import Row
 from lorarack.adapters.evaluation.answers import JudgeReport, Reply
 from lorarack.adapters.evaluation.client import Question, ServerClient
-from lorarack.registry.values import Value
+from lorarack.registry.value import Value
 
 Letter = Literal["A", "B", "C"]
 

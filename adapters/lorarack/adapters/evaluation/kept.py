@@ -16,7 +16,8 @@ from pydantic import ValidationError
 from lorarack.adapters.evaluation.answers import Answer, Evaluation, JudgeReport
 from lorarack.registry import Registry, home_folder
 from lorarack.registry.errors import StoreError
-from lorarack.registry.values import Dataset, Value, Version
+from lorarack.registry.value import Value
+from lorarack.registry.values import Dataset, Version
 
 FORMAT = 1
 

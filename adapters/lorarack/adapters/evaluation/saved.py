@@ -19,7 +19,7 @@ from lorarack.adapters.evaluation.answers import Evaluation, Reply, Subject
 from lorarack.adapters.evaluation.judge import Opinion
 from lorarack.adapters.evaluation.scores import Score
 from lorarack.registry.errors import Conflict, StoreError
-from lorarack.registry.values import Value
+from lorarack.registry.value import Value
 
 FORMAT = 1
 _AnyLine = TypeVar("_AnyLine", bound=Value)

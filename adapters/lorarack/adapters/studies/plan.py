@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.inputs import Inputs
-from lorarack.registry.values import Value
+from lorarack.registry.value import Value
 
 Strategy = Literal["ladder", "ascend", "grid"]
 

@@ -11,7 +11,8 @@ from lorarack.adapters.training.fit import Fit, Validation
 from lorarack.adapters.training.row_losses import RowLosses
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
-from lorarack.registry.values import Metric, Value
+from lorarack.registry.value import Value
+from lorarack.registry.values import Metric
 
 Source = Literal["trained", "truncated", "recovered", "warm"]
 _RECORD = "run.json"

@@ -7,7 +7,8 @@ from pydantic import Field
 from lorarack.adapters.studies.plan import Strategy
 from lorarack.adapters.studies.records import RunRecord, Source
 from lorarack.adapters.training.fit import Verdict
-from lorarack.registry.values import Value, Version
+from lorarack.registry.value import Value
+from lorarack.registry.values import Version
 
 
 class StudiedRank(Value):

@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from lorarack.adapters.training.row_losses import Estimate, RowLosses
-from lorarack.registry.values import Metric, Value, Version
+from lorarack.registry.value import Value
+from lorarack.registry.values import Metric, Version
 
 Verdict = Literal["underfit", "good", "overfit"]
 

@@ -6,14 +6,19 @@ hash seeds, two releases of PEFT, or a trip to the Hub and back give one digest.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import rfc8785
 
+from lorarack.registry.errors import UsageError
+
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 CHAT_TEMPLATE = "chat_template.jinja"
+
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 #: The keys of a configuration that decide where and how strongly the weights are applied. All others are about how they
 #: were trained, by what they were written and where the base lies; features that would change more are refused.
@@ -32,6 +37,13 @@ _ORDERED = frozenset({"rank_pattern", "alpha_pattern"})
 def sha256(data: bytes) -> str:
     """``sha256:`` and the 64 hexadecimal digits of ``data``."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def hex_digits(digest: str) -> str:
+    """The 64 digits of a digest. Raises ``UsageError``: it is none."""
+    if not _DIGEST.fullmatch(digest):
+        raise UsageError(f"{digest[:80]!r} is not a digest of the form sha256: and 64 hexadecimal digits.")
+    return digest.removeprefix("sha256:")
 
 
 def artifact_digest(config: Mapping[str, Any], weights_digest: str) -> str:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
 from lorarack.registry.artifact.base_weights import CHUNK, Stored
@@ -17,13 +19,16 @@ from lorarack.registry.values import Base
 _EMBEDDING = "embed_tokens.weight"
 
 
+@dataclass(frozen=True)
 class KnownBase:
     """Implements ``BaseContents``; ``find_files`` is asked for the base's files when they are needed first."""
 
-    def __init__(self, base: Base, find_files: Callable[[Base], BaseFiles]) -> None:
-        self._base = base
-        self._find_files = find_files
-        self._files: BaseFiles | None = None
+    base: Base
+    find_files: Callable[[Base], BaseFiles]
+
+    @cached_property
+    def _files(self) -> BaseFiles:
+        return self.find_files(self.base)
 
     def tokens(self) -> Mapping[str, int]:
         """The base's token table.
@@ -31,12 +36,12 @@ class KnownBase:
         Raises:
             NotFound: its files are gone, or hold another tokenizer. Unavailable, NotAllowed: as the Hub says.
         """
-        files = self._found()
+        files = self._files
         if "tokenizer.json" not in files.names() or files.size("tokenizer.json") > MAX_TOKENIZER_BYTES:
             raise NotFound("it has no tokenizer.json", code="no_tokenizer")
         with files.open("tokenizer.json") as file:
             raw = file.read()
-        if vocabulary_digest(raw) != self._base.vocabulary:
+        if vocabulary_digest(raw) != self.base.vocabulary:
             raise NotFound("its tokenizer.json has changed since it was added", code="base_changed")
         return token_table(raw)
 
@@ -47,30 +52,25 @@ class KnownBase:
         Raises:
             NotFound: its files are gone, or hold no such weight. Unavailable, NotAllowed: as the Hub says.
         """
-        files = self._found()
+        files = self._files
         with ExitStack() as opened:
             tensors: dict[str, tuple[Tensor, BinaryIO]] = {}
-            for name in weight_files(files, set(files.names()), f"The base model {self._base.name!r}"):
+            for name in weight_files(files, set(files.names()), f"The base model {self.base.name!r}"):
                 file = opened.enter_context(files.open(name))
                 try:
                     for tensor in read_header(file, files.size(name)):
                         stored = tensor.name.removesuffix(".weight")
-                        today = loaded_name(stored, self._base.architecture)
+                        today = loaded_name(stored, self.base.architecture)
                         tensors[today + tensor.name[len(stored) :]] = (tensor, file)
                 except HeaderError as error:
                     raise NotFound(f"its {name} cannot be read: {error}", code="base_changed") from error
-            module = loaded_name(module, self._base.architecture)
+            module = loaded_name(module, self.base.architecture)
             found = tensors.get(f"{module}.weight")
             if found is None and module.rpartition(".")[2] == "lm_head":
                 found = next((tensors[name] for name in tensors if name.endswith(_EMBEDDING)), None)
             if found is None:
                 raise NotFound(f"it has no {module}.weight", code="base_changed")
             yield found[0], _pieces(*found)
-
-    def _found(self) -> BaseFiles:
-        if self._files is None:
-            self._files = self._find_files(self._base)
-        return self._files
 
 
 def _pieces(tensor: Tensor, file: BinaryIO) -> Iterator[bytes]:

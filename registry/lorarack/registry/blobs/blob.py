@@ -1,15 +1,18 @@
-"""What every store of blobs shares: digests, keys, hashing and errors."""
+"""What every store of blobs shares: keys and errors; and reading blobs whole, with their bytes compared to their digest."""
 
 import hashlib
+import os
 import re
 from collections.abc import Callable
 from io import FileIO
+from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from lorarack.registry.disk import pump, write_all
-from lorarack.registry.errors import Damaged, StoreError, UsageError
+from lorarack.registry.disk import disk_errors, pump
+from lorarack.registry.errors import Damaged, StoreError
+from lorarack.registry.interface import BlobStore
 
-_DIGEST = re.compile("sha256:[0-9a-f]{64}")
+_KEY = re.compile("([0-9a-f]{2})/(\\1[0-9a-f]{62})")
 
 #: What is put: bytes, or an open file, which is read once from its beginning.
 Source: TypeAlias = bytes | BinaryIO
@@ -17,34 +20,10 @@ Source: TypeAlias = bytes | BinaryIO
 Check: TypeAlias = Callable[[FileIO], None]
 
 
-def hex_digits(digest: str) -> str:
-    """The 64 digits of a digest. Raises ``UsageError``: it is none."""
-    if not _DIGEST.fullmatch(digest):
-        raise UsageError(f"{digest[:80]!r} is not a digest of the form sha256: and 64 hexadecimal digits.")
-    return digest.removeprefix("sha256:")
-
-
 def digest_of_key(key: str) -> str | None:
     """The digest of the blob under ``ab/abcdef…``; None: nothing of ours is called so."""
-    fan, _, name = key.partition("/")
-    digest = f"sha256:{name}"
-    return digest if _DIGEST.fullmatch(digest) and name.startswith(fan) and len(fan) == 2 else None
-
-
-def write_hashed(source: Source, target: FileIO) -> str:
-    """Write all of ``source`` to the unbuffered ``target``; returns the 64 digits of the digest of what was written."""
-    digest = hashlib.sha256()
-
-    def write(chunk: bytes) -> None:
-        digest.update(chunk)
-        write_all(target, chunk)
-
-    if isinstance(source, bytes):
-        write(source)
-    else:
-        source.seek(0)
-        pump(source, write)
-    return digest.hexdigest()
+    found = _KEY.fullmatch(key)
+    return f"sha256:{found[2]}" if found else None
 
 
 def missing(digest: str, place: str, remedy: str) -> StoreError:
@@ -61,3 +40,56 @@ def damaged(digest: str) -> Damaged:
     return Damaged(
         f"The stored file {digest} has other bytes than were stored; publish the version again from its source."
     )
+
+
+def read_blob(blobs: BlobStore, digest: str) -> bytes:
+    """A small blob's bytes.
+
+    Raises:
+        Damaged: the blob's bytes were read and are not those of ``digest``.
+        StoreError: the blob is not there or cannot be read.
+    """
+    with blobs.open(digest) as reader:
+        data = reader.read()
+    if digest != f"sha256:{hashlib.sha256(data).hexdigest()}":
+        raise damaged(digest)
+    return data
+
+
+def check_blob(blobs: BlobStore, digest: str) -> None:
+    """Read the blob and compare.
+
+    Raises:
+        Damaged: the blob's bytes were read and are not those of ``digest``.
+        StoreError: the blob is not there or cannot be read.
+    """
+    found = hashlib.sha256()
+    with blobs.open(digest) as reader:
+        pump(reader, found.update)
+    if digest != f"sha256:{found.hexdigest()}":
+        raise damaged(digest)
+
+
+def copy_blob(blobs: BlobStore, digest: str, target: Path) -> None:
+    """Copy a blob to the new file ``target``, which is synced; nothing is left there after an error.
+
+    Raises:
+        Damaged: the blob's bytes were read and are not those of ``digest``.
+        StoreError: the blob is not there or cannot be read, or the target is there already or cannot be written.
+    """
+    found = hashlib.sha256()
+    with blobs.open(digest) as reader, disk_errors(), target.open("xb") as writer:
+
+        def write(chunk: bytes) -> None:
+            found.update(chunk)
+            writer.write(chunk)
+
+        try:
+            pump(reader, write)
+            if digest != f"sha256:{found.hexdigest()}":
+                raise damaged(digest)
+            writer.flush()
+            os.fsync(writer.fileno())
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise

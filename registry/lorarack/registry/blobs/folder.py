@@ -1,7 +1,9 @@
 """Content-addressed files in a local folder: ``blobs/sha256/ab/abcdef…``, each written once, whole or not at all."""
 
+import fcntl
 import hashlib
 import os
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,12 +11,14 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from lorarack.registry.blobs import part_file
-from lorarack.registry.blobs.blob import Check, Source, digest_of_key, hex_digits, missing, write_hashed
-from lorarack.registry.disk import disk_errors, open_plain, sync_folder
+from lorarack.registry.artifact.manifest import hex_digits
+from lorarack.registry.blobs.blob import Check, Source, digest_of_key, missing
+from lorarack.registry.disk import disk_errors, open_plain, sync_folder, write_hashed
 from lorarack.registry.errors import StoreError
-from lorarack.registry.queries import GcItem
+from lorarack.registry.queries import GcItem, file_item
 from lorarack.registry.records import StoredBlob
+
+_PREFIX = ".new-"
 
 
 class FolderBlobs:
@@ -34,7 +38,7 @@ class FolderBlobs:
             return there
         with disk_errors():
             self._root.mkdir(parents=True, exist_ok=True)
-            with part_file.part_file(self._root) as (writer, path):
+            with _part_file(self._root) as (writer, path):
                 digest = write_hashed(source, writer)
                 if check is not None:
                     with FileIO(path) as copy:
@@ -97,7 +101,7 @@ class FolderBlobs:
         Raises:
             StoreError: the disk.
         """
-        return tuple(part_file.sweep(self._root, min_age, dry_run))
+        return tuple(_sweep(self._root, min_age, dry_run))
 
     def _path(self, digest: str) -> Path:
         name = hex_digits(digest)
@@ -126,3 +130,57 @@ class FolderBlobs:
         # Replacing an equal blob refreshes its time, which tells `gc` that a publisher is at work with it.
         part.replace(path)
         sync_folder(path.parent)
+
+
+@contextmanager
+def _part_file(folder: Path) -> Iterator[tuple[FileIO, Path]]:
+    """A new file in ``folder``, open for writing, and its path; it is removed at the end unless it was renamed.
+
+    It is locked for as long as its writer lives: the kernel lets go of a lock when its process is killed.
+    """
+    handle, path = _begin(folder)
+    try:
+        with os.fdopen(handle, "wb", buffering=0) as writer:  # open, and so locked, until the file has its name
+            yield writer, path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path, min_age: float, dry_run: bool) -> Iterator[GcItem]:
+    """Remove each part file in ``folder`` that nobody writes any more, unless it is younger than ``min_age`` seconds."""
+    for path in sorted(folder.glob(f"{_PREFIX}*")):
+        with disk_errors(), suppress(FileNotFoundError), _unused(path) as unused:
+            if unused:
+                found = path.stat()
+                item = file_item("leftover", path.name, time.time() - found.st_mtime, found.st_size, min_age)
+                if item.removed and not dry_run:
+                    path.unlink()
+                yield item
+
+
+def _begin(folder: Path) -> tuple[int, Path]:
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, Path(name)
+        os.close(handle)  # taken for a leftover between its making and its locking
+
+
+@contextmanager
+def _unused(path: Path) -> Iterator[bool]:
+    """Whether no writer holds the file's lock; meanwhile none can. What cannot be opened as a file counts as used."""
+    try:
+        file = open_plain(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, StoreError):
+        yield False
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 import obstore
 from obstore.exceptions import BaseError
 
-from lorarack.registry.blobs.blob import Check, Source, digest_of_key, hex_digits, missing, write_hashed
-from lorarack.registry.disk import disk_errors
+from lorarack.registry.artifact.manifest import hex_digits
+from lorarack.registry.blobs.blob import Check, Source, digest_of_key, missing
+from lorarack.registry.disk import disk_errors, write_hashed
 from lorarack.registry.errors import StoreError
 from lorarack.registry.queries import GcItem
 from lorarack.registry.records import StoredBlob

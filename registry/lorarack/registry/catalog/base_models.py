@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
-from lorarack.registry.catalog.connection import home_of, now
-from lorarack.registry.catalog.dialect import inserted_id, is_listed
+from lorarack.registry.catalog.connection import home_of, inserted_id, is_listed, now
 from lorarack.registry.catalog.events import record
 from lorarack.registry.catalog.new_version import refuse_taken_name, unknown_base
 from lorarack.registry.catalog.schema import BASE_IDS, BASES

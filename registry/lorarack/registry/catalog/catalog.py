@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lorarack.registry.catalog import (
-    aliases,
     base_models,
     events,
     gc,
@@ -76,10 +75,10 @@ class SqlCatalog(Catalog):
         return self._read(versions.same_weights, adapter, files)
 
     def aliases(self, adapter: str | None = None) -> "tuple[Alias, ...]":
-        return self._read(aliases.read_aliases, adapter)
+        return self._read(events.read_aliases, adapter)
 
     def alias_moves(self, adapter: str, alias: str | None = None) -> "tuple[Alias, ...]":
-        return self._read(aliases.read_alias_moves, adapter, alias)
+        return self._read(events.read_alias_moves, adapter, alias)
 
     def events(self, after: int, limit: int, adapter: str | None = None) -> "tuple[Event, ...]":
         return self._read(events.read_events, after, limit, adapter)
@@ -115,7 +114,7 @@ class SqlCatalog(Catalog):
     def check_adapter(self, name: str, base: str) -> None:
         self._read(new_version.adapter_for, name, base)
 
-    def add_version(self, actor: str, new: "NewVersion", is_stored: Callable[[str], bool]) -> tuple[int, bool]:
+    def add_version(self, actor: str, new: "NewVersion", is_stored: Callable[[str], bool]) -> "tuple[Version, bool]":
         return self._write(new_version.add_version, actor, new, is_stored)
 
     def import_versions(
@@ -154,7 +153,7 @@ class SqlCatalog(Catalog):
         rollback: bool = False,
     ) -> "Alias":
         moved = (actor, adapter, alias, number, expect, reason)
-        return self._write(aliases.set_alias, *moved, forced=forced, rollback=rollback)
+        return self._write(events.set_alias, *moved, forced=forced, rollback=rollback)
 
     def set_state(self, actor: str, adapter: str, number: int, state: "State", reason: str | None) -> None:
         self._write(lifecycle.set_state, actor, adapter, number, state, reason)

@@ -7,10 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from lorarack.registry.catalog.aliases import move_alias
-from lorarack.registry.catalog.connection import Database, now
-from lorarack.registry.catalog.dialect import inserted_id, is_listed
-from lorarack.registry.catalog.events import record
+from lorarack.registry.catalog.connection import Database, inserted_id, is_listed, now
+from lorarack.registry.catalog.events import move_alias, record
 from lorarack.registry.catalog.experiment_rows import read_experiment, read_experiments
 from lorarack.registry.catalog.rows import AdapterRow, find_version
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, ARMS, EXPERIMENTS, EXPOSURES, LOOKS, VERSIONS

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
-from lorarack.registry.catalog.aliases import move_alias
-from lorarack.registry.catalog.dialect import put
-from lorarack.registry.catalog.events import record
+from lorarack.registry.catalog.connection import put
+from lorarack.registry.catalog.events import move_alias, record
 from lorarack.registry.catalog.new_version import adapter_for, add_metrics, insert_version, set_tags
 from lorarack.registry.catalog.rows import VERSION, AdapterRow, VersionRow, find_adapter, find_artifact
 from lorarack.registry.catalog.schema import ALIASES, EVENTS, PARENTS, VERSIONS

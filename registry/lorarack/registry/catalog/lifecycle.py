@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, delete
 
 from lorarack.registry.catalog.events import record
-from lorarack.registry.catalog.new_version import add_metrics, set_tags, set_version
+from lorarack.registry.catalog.new_version import add_metrics, set_tags, set_version, update_text
 from lorarack.registry.catalog.retention import holds
 from lorarack.registry.catalog.rows import VersionRow, find_version
 from lorarack.registry.catalog.schema import FINISHED, LEASES, METRICS, PARENTS, TAGS, TEXTS, VERSIONS
-from lorarack.registry.catalog.text_index import update_text
 from lorarack.registry.errors import Conflict, NotFound
 from lorarack.registry.values import Metric, State, StoredFile
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from lorarack.registry.catalog.dialect import is_listed
+from lorarack.registry.catalog.connection import is_listed
 from lorarack.registry.catalog.schema import ADAPTERS, PARENTS, VERSIONS
 from lorarack.registry.queries import Link
 

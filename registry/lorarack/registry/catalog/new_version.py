@@ -1,31 +1,38 @@
-"""Bringing a version in, and what is said about it: the steps that publishing and importing share, and publishing itself."""
+"""Bringing a version in, with what is said about it and the text that a search looks into: publishing, and the steps that importing
+shares with it.
+"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from lorarack.registry.catalog.aliases import move_alias
-from lorarack.registry.catalog.connection import now
-from lorarack.registry.catalog.dialect import inserted_id, put
-from lorarack.registry.catalog.events import record
+from lorarack.registry.catalog.connection import inserted_id, now, put
+from lorarack.registry.catalog.events import move_alias, record
 from lorarack.registry.catalog.metrics import metric_row, metric_value, update_latest
-from lorarack.registry.catalog.rows import ADAPTER, VERSION, AdapterRow, VersionRow, find_version
-from lorarack.registry.catalog.schema import ADAPTERS, BASES, METRICS, PARENTS, TAGS, VERSIONS
-from lorarack.registry.catalog.text_index import add_text, update_text
+from lorarack.registry.catalog.rows import ADAPTER, OWNED, VERSION, AdapterRow, VersionRow, find_version
+from lorarack.registry.catalog.schema import ADAPTERS, BASES, METRICS, PARENTS, TAGS, TEXTS, VERSIONS
+from lorarack.registry.catalog.versions import load_by_ids
 from lorarack.registry.errors import BlobGone, Conflict, NotFound, UsageError
 from lorarack.registry.records import NewVersion
 from lorarack.registry.reference import DEFAULT_ALIAS
-from lorarack.registry.values import Metric, Parent, State
+from lorarack.registry.values import Metric, Parent, State, Version
+
+#: Behind each text of a version, so that no match reaches from one text into the next.
+_APART = "\x1f"
+#: That separator, and characters that databases end or change a text at, are written otherwise. No code is a part of two others
+#: side by side. Databases hold texts written like this: keep it.
+_CODES = [f"\x1e{one}{two}" for one in "\x1a\x1b\x1c" for two in "\x1a\x1b\x1c"]
+_WRITTEN = str.maketrans(dict(zip(f"\0\x1a\x1b\x1c\x1e{_APART}\ufffe\uffff", _CODES, strict=False)))
 
 
 def add_version(
     connection: Connection, actor: str, new: NewVersion, is_stored: Callable[[str], bool]
-) -> tuple[int, bool]:
+) -> tuple[Version, bool]:
     """Allocate a number and write the version; the first one also becomes ``default``.
 
     Returns:
-        The number, and whether it is new: an equal digest gives the old number and adds metrics, tags and parents.
+        The version, with its curves, and whether it is new: an equal digest gives the old one and adds metrics, tags and parents.
 
     Raises:
         Conflict: the adapter was trained on another base, its name belongs to a base, or the version is there and was archived or
@@ -56,7 +63,7 @@ def add_version(
     record(connection, actor, kind, new.adapter, row.number, digest=new.digest, rank=new.rank)
     if not found and row.number == 1:
         move_alias(connection, actor, adapter, DEFAULT_ALIAS, row, None, "first published version")
-    return row.number, not found
+    return next(load_by_ids(connection, [row.id])), not found
 
 
 def adapter_for(connection: Connection, name: str, base_name: str) -> AdapterRow:
@@ -137,7 +144,7 @@ def insert_version(
     } | said
     row["id"] = inserted_id(connection.execute(insert(VERSIONS), row))
     texts = [adapter.name, new.description or "", *(new.tags[key] for key in sorted(new.tags))]
-    add_text(connection, row["id"], texts)
+    _add_text(connection, row["id"], texts)
     return adapter, VersionRow(**{name: row[name] for name in VersionRow._fields})
 
 
@@ -159,6 +166,32 @@ def add_metrics(connection: Connection, version_id: int, metrics: Sequence[Metri
 def set_tags(connection: Connection, version_id: int, tags: Mapping[str, str]) -> None:
     """Set tags of a version."""
     put(connection, TAGS, *({"version_id": version_id, "key": key, "value": value} for key, value in tags.items()))
+
+
+def update_text(connection: Connection, version_id: int) -> None:
+    """Write the searchable text of a version again, if its rows say something else now."""
+    query = select(ADAPTERS.c.name, VERSIONS.c.description).select_from(OWNED)
+    name, description = connection.execute(query.where(VERSIONS.c.id == version_id)).one()
+    values = connection.scalars(select(TAGS.c.value).where(TAGS.c.version_id == version_id).order_by(TAGS.c.key)).all()
+    texts = [name, description or "", *values]
+    if searchable_text(texts) != connection.scalar(select(TEXTS.c.words).where(TEXTS.c.version_id == version_id)):
+        connection.execute(delete(TEXTS).where(TEXTS.c.version_id == version_id))
+        _add_text(connection, version_id, texts)
+
+
+def searchable_text(texts: Iterable[str]) -> str:
+    """What a search for text looks into: one text that contains ``written(text)`` exactly if one of them contains ``text``."""
+    return "".join(written(text) + _APART for text in texts) + _APART
+
+
+def written(text: str) -> str:
+    """A text as it is stored and looked for: case-folded by Python's rules, since each database has its own."""
+    return text.casefold().translate(_WRITTEN)
+
+
+def _add_text(connection: Connection, version_id: int, texts: Iterable[str]) -> None:
+    """Write the searchable text of a new version."""
+    connection.execute(insert(TEXTS), {"version_id": version_id, "words": searchable_text(texts)})
 
 
 def _with_next_number(connection: Connection, adapter: AdapterRow, number: int) -> AdapterRow:

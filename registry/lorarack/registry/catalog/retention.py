@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from lorarack.registry.catalog.connection import now
-from lorarack.registry.catalog.dialect import put
+from lorarack.registry.catalog.connection import now, put
 from lorarack.registry.catalog.events import record
 from lorarack.registry.catalog.rows import OWNED, AdapterRow, VersionRow
 from lorarack.registry.catalog.running_experiments import running_arms

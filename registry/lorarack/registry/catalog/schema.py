@@ -13,25 +13,17 @@ from sqlalchemy import (
     Double,
     ForeignKey,
     Index,
-    Integer,
     MetaData,
-    String,
     Table,
     UniqueConstraint,
 )
 
-from lorarack.registry.catalog.moment import Moment
-
-
-def _text(length: int | None = None) -> String:
-    """Text that is compared and ordered by its characters' numbers, as in SQLite and Python, whatever the server's language."""
-    return String(length).with_variant(String(length, collation="C"), "postgresql")
-
+from lorarack.registry.catalog.connection import INTEGER as _INTEGER
+from lorarack.registry.catalog.connection import Moment
+from lorarack.registry.catalog.connection import text_column as _text
 
 _NAME = _text(127)
 _DIGEST = _text(71)
-#: SQLite's own integers have 64 bits, and only ``INTEGER`` can be a key that counts up.
-_INTEGER = Integer().with_variant(BigInteger(), "postgresql")
 
 METADATA = MetaData(
     naming_convention={
@@ -189,7 +181,7 @@ FINISHED = Table(
     sqlite_with_rowid=False,  # one look by the key has the number
 )
 
-#: What a search for text looks into, of each version (see ``text_index``). Kept for searching.
+#: What a search for text looks into, of each version (see ``new_version``). Kept for searching.
 TEXTS = Table(
     "texts",
     METADATA,

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Double, Integer, Select, literal, select, tuple_
 
+from lorarack.registry.catalog.connection import contains
 from lorarack.registry.catalog.metrics import (
     count_datasets,
     has_metric,
@@ -20,9 +21,9 @@ from lorarack.registry.catalog.metrics import (
     on_dataset,
     only_dataset,
 )
+from lorarack.registry.catalog.new_version import written
 from lorarack.registry.catalog.rows import OWNED
-from lorarack.registry.catalog.schema import ADAPTERS, BASES, FINISHED, TAGS, VERSIONS
-from lorarack.registry.catalog.text_index import has_text
+from lorarack.registry.catalog.schema import ADAPTERS, BASES, FINISHED, TAGS, TEXTS, VERSIONS
 from lorarack.registry.catalog.versions import load_by_ids
 from lorarack.registry.errors import UsageError
 from lorarack.registry.metrics import by_dataset, choose_dataset, value_on
@@ -136,7 +137,7 @@ def _conditions(query: Query) -> Iterator[ColumnElement[bool]]:
     yield from (_has_tag(tag) for tag in query.tags)
     yield from (has_metric(condition, query.dataset) for condition in query.metrics)
     if query.text:
-        yield has_text(query.text)
+        yield its.id.in_(select(TEXTS.c.version_id).where(contains(TEXTS.c.words, written(query.text))))
 
 
 def _is_named(name: str) -> ColumnElement[bool]:

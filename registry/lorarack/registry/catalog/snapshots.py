@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from lorarack.registry.access import Key
 from lorarack.registry.catalog.base_models import read_bases
-from lorarack.registry.catalog.dialect import is_listed
+from lorarack.registry.catalog.connection import is_listed
 from lorarack.registry.catalog.events import last_event_id
 from lorarack.registry.catalog.keys import read_keys
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, EVENTS, VERSIONS

@@ -2,14 +2,15 @@
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
-from lorarack.registry.catalog.connection import Clock, Database, utc_now
+from lorarack.registry.catalog.connection import BUSY, DAMAGED, FAILED, FULL, Clock, Database, utc_now, writes
 from lorarack.registry.catalog.network_fs import refuse_network
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
@@ -18,6 +19,15 @@ from lorarack.registry.errors import StoreError
 _PATIENCE_SECONDS = 20.0
 #: Pages that each connection keeps, at most; a search reads a column of every version, and SQLite's 2 MB hold few of 100,000.
 _CACHE_KIB = 32 * 1024
+
+#: What SQLite says, as patterns. "disk I/O error" also when the log's index cannot grow.
+_SAYS = {
+    "locked": BUSY,
+    "full": FULL,
+    "disk I/O error": "The disk of the {it} is full or failing; free some space or replace it, and try again.",
+    "readonly|unable to open": "The {it} cannot be written or opened; change its permissions or give another folder.",
+    "malformed|not a database": DAMAGED,
+}
 
 
 class SqliteDatabase(Database):
@@ -31,6 +41,16 @@ class SqliteDatabase(Database):
         engine = _engine(path)
         super().__init__(engine, engine, f"registry {str(path)!r}", clock, path.parent.resolve())
         self._opened = self._file()
+
+    def _begin(self, connection: Connection) -> None:
+        """Of two transactions that read first and write later, both would hold a read lock and one would fail without waiting
+        (https://sqlite.org/lang_transaction.html).
+        """
+        driver: Any = connection.connection.driver_connection
+        driver.execute("BEGIN IMMEDIATE" if writes(connection) else "BEGIN")
+
+    def _sentence(self, error: BaseException, said: str) -> str:
+        return next((sentence for words, sentence in _SAYS.items() if re.search(words, said)), FAILED)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

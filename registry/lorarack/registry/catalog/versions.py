@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, literal, null, select, union_all
 
 from lorarack.registry.artifact.manifest import WEIGHTS
-from lorarack.registry.catalog.dialect import is_listed
+from lorarack.registry.catalog.connection import is_listed
 from lorarack.registry.catalog.rows import LARGEST, OWNED
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, BASES, METRICS, PARENTS, TAGS, VERSIONS
 from lorarack.registry.reference import ByAlias, ByDigest, ByNumber, ByRank, Latest, Reference

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from lorarack.registry.cli.terminal import TerminalConsole, visible_json
 from lorarack.registry.errors import LorarackError
-from lorarack.registry.values import Value
+from lorarack.registry.value import Value
 
 #: Not a terminal (a pipe, a log): wide enough for every table, so that no path is folded. None: as wide as the terminal is.
 _WIDTH = None if sys.stdout.isatty() else 1000

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from lorarack.registry.errors import UsageError
 from lorarack.registry.queries import parse_label
-from lorarack.registry.reference import check_adapter_name, check_alias_name
+from lorarack.registry.texts import check_adapter_name, check_alias_name
 from lorarack.registry.values import Metric, Parent
 
 

@@ -19,8 +19,9 @@ from lorarack.registry.hub.remote_files import RemoteFiles
 from lorarack.registry.hub.repository import read_listing
 from lorarack.registry.hub.results import read_claims
 from lorarack.registry.interface import Registry
-from lorarack.registry.reference import check_adapter_name
-from lorarack.registry.values import Provenance, Published, Value
+from lorarack.registry.texts import check_adapter_name
+from lorarack.registry.value import Value
+from lorarack.registry.values import Provenance, Published
 
 
 class Pulled(Value):

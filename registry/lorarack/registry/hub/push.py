@@ -11,7 +11,8 @@ from lorarack.registry.hub.errors import hub_errors
 from lorarack.registry.hub.folder import write_folder
 from lorarack.registry.hub.names import whole_repository
 from lorarack.registry.interface import Registry
-from lorarack.registry.values import Value, Version
+from lorarack.registry.value import Value
+from lorarack.registry.values import Version
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -62,8 +62,8 @@ class Catalog(Protocol):
         """Replace what an older lorarack saw of a base, and its places. ``Conflict``: another base has these fingerprints."""
     def link_base(self, actor: str, name: str, original: str, relation: str) -> None: """``UsageError``: it would be a cycle."""
     def check_adapter(self, name: str, base: str) -> None: """Writes nothing. ``Conflict``: ``add_version`` would refuse."""
-    def add_version(self, actor: str, new: NewVersion, is_stored: Callable[[str], bool]) -> tuple[int, bool]:
-        """The number, and whether it is new; an equal digest gives the old one. ``Conflict``: as ``Registry.publish``.
+    def add_version(self, actor: str, new: NewVersion, is_stored: Callable[[str], bool]) -> tuple[Version, bool]:
+        """The version with its curves, and whether it is new; an equal digest gives the old one. ``Conflict``: as ``publish``.
 
         ``is_stored`` is asked for each file while no ``exclusively`` runs. ``BlobGone``: it says no.
         """

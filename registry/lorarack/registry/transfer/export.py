@@ -9,7 +9,6 @@ from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import NotFound
 from lorarack.registry.fetch import fetch, free_place
 from lorarack.registry.interface import BlobStore, Catalog
-from lorarack.registry.lookup import get_adapter, get_version, resolve
 from lorarack.registry.queries import Exported
 from lorarack.registry.transfer.manifest import (
     MANIFEST,
@@ -21,6 +20,7 @@ from lorarack.registry.transfer.manifest import (
     version_folder,
 )
 from lorarack.registry.values import Base, State, Version
+from lorarack.registry.versions import get_adapter, get_version, resolve
 
 
 def export_to(catalog: Catalog, blobs: BlobStore, actor: str, folder: Path, what: Sequence[str]) -> Exported:

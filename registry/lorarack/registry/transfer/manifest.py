@@ -16,7 +16,8 @@ from typing import Literal
 from pydantic import AwareDatetime, Field
 
 from lorarack.registry.errors import InvalidArtifact
-from lorarack.registry.values import Metric, Provenance, State, StoredFile, Value
+from lorarack.registry.value import Value
+from lorarack.registry.values import Metric, Provenance, State, StoredFile
 
 MANIFEST = "lorarack-export.json"
 ADAPTERS = "adapters"

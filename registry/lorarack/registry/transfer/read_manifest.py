@@ -13,8 +13,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from lorarack.registry.errors import NotFound, UsageError
-from lorarack.registry.reference import check_adapter_name, check_alias_name
-from lorarack.registry.texts import MAX_NAME, check_metrics, check_provenance, check_tags, check_text
+from lorarack.registry.texts import (
+    MAX_NAME,
+    check_adapter_name,
+    check_alias_name,
+    check_metrics,
+    check_provenance,
+    check_tags,
+    check_text,
+)
 from lorarack.registry.transfer.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, PortableVersion, refused
 
 _SHOWN = 5

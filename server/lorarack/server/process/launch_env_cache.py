@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from lorarack.registry.values import Value
+from lorarack.registry.value import Value
 from lorarack.server.settings import VARIABLE
 from lorarack.server.user_cache import untrusted_reason
 

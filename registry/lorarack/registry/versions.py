@@ -1,13 +1,16 @@
-"""Which version or adapter a call means, and the sentence that says what may have been meant."""
+"""Versions that are there: which one a call means, what is said about it, and where it comes from."""
 
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.interface import Catalog
-from lorarack.registry.reference import ByNumber, Reference, check_adapter_name, parse_reference
+from lorarack.registry.queries import Lineage
+from lorarack.registry.reference import ByNumber, Reference, parse_reference
 from lorarack.registry.resolve import did_you_mean
 from lorarack.registry.resolve import resolve as resolve_among
-from lorarack.registry.values import Event, State, Version
+from lorarack.registry.texts import MAX_NAME, check_adapter_name, check_metrics, check_tags, check_text
+from lorarack.registry.values import Event, Metric, State, Version
 from lorarack.registry.view import AdapterView
 
 
@@ -63,3 +66,42 @@ def unknown_adapter(catalog: Catalog, adapter: str) -> NotFound:
     """The error for an adapter that does not exist."""
     near = get_close_matches(adapter, catalog.adapter_names(), n=3)
     return NotFound(f"There is no adapter {adapter!r}.{did_you_mean(near)}", near=near, code="unknown_reference")
+
+
+def add_metrics(catalog: Catalog, actor: str, reference: str, metrics: Sequence[Metric]) -> Version:
+    """See ``Registry.add_metrics``."""
+    check_metrics(metrics)
+    version = get_version(catalog, reference)
+    catalog.add_metrics(actor, version.adapter, version.number, metrics)
+    return get_version(catalog, version.reference)
+
+
+def describe(
+    catalog: Catalog,
+    actor: str,
+    reference: str,
+    tags: Mapping[str, str] | None,
+    without: Sequence[str],
+    description: str | None,
+) -> Version:
+    """See ``Registry.describe``."""
+    check_tags(tags)
+    check_text(description, "description")
+    for key in without:
+        check_text(key, "tag", MAX_NAME)
+    version = get_version(catalog, reference)
+    catalog.describe(actor, version.adapter, version.number, tags or {}, without, description)
+    return get_version(catalog, version.reference)
+
+
+def lineage(catalog: Catalog, reference: str) -> Lineage:
+    """See ``Registry.lineage``."""
+    version = get_version(catalog, reference)
+    ancestors, descendants = catalog.lineage(version)
+    originals = {base.name: base.original for base in catalog.bases()}
+    bases: list[str] = []
+    name: str | None = version.base
+    while name is not None:
+        bases.append(name)
+        name = originals.get(name)
+    return Lineage(version=version, base=tuple(bases), ancestors=ancestors, descendants=descendants)
