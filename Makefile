@@ -3,7 +3,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 export VENV
 
-.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-train build clean
+.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train build clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ format: setup ## put the code into its canonical form
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
 
-bench: bench-registry bench-cpu-lora bench-compare bench-train ## every benchmark: ratios measured in one run, tables and lines of JSON
+bench: bench-registry bench-cpu-lora bench-compare bench-fairness bench-train ## every benchmark: ratios measured in one run, tables and lines of JSON
 
 bench-registry: setup ## the registry's speed and robustness (about 10 minutes)
 	@$(RUN)/python -m benchmarks.bench_registry
@@ -47,6 +47,9 @@ bench-cpu-lora: setup ## many adapters on a CPU, next to plain vLLM (about 25 mi
 
 bench-compare: setup ## how often comparisons err and decide, by simulation (about 10 minutes)
 	@$(RUN)/python -m benchmarks.bench_compare
+
+bench-fairness: setup ## the fair queue on an engine of a simulated clock (about a minute)
+	@$(RUN)/python -m benchmarks.bench_fairness
 
 bench-train: setup ## training and studies, next to PEFT
 	@$(RUN)/python -m benchmarks.bench_train

@@ -8,6 +8,7 @@ from lorarack.server.caller import Caller
 from lorarack.server.exchange import Observer
 from lorarack.server.limits import Limits, incompatibility
 from lorarack.server.open_requests import OpenRequests
+from lorarack.server.policies.admit import Admit
 from lorarack.server.policies.check_access import CheckAccess
 from lorarack.server.policies.ensure_loaded import EnsureLoaded
 from lorarack.server.policies.resolve_reference import ResolveReference
@@ -31,6 +32,7 @@ class AppState:
         router: from a request to what answers it.
         open_requests: requests that have not ended.
         engine_is_dead: asks the engine's client.
+        further_observers: who is told of requests beside the count of open ones and the log.
     """
 
     base_names: frozenset[str]
@@ -39,6 +41,7 @@ class AppState:
     router: Router
     open_requests: OpenRequests
     engine_is_dead: Callable[[], bool]
+    further_observers: tuple[Observer, ...] = ()
 
     @classmethod
     def build(
@@ -47,16 +50,19 @@ class AppState:
         resolver: ReferenceResolver,
         residency: Residency,
         engine_is_dead: Callable[[], bool] = lambda: False,
+        admit: Admit | None = None,
     ) -> "AppState":
         """With the policies in their order."""
         limits = residency.limits
         policies = (
             CheckAccess(base_names),
             ResolveReference(base_names, resolver, limits),
+            *((admit,) if admit else ()),
             EnsureLoaded(residency),
         )
         router = Router(Route(limits.base, limits.base, limits.fingerprint), policies)
-        return cls(base_names, resolver, residency, router, OpenRequests(), engine_is_dead)
+        further = (admit.observer,) if admit else ()
+        return cls(base_names, resolver, residency, router, OpenRequests(), engine_is_dead, further)
 
     @property
     def limits(self) -> Limits:
@@ -66,7 +72,7 @@ class AppState:
     @property
     def observers(self) -> tuple[Observer, ...]:
         """Who is told of requests. What counts comes first, so that it also hears the end."""
-        return self.open_requests.observer, REQUEST_LOG
+        return self.open_requests.observer, REQUEST_LOG, *self.further_observers
 
     def unready_reason(self) -> str | None:
         """Why new requests should go to another server; None when they need not."""

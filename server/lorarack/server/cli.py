@@ -12,7 +12,7 @@ from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.errors import EngineError, UsageError
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import naming
-from lorarack.server.settings import CpuLora
+from lorarack.server.settings import AdmissionLimits, CpuLora
 
 
 def mount(app: typer.Typer) -> None:
@@ -43,6 +43,27 @@ def serve(
         bool,
         typer.Option("--close-metrics", help="Ask for a key on /metrics too, one with the scope metrics or admin."),
     ] = False,
+    max_running: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Requests in the engine at once; others wait in their adapter's turn. Default: its rows."
+        ),
+    ] = None,
+    max_waiting: Annotated[
+        int | None, typer.Option(min=1, help="Requests of one adapter that wait; more get 429. Default: any number.")
+    ] = None,
+    adapter_concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Requests of one adapter at once; more get 429.")
+    ] = None,
+    key_concurrency: Annotated[
+        int | None, typer.Option(min=1, help="Requests of one key at once; more get 429.")
+    ] = None,
+    adapter_tokens_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Tokens that one adapter reads and generates; beyond them 429.")
+    ] = None,
+    key_tokens_per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Tokens that one key's requests read and generate; beyond them 429.")
+    ] = None,
 ) -> None:
     """Serve a base model and all its adapters with vLLM, OpenAI-compatible. Any vLLM flag can follow.
 
@@ -61,6 +82,14 @@ def serve(
             port=port,
             cpu_lora=cpu_lora,
             close_metrics=close_metrics,
+            admission=AdmissionLimits(
+                max_running=max_running,
+                max_waiting=max_waiting,
+                adapter_concurrency=adapter_concurrency,
+                key_concurrency=key_concurrency,
+                adapter_tokens_per_minute=adapter_tokens_per_minute,
+                key_tokens_per_minute=key_tokens_per_minute,
+            ),
         )
     note("Stopped.")
     # vLLM has stopped its processes by now. An ordinary exit would print a page about objects that Triton's bindings leak.

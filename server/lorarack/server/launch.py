@@ -29,7 +29,7 @@ from lorarack.server.process.parent_death import reaper
 from lorarack.server.process.prespawn import PrespawnedEngine, openmp_environment, use_prespawned
 from lorarack.server.process.shutdown_log_filter import ENGINE
 from lorarack.server.refused_flags import check_flags, check_variables
-from lorarack.server.settings import CpuLora
+from lorarack.server.settings import AdmissionLimits, CpuLora
 
 
 def plan(
@@ -41,6 +41,7 @@ def plan(
     port: int | None = None,
     cpu_lora: CpuLora = CpuLora.KERNEL,
     close_metrics: bool = False,
+    admission: AdmissionLimits | None = None,
 ) -> LaunchPlan:
     """What `serve` would do with the same arguments, on this machine, now. Starts nothing and changes no variable.
 
@@ -51,7 +52,9 @@ def plan(
         EngineError: no vLLM here, or one that cannot serve this base.
     """
     with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
-        return _plan(registry, base, flags, host, port, cpu_lora, close_metrics, Path(scratch))[0]
+        return _plan(
+            registry, base, flags, host, port, cpu_lora, close_metrics, admission or AdmissionLimits(), Path(scratch)
+        )[0]
 
 
 def serve(
@@ -63,6 +66,7 @@ def serve(
     port: int | None = None,
     cpu_lora: CpuLora = CpuLora.KERNEL,
     close_metrics: bool = False,
+    admission: AdmissionLimits | None = None,
 ) -> None:
     """Serve ``base`` and its adapters until SIGINT or SIGTERM. Only in a process's main thread, and once.
 
@@ -74,6 +78,7 @@ def serve(
         port: likewise, else 8000.
         cpu_lora: how LoRA is computed where the engine runs on a CPU.
         close_metrics: whether ``/metrics`` wants a key too.
+        admission: limits of adapters and keys; None: none.
 
     Raises:
         UsageError: flags or variables that vLLM does not know, or that would go past this server's promises.
@@ -82,7 +87,9 @@ def serve(
         EngineError: no vLLM here, too little memory, or vLLM stopped with an error: its first cause, in one line.
     """
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="lorarack-") as scratch, _stopped_by_sigterm():
-        made, machine = _plan(registry, base, flags, host, port, cpu_lora, close_metrics, Path(scratch))
+        made, machine = _plan(
+            registry, base, flags, host, port, cpu_lora, close_metrics, admission or AdmissionLimits(), Path(scratch)
+        )
         execute(made, machine, [adapter.name for adapter in registry.adapters()])
 
 
@@ -94,6 +101,7 @@ def _plan(
     port: int | None,
     cpu_lora: CpuLora,
     close_metrics: bool,
+    admission: AdmissionLimits,
     scratch: Path,
 ) -> tuple[LaunchPlan, Machine]:
     vllm = preflight.check_platform()
@@ -114,6 +122,7 @@ def _plan(
         cpu_lora,
         originals,
         close_metrics=close_metrics,
+        admission=admission,
         has_keys=any(key.state(now) == "active" for key in registry.keys.list()),
     )
     machine = inspect_machine(vllm)

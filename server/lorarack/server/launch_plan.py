@@ -9,7 +9,7 @@ from lorarack.registry.errors import EngineError
 from lorarack.server.cpu.backend import Backend, choose_backend
 from lorarack.server.defaults import Default, engine_defaults, environment_defaults
 from lorarack.server.machine import OURS, Machine
-from lorarack.server.settings import VARIABLE, CpuLora, ServingSettings
+from lorarack.server.settings import VARIABLE, AdmissionLimits, CpuLora, ServingSettings
 
 #: Where torch, Triton and vLLM keep what they compiled; some of it is pickled, all of it runs. By default the first is in ``/tmp``.
 COMPILED = {"TORCHINDUCTOR_CACHE_DIR": "torchinductor", "TRITON_CACHE_DIR": "triton", "VLLM_CACHE_ROOT": "vllm"}
@@ -28,6 +28,7 @@ class ServeRequest:
         cpu_lora: how LoRA is computed where the engine runs on a CPU.
         originals: fingerprints of the bases that this one is a copy of, whose versions it serves too.
         close_metrics: whether ``/metrics`` wants a key too.
+        admission: how much is let into the engine.
         has_keys: whether the registry has a key that opens something.
     """
 
@@ -39,6 +40,7 @@ class ServeRequest:
     cpu_lora: CpuLora = CpuLora.KERNEL
     originals: tuple[str, ...] = ()
     close_metrics: bool = False
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     has_keys: bool = False
 
 
@@ -118,6 +120,7 @@ def plan_launch(
         fingerprint=base.fingerprint,
         originals=request.originals,
         close_metrics=request.close_metrics,
+        admission=request.admission,
         cache=str(places.adapters),
         errors=str(places.scratch),
         launcher=places.launcher,

@@ -8,6 +8,7 @@ from typing import Protocol
 from lorarack.registry import Version
 from lorarack.registry.access import Scope
 from lorarack.registry.errors import NotAllowed
+from lorarack.server.admission.fair_queue import Place
 from lorarack.server.caller import Caller
 
 
@@ -18,10 +19,12 @@ class Ask:
     Attributes:
         model: its model name: a reference, one of the base's names, or empty for the base.
         load: whether the model answers; otherwise only tokens are counted, which needs no adapter.
+        tokens: that the model has to read, about.
     """
 
     model: str
     load: bool = True
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Route:
         digest: of the version's files, or the base's fingerprint.
         adapter: the version; None for the base.
         arm: of a live experiment; None outside one.
+        place: in the engine; None where nothing is counted.
     """
 
     version: str
@@ -41,6 +45,7 @@ class Route:
     digest: str
     adapter: Version | None = None
     arm: str | None = None
+    place: Place | None = None
 
 
 class Policy(Protocol):
@@ -67,6 +72,7 @@ class Router:
             NotFound: there is no such version.
             Conflict: it is archived or quarantined.
             NotServeable: this server cannot serve it whole.
+            RateLimited: a limit of its adapter or its key is reached.
             EngineError: the engine would not take it.
             Damaged: its stored files are not what was published.
             StoreError: the registry cannot be read.

@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import Field, ValidationError
 
 from lorarack.registry.errors import EngineError
-from lorarack.registry.value import Value
+from lorarack.registry.value import Said, Value
 
 #: Name of the environment variable.
 VARIABLE = "LORARACK_SERVING"
@@ -26,6 +26,19 @@ class CpuLora(StrEnum):
     OFF = "off"
 
 
+class AdmissionLimits(Said):
+    """What one API process lets into the engine. None: as much as comes."""
+
+    code = "bad_limit"
+
+    max_running: int | None = Field(default=None, ge=1, description="requests at once; None: by the engine's rows")
+    max_waiting: int | None = Field(default=None, ge=1, description="requests of one adapter that wait for their turn")
+    adapter_concurrency: int | None = Field(default=None, ge=1, description="requests of one adapter at once")
+    key_concurrency: int | None = Field(default=None, ge=1, description="requests of one key at once")
+    adapter_tokens_per_minute: int | None = Field(default=None, ge=1, description="of one adapter, read and generated")
+    key_tokens_per_minute: int | None = Field(default=None, ge=1, description="of one key, read and generated")
+
+
 class ServingSettings(Value):
     """One server: which registry and base it serves, and where it keeps files."""
 
@@ -35,6 +48,7 @@ class ServingSettings(Value):
     originals: tuple[str, ...] = Field(default=(), description="fingerprints of the bases that it is a copy of")
     cache: str = Field(description="folder of verified local copies of adapters")
     close_metrics: bool = Field(default=False, description="whether /metrics wants a key too")
+    admission: AdmissionLimits = Field(default_factory=AdmissionLimits, description="how much is let into the engine")
     cpu_lora: CpuLora = Field(default=CpuLora.OFF, description="how LoRA is computed on a CPU")
     kernel: str | None = Field(default=None, description="the compiled kernel; None: there is none")
     errors: str = Field(description="folder where processes of this server leave why they failed")

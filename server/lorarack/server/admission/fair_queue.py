@@ -17,17 +17,22 @@ class QueueLimits:
     """What the queue is held to.
 
     Attributes:
-        running: requests inside the engine at once; its rows, so that it never idles while somebody waits.
-        waiting: requests of one adapter that may wait; the next one is refused.
+        running: requests inside the engine at once; its rows and some more, so that it never idles while somebody waits.
+        waiting: requests of one adapter that may wait; the next one is refused. None: any number.
         patience: tokens that one second of waiting is worth: who waits long goes first, whatever others were served.
         slack: tokens by which an adapter that is already in the batch may be ahead and still go first. It saves the engine another
             adapter in the batch, and costs the others at most so much.
     """
 
     running: int
-    waiting: int = 256
-    patience: float = 100.0
-    slack: float = 256.0
+    waiting: int | None = None
+    patience: float = 20.0
+    slack: float = 64.0
+
+    @staticmethod
+    def running_for(rows: int) -> int:
+        """What an engine of so many rows is kept busy by: some more, so that the next request is there when a row is free."""
+        return rows + max(1, rows // 16)
 
 
 @dataclass(eq=False, slots=True)
@@ -35,19 +40,24 @@ class _Waiting:
     adapter: str
     tokens: int
     since: float
+    expected: float = 0.0
     turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """A request inside the engine; tell it what it was served."""
+@dataclass(slots=True)
+class Place:
+    """A request inside the engine, and what its adapter was charged for it so far: at first what it will take, about."""
 
     adapter: str
+    read: int
+    generated: float
     _counters: TokenCounters
 
-    def generated(self, tokens: int) -> None:
-        """So many more tokens were generated for it."""
-        self._counters.charge(self.adapter, generated=tokens)
+    def settle(self, read: int, generated: int) -> None:
+        """What it took, once that is known."""
+        self._counters.charge(self.adapter, read - self.read, generated - self.generated)
+        self._counters.expect(self.adapter, generated)
+        self.read, self.generated = read, generated
 
 
 class FairQueue:
@@ -71,7 +81,7 @@ class FairQueue:
         return len(self._waiting.get(adapter, ()))
 
     @asynccontextmanager
-    async def admitted(self, adapter: str, tokens: int) -> AsyncIterator[Admission]:
+    async def admitted(self, adapter: str, tokens: int) -> AsyncIterator[Place]:
         """Inside the block the request may run; it is awaited until its turn comes.
 
         Args:
@@ -81,7 +91,7 @@ class FairQueue:
         Raises:
             RateLimited: too many requests of this adapter wait already.
         """
-        if self.waiting(adapter) >= self._limits.waiting:
+        if self._limits.waiting is not None and self.waiting(adapter) >= self._limits.waiting:
             seconds = math.ceil(self.waiting(adapter) * self._seconds_a_request / max(1, self._running[adapter]))
             raise RateLimited(
                 f"{self._limits.waiting} requests to {adapter} wait already; try again in {seconds} s.",
@@ -99,7 +109,7 @@ class FairQueue:
             raise
         began = self._clock()
         try:
-            yield Admission(adapter, self._counters)
+            yield Place(adapter, tokens, request.expected, self._counters)
         finally:
             self._leave(adapter)
             # A moving average: what the last twenty or so requests took.
@@ -119,7 +129,8 @@ class FairQueue:
             if request.turn.cancelled():  # its client hung up; the task that waits has not run since
                 continue
             self._running[adapter] += 1
-            self._counters.charge(adapter, read=request.tokens)
+            request.expected = self._counters.expected(adapter)
+            self._counters.charge(adapter, request.tokens, request.expected)
             request.turn.set_result(None)
 
     def _next(self) -> str:
@@ -137,6 +148,7 @@ class FairQueue:
     def _give_up(self, request: _Waiting) -> None:
         """Its client hung up: while it waited, or in the moment between its turn and its start."""
         if request.turn.done() and not request.turn.cancelled():
+            self._counters.charge(request.adapter, -request.tokens, -request.expected)
             self._leave(request.adapter)
             return
         queue = self._waiting.get(request.adapter, deque())

@@ -2,10 +2,14 @@
 
 Sheng et al., "Fairness in serving large language models" (OSDI 2024): the next request is that of the adapter with the smallest
 counter; an adapter that comes back after having nothing to do starts no lower than the smallest counter of those at work, so that
-nobody saves up a right to be served.
+nobody saves up a right to be served. What a request generates is charged as expected when it begins, and corrected when it ends
+(the paper's section on length prediction): most routes say only at the end how much it was.
 """
 
 from collections.abc import Iterable
+
+#: How much the newest request counts in what the next one is expected to generate.
+_NEWEST = 0.2
 
 
 class TokenCounters:
@@ -16,6 +20,7 @@ class TokenCounters:
 
     def __init__(self) -> None:
         self._served: dict[str, float] = {}
+        self._expected: dict[str, float] = {}
 
     def __getitem__(self, adapter: str) -> float:
         return self._served.get(adapter, 0.0)
@@ -29,6 +34,16 @@ class TokenCounters:
         else:
             self._served[adapter] = max(self[adapter], lowest)
 
-    def charge(self, adapter: str, *, read: int = 0, generated: int = 0) -> None:
-        """Tokens were read or generated for ``adapter``."""
-        self._served[adapter] = self[adapter] + self.READ_COST * read + self.GENERATED_COST * generated
+    def charge(self, adapter: str, read: float, generated: float) -> None:
+        """Tokens were read or generated for ``adapter``; fewer than 0: that many less than were charged."""
+        cost = self.READ_COST * read + self.GENERATED_COST * generated
+        self._served[adapter] = max(0.0, self[adapter] + cost)
+
+    def expected(self, adapter: str) -> float:
+        """Tokens that a request of ``adapter`` generates, by those before: a moving average."""
+        return self._expected.get(adapter, 0.0)
+
+    def expect(self, adapter: str, generated: int) -> None:
+        """A request of ``adapter`` has generated so many tokens."""
+        before = self._expected.get(adapter, float(generated))
+        self._expected[adapter] = before + _NEWEST * (generated - before)

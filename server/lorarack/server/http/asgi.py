@@ -1,7 +1,9 @@
 """Small pieces of ASGI that the middlewares share."""
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 from lorarack.registry.errors import UsageError
@@ -72,6 +74,38 @@ async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes | None:
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+class Disconnected(Exception):
+    """The client hung up before its request was passed on."""
+
+
+@asynccontextmanager
+async def while_connected(receive: Receive) -> AsyncIterator[None]:
+    """Cancel the block when the client hangs up. Before it the body was read; what else the client may send is dropped.
+
+    Raises:
+        Disconnected: it has hung up.
+    """
+    task, gone = asyncio.current_task(), False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if task is not None:
+            task.cancel()
+
+    watcher = asyncio.create_task(watch())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if gone and task is not None and task.uncancel() == 0:  # else the server itself ends the request
+            raise Disconnected from None
+        raise
+    finally:
+        watcher.cancel()
 
 
 def replay(body: bytes, receive: Receive) -> Receive:

@@ -6,6 +6,7 @@ have a version loaded, and only their answers say in the headers which one it wa
 
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 from lorarack.registry.errors import LorarackError, NotAllowed, Unavailable, UsageError
@@ -14,6 +15,7 @@ from lorarack.server.exchange import Exchange
 from lorarack.server.http.adapter_parameters import check_adapter_parameters
 from lorarack.server.http.asgi import (
     App,
+    Disconnected,
     Headers,
     Receive,
     Scope,
@@ -25,6 +27,7 @@ from lorarack.server.http.asgi import (
     refuse_websocket,
     replay,
     send_json,
+    while_connected,
     with_headers,
     with_response_headers,
 )
@@ -36,6 +39,8 @@ from lorarack.server.router import Ask, Route
 
 #: The longest reference there can be is shorter; what is longer is not repeated in an error.
 _LONGEST_NAME = 256
+#: Of a body, about; what was read is known at the end.
+_BYTES_A_TOKEN = 4
 
 
 class ModelResolverMiddleware:
@@ -62,6 +67,8 @@ class ModelResolverMiddleware:
         with observed(exchange, send, self._state().observers) as watched:
             try:
                 await self._answer(scope, receive, watched, exchange, path, kind)
+            except Disconnected:
+                return
             except LorarackError as error:
                 status = status_of(error)
                 body = error_body(path_of(scope), status, error.message, error.code)
@@ -89,7 +96,10 @@ class ModelResolverMiddleware:
             return
         check_adapter_parameters(document)
         name = _model_name(scope, document, path, state.base_names)
-        async with state.router.route(Ask(_short(name), load=kind is Kind.ANSWERS), exchange.caller) as route:
+        ask = Ask(_short(name), load=kind is Kind.ANSWERS, tokens=len(body) // _BYTES_A_TOKEN)
+        async with AsyncExitStack() as held:
+            async with while_connected(receive):  # it may wait for its turn
+                route = await held.enter_async_context(state.router.route(ask, exchange.caller))
             exchange.route = route
             model = route.engine_name
             if model != document.get("model") and (name or path == INVOCATIONS):

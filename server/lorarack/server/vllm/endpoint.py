@@ -14,6 +14,7 @@ from lorarack.server.http.routes import make_router
 from lorarack.server.key_ring import KeyRing
 from lorarack.server.leases import Leases, holder_name
 from lorarack.server.local_cache import LocalCache
+from lorarack.server.policies.admit import Admit
 from lorarack.server.process.shutdown_log_filter import ENGINE
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
@@ -62,7 +63,7 @@ class LorarackEndpoints:
         """
         if self._settings is None or engine_client is None:
             return
-        from lorarack.server.vllm.engine import VllmEngine, limits_of
+        from lorarack.server.vllm.engine import VllmEngine, limits_of, rows_of
         from lorarack.server.vllm.generation_errors import watch_generate
 
         ENGINE.watch(engine_client)
@@ -87,7 +88,8 @@ class LorarackEndpoints:
         # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
         inner = self._app.middleware_stack or self._app.build_middleware_stack()
         self._app.middleware_stack = ApiKeyMiddleware(inner, ring, close_metrics=self._settings.close_metrics)
-        ready = AppState.build(base_names, resolver, residency, lambda: bool(engine_client.errored))
+        admit = Admit.within(self._settings.admission, rows_of(state.vllm_config, args.api_server_count))
+        ready = AppState.build(base_names, resolver, residency, lambda: bool(engine_client.errored), admit)
         drain_before_shutdown(engine_client, ready.open_requests)
         watch_generate(engine_client, residency.request_failed)
         self._state = ready

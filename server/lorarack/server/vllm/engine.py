@@ -79,6 +79,12 @@ def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable
     )
 
 
+def rows_of(vllm_config: Any, api_processes: int | None) -> int:
+    """Requests that the engines compute at once, of which each of the API processes gets its share."""
+    engines = vllm_config.parallel_config.data_parallel_size
+    return max(1, vllm_config.scheduler_config.max_num_seqs * engines // (api_processes or engines))
+
+
 def _adaptable_embeddings(model_config: Any) -> frozenset[str]:
     """The embedding modules on which vLLM's class for this model takes adapters."""
     model_class, _ = model_config.registry.resolve_model_cls(model_config.architectures, model_config)
