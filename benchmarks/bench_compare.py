@@ -1,13 +1,14 @@
 """How often `compare` is wrong, how often it decides, and how many rows it takes: by simulation.
 
-``python -m benchmarks.bench_compare [PART…] [--runs N]`` prints a Markdown table for each part; without parts all of them.
-``docs/comparing.md`` has them.
+``python -m benchmarks.bench_compare [PART…] [--runs N] [--versions N]`` prints a Markdown table for each part; without parts all
+of them. ``docs/comparing.md`` has them.
 """
 
 import argparse
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from benchmarks.simulated_scores import Floats, graded, hidden_losses, mostly_zero, right_or_wrong
@@ -25,26 +26,42 @@ _Draw = Callable[[np.random.Generator, int, int, float, "float | Floats"], Float
 _Groups = tuple[object, ...] | None
 
 
-def right_or_wrong_errors(runs: int) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How many comparisons are simulated in each cell, and with how many versions alone, if not with all numbers of them."""
+
+    runs: int
+    versions: int | None = None
+
+
+def right_or_wrong_errors(options: Options) -> Iterator[str]:
     """All versions but the best are behind by exactly the margin; wrong is a run that calls any of them not worse."""
     cases = ((0.01, 0.01), (0.03, 0.02), (0.06, 0.05), (0.1, 0.05), (0.2, 0.05), (0.5, 0.1))
-    yield from _errors("right or wrong", right_or_wrong, (2, 3, 4, 6), cases, runs)
+    yield from _errors("right or wrong", right_or_wrong, (2, 3, 4, 6), cases, options)
 
 
-def graded_errors(runs: int) -> Iterator[str]:
+def graded_errors(options: Options) -> Iterator[str]:
     """The same for graded scores."""
     cases = ((0.03, 0.01), (0.06, 0.02), (0.15, 0.05), (0.3, 0.05), (0.5, 0.05))
-    yield from _errors("graded", graded, (2, 3, 4, 6), cases, runs)
+    yield from _errors("graded", graded, (2, 3, 4, 6), cases, options)
 
 
-def hard_errors(runs: int) -> Iterator[str]:
-    """Scores that tests are known to be wrong on, several equal leaders, and groups of rows."""
-    yield from _errors("hidden losses", hidden_losses, (2, 6), ((0.1, 0.05), (0.5, 0.02)), runs)
-    yield from _errors("mostly zero", mostly_zero, (2, 6), ((0.1, 0.02), (0.3, 0.05)), runs, head=False)
-    for name, draw in (("right or wrong", right_or_wrong), ("graded", graded)):
-        title = f"{name}, three equal leaders"
-        yield from _errors(title, draw, (6,), ((0.2, 0.05),), runs, head=False, leaders=3)
-        yield from _errors(f"{name}, in groups", draw, (2, 6), ((0.2, 0.05),), runs, head=False, grouped=True)
+def rare_errors(options: Options) -> Iterator[str]:
+    """Graded scores that tests are known to be wrong on."""
+    yield from _errors("hidden losses", hidden_losses, (2, 6), ((0.1, 0.05), (0.5, 0.02)), options)
+    yield from _errors("mostly zero", mostly_zero, (2, 6), ((0.1, 0.02), (0.3, 0.05)), options, head=False)
+
+
+def leaders_errors(options: Options) -> Iterator[str]:
+    """Three equally good versions, of which the best is chosen by the rows, and three that are behind."""
+    yield from _errors("right or wrong", right_or_wrong, (6,), ((0.1, 0.05), (0.2, 0.05)), options, leaders=3)
+    yield from _errors("graded", graded, (6,), ((0.3, 0.05), (0.5, 0.05)), options, head=False, leaders=3)
+
+
+def groups_errors(options: Options) -> Iterator[str]:
+    """Rows in groups of one to seven that have the same scores."""
+    yield from _errors("right or wrong", right_or_wrong, (2, 6), ((0.2, 0.05),), options, grouped=True)
+    yield from _errors("graded", graded, (2, 6), ((0.3, 0.05),), options, head=False, grouped=True)
 
 
 def _errors(
@@ -52,7 +69,7 @@ def _errors(
     draw: _Draw,
     counts: tuple[int, ...],
     cases: tuple[tuple[float, float], ...],
-    runs: int,
+    options: Options,
     *,
     leaders: int = 1,
     grouped: bool = False,
@@ -61,9 +78,9 @@ def _errors(
     if head:
         yield "| scores | versions | differing rows | margin | " + " | ".join(f"{rows} rows" for rows in _ROWS) + " |"
         yield "| --- | ---: | ---: | ---: |" + " ---: |" * len(_ROWS)
-    for versions in counts:
+    for versions in (count for count in counts if options.versions in (None, count)):
         for differing, margin in cases:
-            cells = []
+            cells, runs = [], options.runs
             for rows in _ROWS:
                 source = np.random.default_rng([rows, versions, int(1000 * differing)])
                 wrong = sum(
@@ -114,7 +131,7 @@ def _wrong(scores: Floats, groups: _Groups, margin: float, leaders: int) -> bool
     return any(p <= 0.05 for p, _ in adjusted_p_values(pairs, count, margin)[leaders:])
 
 
-def power(runs: int) -> Iterator[str]:
+def power(options: Options) -> Iterator[str]:
     """Two versions that are equally good: how often the cheaper is called not worse, here and by the textbook's test.
 
     The textbook's is the score test with the normal distribution for right or wrong, and the paired t-test for graded scores. Its
@@ -123,6 +140,7 @@ def power(runs: int) -> Iterator[str]:
     """
     yield "| scores | differing rows | margin | rows | compare | textbook | its error rate | held to 5 % |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    runs = options.runs
     for name, draw, differing, margin, rows in (
         ("right or wrong", right_or_wrong, 0.1, 0.05, 100),
         ("right or wrong", right_or_wrong, 0.1, 0.05, 250),
@@ -169,13 +187,13 @@ def _textbook(gains: Floats, margin: float, *, binary: bool) -> float:
     return (float(gains.mean()) + margin) / error if error else 0.0
 
 
-def sample_sizes(runs: int) -> Iterator[str]:
+def sample_sizes(options: Options) -> Iterator[str]:
     """Rows for 80 % answers where two versions are equally good: found by halving, each step simulated."""
     margins = (0.01, 0.02, 0.03, 0.05, 0.1)
     yield "| differing rows | " + " | ".join(f"margin {100 * margin:g}" for margin in margins) + " |"
     yield "| ---: |" + " ---: |" * len(margins)
     for differing in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5):
-        sizes = [_rows_for(differing, margin, runs // 4) for margin in margins]
+        sizes = [_rows_for(differing, margin, options.runs // 4) for margin in margins]
         yield f"| {100 * differing:g} % | " + " | ".join(f"{size:,}" for size in sizes) + " |"
 
 
@@ -192,7 +210,7 @@ def _rows_for(differing: float, margin: float, runs: int) -> int:
     return float(f"{high:.2g}").__int__() if high >= 100 else high
 
 
-def speed(_: int) -> Iterator[str]:
+def speed(_: Options) -> Iterator[str]:
     """Seconds for a whole verdict."""
     yield "| scores | versions | rows | seconds |"
     yield "| --- | ---: | ---: | ---: |"
@@ -205,10 +223,12 @@ def speed(_: int) -> Iterator[str]:
             yield f"| {name} | {versions} | {rows:,} | {time.perf_counter() - began:.2f} |"
 
 
-PARTS: dict[str, tuple[str, Callable[[int], Iterator[str]]]] = {
+PARTS: dict[str, tuple[str, Callable[[Options], Iterator[str]]]] = {
     "right-or-wrong": ("False answers, right or wrong, in per cent", right_or_wrong_errors),
     "graded": ("False answers, graded, in per cent", graded_errors),
-    "hard": ("False answers, hard cases, in per cent", hard_errors),
+    "rare": ("False answers, rare large differences, in per cent", rare_errors),
+    "leaders": ("False answers, three equal leaders, in per cent", leaders_errors),
+    "groups": ("False answers, rows in groups, in per cent", groups_errors),
     "power": ("Power", power),
     "rows": ("Rows for a margin in points", sample_sizes),
     "speed": ("Speed", speed),
@@ -220,11 +240,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; without any all")
     parser.add_argument("--runs", type=int, default=4000, help="simulated comparisons in each cell")
-    options = parser.parse_args()
-    for part in options.parts or PARTS:
+    parser.add_argument("--versions", type=int, help="error rates with this number of versions only")
+    given = parser.parse_args()
+    for part in given.parts or PARTS:
         title, lines = PARTS[part]
         print(f"\n### {title}\n")
-        for line in lines(options.runs):
+        for line in lines(Options(given.runs, given.versions)):
             print(line, flush=True)
 
 

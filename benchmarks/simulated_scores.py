@@ -49,7 +49,9 @@ def hidden_losses(
 def mostly_zero(
     source: np.random.Generator, rows: int, versions: int, differing: float, behind: float | Floats
 ) -> Floats:
-    """Scores are 0 but on a share of rows, where they are anything up to 1; each version has rows of its own."""
+    """Scores, in hundredths, are 0 but on a share of rows, where they are anything up to 1; each version has rows of its own."""
     shares = np.append(differing, np.broadcast_to(differing - 2 * np.asarray(behind), versions - 1))
     shape = rows, versions
-    return np.where(source.random(shape) < shares, source.random(shape), 0.0)
+    return np.where(
+        source.random(shape) < shares, np.floor(100 * source.random(shape) + source.random(shape)) / 100, 0.0
+    )

@@ -1,7 +1,7 @@
 """Two versions on the same rows: the test of their difference, and the bound that comes from inverting it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -88,6 +88,15 @@ class Graded:
     weight: Floats
     lowest: float | None = -1.0
     highest: float | None = 1.0
+    _kinds: tuple[Floats, Floats] | None = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Where all units weigh the same, each different gain is worked on once: scores are often a few round numbers."""
+        found = None
+        if float(self.weight.max()) == float(self.weight.min()):
+            kinds, counts = np.unique(self.gain, return_counts=True)
+            found = kinds, counts.astype(np.float64)
+        object.__setattr__(self, "_kinds", found)
 
     @property
     def units(self) -> int:
@@ -110,19 +119,19 @@ class Graded:
         rest = self.gain - self.estimate * self.weight
         most = 1.0 if self.lowest is None or self.highest is None else (self.highest - self.lowest) / 2
         extra = (most * float(self.weight.mean())) ** 2 if self.lowest is not None else 0.0
-        return math.sqrt((float(rest @ rest) + extra / 2) / (len(rest) + 0.5)) / float(self.weight.mean())
+        return math.sqrt((float((rest * rest).sum()) + extra / 2) / (len(rest) + 0.5)) / float(self.weight.mean())
 
     def p_value(self, at: float) -> float:
         """Of the tilted test."""
         if self.lowest is not None and at <= self.lowest:
             return 0.0
-        values = self.gain - at * self.weight
         heaviest = float(self.weight.max())
+        values = self.gain - at * self.weight if self._kinds is None else self._kinds[0] - at * heaviest
         seen = max(float(np.abs(values).max()), 1e-12)
         worst = -seen if self.lowest is None else (self.lowest - at) * heaviest
-        if heaviest == float(self.weight.min()):
-            return tilted_p_value(values, worst, self.gain, worst + at * heaviest)
-        return tilted_p_value(values, worst)
+        if self._kinds is None:
+            return tilted_p_value(values, worst)
+        return tilted_p_value(values, worst, self._kinds[1], self._kinds[0], worst + at * heaviest)
 
     def reversed(self) -> "Graded":
         """Gains become losses."""

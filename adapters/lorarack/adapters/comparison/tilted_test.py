@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 
+# Products are summed by numpy itself, never by `@`: the threads of a BLAS wait for each other on a busy machine, for tens of
+# milliseconds in each of hundreds of calls.
 Floats = npt.NDArray[np.float64]
 
 #: The weights are estimated, which makes the p-value a little too small; by simulation by less than this factor
@@ -32,38 +34,51 @@ _LARGEST_GRID = 1 << 20
 _DENOMINATORS = (*range(1, 61), 64, 72, 80, 84, 90, 96, 100, 120, 1000)
 
 
-def tilted_p_value(values: Floats, worst: float, lattice: Floats | None = None, lattice_worst: float = 0.0) -> float:
+def tilted_p_value(
+    values: Floats,
+    worst: float,
+    counts: Floats | None = None,
+    lattice: Floats | None = None,
+    lattice_worst: float = 0.0,
+) -> float:
     """How often chance alone gives so large a sum if the true mean of ``values`` is 0 or less.
 
     Args:
-        values: one for each unit.
+        values: one for each unit, or each different one once, with ``counts``.
         worst: the least that a value can be; below 0.
+        counts: how often each value is there; without it once.
         lattice: the same values shifted by a constant, where they lie on round numbers: ties are then exact.
         lattice_worst: ``worst`` shifted likewise.
     """
-    if values.sum() <= 0:
+    if counts is None:
+        values, seen = np.unique(values, return_counts=True)
+        counts, lattice = seen.astype(np.float64), None
+    if (counts * values).sum() <= 0:  # as the search for the weights begins, to the last digit
         return 1.0
-    weights, unseen = null_weights(values, worst)
-    spread = math.sqrt(float(weights @ values**2) + unseen * worst**2) * math.sqrt(len(values))
+    draws = round(float(counts.sum()))
+    weights, unseen = null_weights(values, worst, counts)
+    spread = math.sqrt(float((weights * values**2).sum()) + unseen * worst**2) * math.sqrt(draws)
     if lattice is None:
         lattice, lattice_worst = values, worst
-    units = np.append(lattice, lattice_worst)
-    found = _tail(units, np.append(weights, unseen), len(values), float(lattice.sum()), spread)
+    usual = float(lattice[np.argmax(counts)])  # from here on 0, so that what is usual falls on the grid
+    units, total = np.append(lattice, lattice_worst) - usual, float((lattice * counts).sum()) - draws * usual
+    found = _tail(units, np.append(weights, unseen), draws, total, spread)
     return min(1.0, _ESTIMATED * found)
 
 
-def null_weights(values: Floats, worst: float) -> tuple[Floats, float]:
+def null_weights(values: Floats, worst: float, counts: Floats | None = None) -> tuple[Floats, float]:
     """The likeliest weights under which the mean is 0, and the weight of a ``worst`` unit that was not seen.
 
-    ``values`` have a sum above 0.
+    ``values`` have a sum above 0; ``counts`` says how often each is there, without it once.
     """
+    counts = np.ones_like(values) if counts is None else counts
 
     def slope(tilt: float) -> float:
-        return float((values / (1 + tilt * values)).sum())
+        return float((counts * values / (1 + tilt * values)).sum())
 
     steepest = -(1 - 1e-12) / worst
     tilt = steepest if slope(steepest) >= 0 else float(brentq(slope, 0.0, steepest, xtol=1e-12))
-    weights = 1 / (len(values) * (1 + tilt * values))
+    weights = counts / (counts.sum() * (1 + tilt * values))
     unseen = max(0.0, 1 - float(weights.sum()))
     whole = float(weights.sum()) + unseen
     return weights / whole, unseen / whole
@@ -71,12 +86,9 @@ def null_weights(values: Floats, worst: float) -> tuple[Floats, float]:
 
 def _tail(units: Floats, weights: Floats, draws: int, total: float, spread: float) -> float:
     """How often the sum of so many draws is ``total`` or more. The last unit is the one that was not seen."""
-    kinds, counts = np.unique(units[:-1], return_counts=True)
-    usual = kinds[np.argmax(counts)]  # from here on 0, so that what is usual falls on the grid
-    units, total = units - usual, total - draws * usual
     total += _EQUAL * min(0.0, float(units[weights > 1e-9].min()))
     reach = 10 * spread + 2 * float(np.abs(units).max())
-    step = _common_step(np.append(kinds - usual, units[-1])) or 2.0 ** math.floor(math.log2(spread / _CELLS))
+    step = _common_step(units) or 2.0 ** math.floor(math.log2(spread / _CELLS))
     step = max(step, 2 * reach / _LARGEST_GRID)
     size = 1 << math.ceil(math.log2(2 * reach / step + 2))
     places = units / step
@@ -87,7 +99,7 @@ def _tail(units: Floats, weights: Floats, draws: int, total: float, spread: floa
     chances = np.bincount(index % size, weights * (1 - above), size)
     chances += np.bincount((index + 1) % size, weights * above, size)
     sums = np.fft.irfft(np.fft.rfft(chances) ** draws, size)
-    centre = round(draws * float(weights @ units) / step)
+    centre = round(draws * float((weights * units).sum()) / step)
     first = math.ceil(total / step - 1e-3)
     tail = sums[np.arange(first, max(first, centre + size // 2)) % size].sum()
     return min(1.0, max(0.0, float(tail)))
