@@ -17,7 +17,14 @@ _ANTHROPIC_TYPES = {
 }  # fmt: skip
 
 #: By code, where the class says too little. 410: no server serves this version; ask for another.
-_STATUS: Mapping[str, int] = {"not_ready": 410, "damaged": 410, "too_large": 413, "not_json": 415}
+_STATUS: Mapping[str, int] = {
+    "not_ready": 410,
+    "damaged": 410,
+    "too_large": 413,
+    "not_json": 415,
+    "not_form": 415,
+    "bad_encoding": 415,
+}
 #: About a model's name, as OpenAI's ``param`` says.
 _OF_MODEL = frozenset({404, 410, 422})
 FINAL = (b"x-should-retry", b"false")

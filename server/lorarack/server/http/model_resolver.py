@@ -31,16 +31,19 @@ from lorarack.server.http.asgi import (
     with_headers,
     with_response_headers,
 )
+from lorarack.server.http.content_encoding import decoded
 from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.http.observe import observed
+from lorarack.server.http.request_form import parse_form
 from lorarack.server.http.request_json import MAX_BODY_BYTES, json_object
-from lorarack.server.http.route_table import ADAPTER_HEADER, INVOCATIONS, REFUSALS, Kind, kind_of, route_of
+from lorarack.server.http.route_table import ADAPTER_HEADER, FORMS, INVOCATIONS, REFUSALS, Kind, kind_of, route_of
 from lorarack.server.router import Ask, Route
 
 #: The longest reference there can be is shorter; what is longer is not repeated in an error.
 _LONGEST_NAME = 256
-#: Of a body, about; what was read is known at the end.
+#: Of a body, about; what was read is known at the end. Pictures and sound have far more bytes than tokens.
 _BYTES_A_TOKEN = 4
+_MOST_TOKENS = 4096
 
 
 class ModelResolverMiddleware:
@@ -84,11 +87,14 @@ class ModelResolverMiddleware:
         if state.open_requests.draining:
             message = "This server is stopping; ask another one, or this one once it is back."
             raise Unavailable(message, code="draining")
-        _check_media_type(scope)
-        body = await read_body(scope, receive, MAX_BODY_BYTES)
-        if body is None:
+        if path not in FORMS:
+            _check_media_type(scope)
+        read = await read_body(scope, receive, MAX_BODY_BYTES)
+        if read is None:
             return
-        document = json_object(body)
+        scope, body = await decoded(scope, read, MAX_BODY_BYTES)
+        form = parse_form(body, header(scope, b"content-type")) if path in FORMS else None
+        document = form.document if form else json_object(body)
         if document is None or not isinstance(document.get("model"), str | None):
             if path == INVOCATIONS:
                 raise UsageError('The body must be a JSON object whose "model" is a text.', code="bad_request")
@@ -96,18 +102,18 @@ class ModelResolverMiddleware:
             return
         check_adapter_parameters(document)
         name = _model_name(scope, document, path, state.base_names)
-        ask = Ask(_short(name), load=kind is Kind.ANSWERS, tokens=len(body) // _BYTES_A_TOKEN)
+        ask = Ask(_short(name), load=kind is Kind.ANSWERS, tokens=min(len(body) // _BYTES_A_TOKEN, _MOST_TOKENS))
         async with AsyncExitStack() as held:
             async with while_connected(receive):  # it may wait for its turn
                 route = await held.enter_async_context(state.router.route(ask, exchange.caller))
             exchange.route = route
             model = route.engine_name
             if model != document.get("model") and (name or path == INVOCATIONS):
-                body = json.dumps({**document, "model": model}).encode()
+                body = form.with_model(model) if form else json.dumps({**document, "model": model}).encode()
             if path == INVOCATIONS:
                 scope = with_headers(scope, (ADAPTER_HEADER, model.encode()))
             scope = with_headers(scope, (b"content-length", str(len(body)).encode()), without=[b"transfer-encoding"])
-            await self._app(scope, replay(body, receive), with_response_headers(_headers(route), send))
+            await self._app(scope, replay(body, receive), with_response_headers(_headers(route, scope), send))
 
 
 def _model_name(scope: Scope, document: dict[str, Any], path: str, base_names: frozenset[str]) -> str:
@@ -138,5 +144,8 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:60]}…"
 
 
-def _headers(route: Route) -> Headers:
-    return [(b"x-lorarack-version", route.version.encode()), (b"x-lorarack-digest", route.digest.encode())]
+def _headers(route: Route, scope: Scope) -> Headers:
+    named = [(b"x-lorarack-version", route.version.encode()), (b"x-lorarack-digest", route.digest.encode())]
+    if header(scope, b"origin"):  # a browser shows a page of another origin only the headers that are named here
+        named.append((b"access-control-expose-headers", b"x-lorarack-version, x-lorarack-digest"))
+    return named

@@ -15,7 +15,7 @@ from lorarack.server.http.asgi import Scope, path_of
 class Kind(Enum):
     """What the model resolver does with a request."""
 
-    #: Answers with the model that the JSON body names.
+    #: Answers with the model that the body names.
     ANSWERS = auto()
     #: Counts or turns tokens, which are the base's for every adapter: no adapter is loaded for it.
     TOKENS = auto()
@@ -25,6 +25,8 @@ class Kind(Enum):
     REFUSED = auto()
 
 
+#: These take a form, with `model` as a field of it; all others take JSON.
+FORMS = frozenset({"/v1/audio/transcriptions", "/v1/audio/translations"})
 #: SageMaker's route: vLLM overwrites `model` there with the header below, or with nothing where that is missing.
 INVOCATIONS = "/invocations"
 ADAPTER_HEADER = b"x-amzn-sagemaker-adapter-identifier"
@@ -32,18 +34,17 @@ ADAPTER_HEADER = b"x-amzn-sagemaker-adapter-identifier"
 _ANSWERS = (
     "/v1/chat/completions", "/v1/chat/completions/batch", "/v1/completions", "/v1/responses", "/v1/messages",
     "/cohere/v2/chat", "/generative_scoring", "/inference/v1/generate", "/v1/systemone", INVOCATIONS,
+    "/v1/audio/transcriptions", "/v1/audio/translations",
     "/pooling", "/classify", "/score", "/v1/score", "/rerank", "/v1/rerank", "/v2/rerank", "/v1/embeddings", "/v2/embed",
 )  # fmt: skip
 _TOKENS = ("/tokenize", "/detokenize", "/v1/messages/count_tokens")
 _PASSES = ("/ping", "/v1/responses/{response_id}/cancel", "/is_scaling_elastic_ep")
 
-_FORM = "takes its model's name in a form, which lorarack does not read; use a route that takes JSON."
 _CLAIMED = "would answer with whatever model the request claims; send the text itself to /v1/chat/completions."
 _EVERYBODY = "changes the engine for everybody; stop the server and start it with other flags."
 
 #: Why, for each route that is refused.
 REFUSALS: Mapping[str, str] = {
-    **dict.fromkeys(("/v1/audio/transcriptions", "/v1/audio/translations"), _FORM),
     **dict.fromkeys(
         ("/v1/chat/completions/derender", "/v1/completions/derender", "/v1/chat/completions/render",
          "/v1/completions/render", "/v1/responses/render", "/v1/messages/render", "/cohere/v2/chat/render"),
