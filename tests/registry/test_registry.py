@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.tiny import tiny_adapter
+from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Metric, Registry, open_registry
 from lorarack.registry.errors import BadReference, Conflict, NotFound, StoreError, UsageError
@@ -82,6 +82,21 @@ def test_a_fetched_folder_is_what_peft_wants(registry: Registry, adapter: Path, 
     given = json.loads((adapter / "adapter_config.json").read_text())
     assert fetched == given | {"base_model_name_or_path": "tiny", "target_modules": fetched["target_modules"]}
     assert sorted(fetched["target_modules"]) == sorted(given["target_modules"])
+
+
+def test_a_chat_template_that_is_not_the_bases_is_said_to_be_unused(tmp_path: Path) -> None:
+    """Not where it differs in blanks at its ends only."""
+    base = tiny_base(tmp_path / "base")
+    (base / "chat_template.jinja").write_text("{{ messages }}\n")
+    said = {}
+    with open_registry(tmp_path / "home") as registry:
+        registry.add_base(str(base), "templated")
+        for number, template in enumerate(["{{ messages }}", "{{ messages }}\n\n", "{{ other }}"]):
+            folder = tiny_adapter(tmp_path / f"own{number}", seed=number)
+            (folder / "chat_template.jinja").write_text(template)
+            notes = registry.publish(folder, f"own{number}", base="templated").notes
+            said[template] = any("servers do not apply it" in note for note in notes)
+    assert said == {"{{ messages }}": False, "{{ messages }}\n\n": False, "{{ other }}": True}
 
 
 def test_a_chat_template_comes_along(registry: Registry, adapter: Path, tmp_path: Path) -> None:

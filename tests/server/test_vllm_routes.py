@@ -11,7 +11,7 @@ from starlette.routing import Mount, WebSocketRoute
 from tests.server.values import ring
 
 from lorarack.server.http.api_key import OPEN_PATHS, ApiKeyMiddleware
-from lorarack.server.http.route_table import GET_ROUTES, NEEDED_STATE, POST_ROUTES, REFUSALS, Kind, route_of
+from lorarack.server.http.route_table import FORMS, GET_ROUTES, NEEDED_STATE, POST_ROUTES, REFUSALS, Kind, route_of
 
 pytestmark = [
     pytest.mark.torch,
@@ -65,12 +65,15 @@ def test_every_route_was_looked_at(app: Any) -> None:
             assert route.path in {"GET": GET_ROUTES, "POST": POST_ROUTES}[method], f"{method} {route.path}"
 
 
-def test_routes_that_answer_take_json_only(app: Any) -> None:
-    """The gateway reads nothing else; and it is vLLM's own check, so nothing passes that the gateway does not see."""
+def test_routes_that_answer_take_json_or_a_form(app: Any) -> None:
+    """What the gateway reads; and it is vLLM's own check, so nothing passes that the gateway does not see."""
     from vllm.entrypoints.serve.utils.api_utils import validate_json_request
 
     for route in app.routes:
-        if POST_ROUTES.get(getattr(route, "path", "")) in (Kind.ANSWERS, Kind.TOKENS) and "POST" in route.methods:
+        path = getattr(route, "path", "")
+        if path in FORMS:
+            assert [field.field_info.__class__.__name__ for field in route.dependant.body_params] == ["Form"], path
+        elif POST_ROUTES.get(path) in (Kind.ANSWERS, Kind.TOKENS) and "POST" in route.methods:
             assert validate_json_request in [needed.call for needed in route.dependant.dependencies], route.path
 
 

@@ -10,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
-from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, sha256
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact
 from lorarack.registry.artifact.weights import HeaderError, LargestNumbers, Tensor, read_tensors
 from lorarack.registry.base_model.contents import KnownBase
@@ -60,11 +60,22 @@ def publish(
             break
     else:
         raise BlobGone
-    notes = artifact.notes
+    notes = (*artifact.notes, *_template_notes(artifact, base))
     if version.state is State.DAMAGED:
         version = _repaired(catalog, blobs, actor, version, new.files)
         notes = (*notes, f"{version.reference} was damaged; these files are in its place, and it is ready again.")
     return Published(version=version, created=created, notes=notes)
+
+
+def _template_notes(artifact: Artifact, base: Base) -> tuple[str, ...]:
+    """What is to be known of the adapter's own chat template: prompts are rendered with the base's when it is served."""
+    template = artifact.chat_template
+    if template is None or sha256(template.strip()) == base.template:
+        return ()
+    return (
+        f"Its chat template is not that of base {base.name!r}. It is kept, and servers do not apply it: "
+        "if it was trained with it, its prompts will read otherwise than in training.",
+    )
 
 
 def store(

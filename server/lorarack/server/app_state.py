@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from lorarack.registry import AdapterView, Version
 from lorarack.server.caller import Caller
 from lorarack.server.exchange import Observer
 from lorarack.server.limits import Limits, incompatibility
 from lorarack.server.open_requests import OpenRequests
+from lorarack.server.own_template import TemplateNotice
 from lorarack.server.policies.admit import Admit
 from lorarack.server.policies.check_access import CheckAccess
 from lorarack.server.policies.ensure_loaded import EnsureLoaded
@@ -61,8 +63,14 @@ class AppState:
             EnsureLoaded(residency),
         )
         router = Router(Route(limits.base, limits.base, limits.fingerprint), policies)
-        further = (admit.observer,) if admit else ()
+        notice = TemplateNotice(partial(_base_template, resolver, limits))
+        further = (*((admit.observer,) if admit else ()), notice.observer)
         return cls(base_names, resolver, residency, router, OpenRequests(), engine_is_dead, further)
+
+    @property
+    def base_template(self) -> str | None:
+        """The digest of the chat template with which all prompts are rendered, unless ``--chat-template`` gives another."""
+        return _base_template(self.resolver, self.limits)
 
     @property
     def limits(self) -> Limits:
@@ -102,3 +110,8 @@ class AppState:
             if number in versions
         ]
         return [*aliases, *((version.reference, version) for version in versions.values())]
+
+
+def _base_template(resolver: ReferenceResolver, limits: Limits) -> str | None:
+    base = resolver.snapshot.bases.get(limits.base)
+    return base.template if base else None

@@ -15,6 +15,7 @@ from lorarack.server.caller import Caller
 from lorarack.server.http.asgi import caller_of
 from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.limits import check_serveable
+from lorarack.server.own_template import own_template
 from lorarack.server.policies.check_access import check_access
 
 #: vLLM's own entries for the base model, one for each name it is served under.
@@ -88,6 +89,7 @@ def adapter_card(
             "digest": version.digest,
             "rank": version.rank,
             "resident": version.reference in resident,
+            "unapplied_chat_template": own_template(version, state.base_template),
         },
     }
 
