@@ -81,8 +81,7 @@ def _from_hub(made: Path, say: Callable[[str], None]) -> str | None:
         return None
     from huggingface_hub import snapshot_download
 
-    from lorarack.registry.hub.client import hub_api
-    from lorarack.registry.hub.errors import hub_errors
+    from lorarack.registry.hub.client import hub_api, hub_errors
 
     api = hub_api()
     try:

@@ -24,7 +24,7 @@ from lorarack.demo.side_by_side import handful, side_by_side
 from lorarack.demo.worker_process import worker_process
 from lorarack.registry.cli.render import short_digest, size
 from lorarack.registry.disk import remove_tree
-from lorarack.registry.hub.folder import write_folder
+from lorarack.registry.hub.push import write_folder
 from lorarack.registry.interface import Registry
 from lorarack.registry.registry import open_registry
 from lorarack.registry.values import Base, Version

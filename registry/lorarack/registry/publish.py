@@ -13,7 +13,7 @@ from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, sha256
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact
 from lorarack.registry.artifact.weights import HeaderError, LargestNumbers, Tensor, read_tensors
-from lorarack.registry.base_model.contents import KnownBase
+from lorarack.registry.base_model.known_base import KnownBase
 from lorarack.registry.bases import check_adapter, find_base, is_called, originals
 from lorarack.registry.blobs.blob import check_blob, read_blob
 from lorarack.registry.disk import WatchedFile, disk_errors

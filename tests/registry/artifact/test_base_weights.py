@@ -100,7 +100,7 @@ def test_where_the_base_cannot_be_read_that_is_said(tmp_path: Path, registry: Re
     gone = base.model_copy(update={"ids": ()})
     from tests.registry.artifacts import read_artifact
 
-    from lorarack.registry.base_model.contents import KnownBase
+    from lorarack.registry.base_model.known_base import KnownBase
     from lorarack.registry.hub.base_files import files_of
 
     folder = with_head(tmp_path / "a", OWN)

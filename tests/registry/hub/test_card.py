@@ -8,7 +8,7 @@ from tests.registry.hub.conftest import METRICS
 
 from lorarack.registry import Base, Dataset, Provenance, Published, Registry
 from lorarack.registry.hub.card import CardOptions, model_card
-from lorarack.registry.hub.folder import write_folder
+from lorarack.registry.hub.push import write_folder
 
 
 def front_matter(card: str) -> dict[str, object]:

@@ -10,7 +10,7 @@ from huggingface_hub.utils._http import hf_raise_for_status
 from huggingface_hub.utils._validators import validate_repo_id
 
 from lorarack.registry.errors import LorarackError, NotAllowed, NotFound, StoreError, Unavailable, UsageError
-from lorarack.registry.hub.errors import hub_errors
+from lorarack.registry.hub.client import hub_errors
 
 ANSWERS: list[tuple[int, Mapping[str, str], type[LorarackError], str]] = [
     (404, {"X-Error-Code": "RepoNotFound"}, NotFound, "no repository 'acme/orders'"),

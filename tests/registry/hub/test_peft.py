@@ -11,8 +11,7 @@ from tests.hub_stand_in.hub import Hub
 from tests.tiny import adapter_tensors
 
 from lorarack.registry import Published, Registry
-from lorarack.registry.hub.folder import write_folder
-from lorarack.registry.hub.push import push
+from lorarack.registry.hub.push import push, write_folder
 
 pytestmark = pytest.mark.torch
 

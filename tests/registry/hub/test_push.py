@@ -9,8 +9,7 @@ from tests.registry.hub.conftest import READ_TOKEN, TOKEN
 
 from lorarack.registry import Metric, Published, Registry
 from lorarack.registry.errors import Conflict, NotAllowed, NotFound, Unavailable, UsageError
-from lorarack.registry.hub.folder import write_folder
-from lorarack.registry.hub.push import push
+from lorarack.registry.hub.push import push, write_folder
 
 FILES = ("README.md", "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja")
 

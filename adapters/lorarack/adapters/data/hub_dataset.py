@@ -12,8 +12,7 @@ from lorarack.adapters.data.options import ReadOptions
 from lorarack.adapters.data.records import Records
 from lorarack.adapters.data.tables import class_names, need_datasets, table_row
 from lorarack.registry.errors import LorarackError, NotFound, Unavailable, UsageError
-from lorarack.registry.hub.client import hub_api
-from lorarack.registry.hub.errors import hub_errors
+from lorarack.registry.hub.client import hub_api, hub_errors
 
 #: The readers of ``datasets`` that read rows of values and run nothing.
 _READERS = frozenset({"json", "csv", "parquet", "arrow"})

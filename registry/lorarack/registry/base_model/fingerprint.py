@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lorarack.registry.artifact.limits import MAX_CONFIG_BYTES, MAX_TOKENIZER_BYTES
+from lorarack.registry.artifact.manifest import sha256
 from lorarack.registry.artifact.other_formats import other_kind
 from lorarack.registry.artifact.tokenizer import vocabulary_digest
 from lorarack.registry.artifact.weights import HeaderError
@@ -19,10 +20,12 @@ from lorarack.registry.base_model.files import BaseFiles
 from lorarack.registry.base_model.function_config import function_config
 from lorarack.registry.base_model.modules import model_size, module_table
 from lorarack.registry.base_model.sampled import architecture_of, sampled_fingerprint
-from lorarack.registry.base_model.template import template_digest
 from lorarack.registry.base_model.weights import USE, Weights, read_weights
 from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.values import ModuleTable
+
+#: Where transformers looks, in its order.
+_TEMPLATE_FILES = ("chat_template.jinja", "chat_template.json", "tokenizer_config.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def look_at_base(files: BaseFiles) -> Look:
         vocab_size=vocab_size,
         parameters=model_size(weights.tensors, config, weights.shapes),
         modules=module_table(weights.tensors, config, weights.shapes),
-        template=template_digest(files, names),
+        template=_template_digest(files, names),
         sampled=sampled_fingerprint(config, weights.tensors, vocabulary, vocab_size, weights.sample),
         weights=weights,
     )
@@ -152,3 +155,26 @@ def _vocabulary(files: BaseFiles, names: set[str], subject: str) -> str | None:
     if other:
         raise InvalidArtifact([f"its tokenizer.json {other}"], subject=subject, purpose=USE)
     return found
+
+
+def _template_digest(files: BaseFiles, names: set[str]) -> str | None:
+    """``sha256:`` of the chat template's text, in whichever file it is written; None without one.
+
+    It is no part of a base's function, but of what its adapters were trained and are asked with.
+    """
+    for name in _TEMPLATE_FILES:
+        if name not in names or files.size(name) > MAX_CONFIG_BYTES:
+            continue
+        with files.open(name) as file:
+            raw = file.read()
+        if name.endswith(".jinja"):
+            return sha256(raw.strip())
+        try:
+            found = json.loads(raw).get("chat_template")
+        except (ValueError, RecursionError, AttributeError):
+            continue
+        if isinstance(found, str):
+            return sha256(found.strip().encode(errors="surrogatepass"))
+        if found:  # several templates by name
+            return sha256(json.dumps(found, sort_keys=True).encode())
+    return None

@@ -4,10 +4,11 @@ Everything counts but what is listed here: a key that nobody thought of makes an
 where a key wrongly left out would let garbage pass under an old fingerprint.
 """
 
+import json
 import re
+from functools import cache
+from importlib.resources import files
 from typing import Any
-
-from lorarack.registry.base_model.config_defaults import defaults_of
 
 #: Keys that say nothing about which numbers come out for which tokens.
 _WITHOUT_EFFECT = frozenset({
@@ -47,7 +48,7 @@ def function_config(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _normal(config: dict[str, Any], model_type: str) -> dict[str, Any]:
-    defaults = defaults_of(model_type)
+    defaults = _defaults_of(model_type)
     idle = _WINDOW if defaults.get("use_sliding_window") is False and not config.get("use_sliding_window") else ()
     found: dict[str, Any] = {}
     for key, value in config.items():
@@ -119,3 +120,20 @@ def _plain(value: Any) -> Any:
 def _without_repository(path: Any) -> Any:
     """Custom code is named ``ORG/REPO--module.Class`` in a copy."""
     return path.rpartition("--")[2] if isinstance(path, str) else path
+
+
+def _defaults_of(model_type: str) -> dict[str, Any]:
+    """transformers' own defaults, kept as data so that torch is not needed.
+
+    By key, for a ``model_type``, or ``TYPE.KEY`` for the nested configuration under KEY; empty for an unknown one.
+    """
+    found = _table().get(model_type, {})
+    return found if isinstance(found, dict) else {}
+
+
+@cache
+def _table() -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(
+        files("lorarack.registry.base_model").joinpath("config_defaults.json").read_text()
+    )
+    return dict(data["defaults"])

@@ -104,8 +104,8 @@ def _write(
     example: str | None,
     json: bool,
 ) -> None:
-    from lorarack.registry.hub.folder import write_folder
     from lorarack.registry.hub.names import parse_repository
+    from lorarack.registry.hub.push import write_folder
 
     repo_id = parse_repository(repository).repo_id
     version = opened.resolve(reference)

@@ -12,11 +12,10 @@ from lorarack.registry.artifact.manifest import CONFIG
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.hub.client import hub_api
-from lorarack.registry.hub.file_choice import CARD, choose_files, files_in
 from lorarack.registry.hub.names import RepositoryName, check_subfolder, parse_repository
 from lorarack.registry.hub.origin import find_base, folder_digests
 from lorarack.registry.hub.remote_files import RemoteFiles
-from lorarack.registry.hub.repository import read_listing
+from lorarack.registry.hub.repository import CARD, choose_files, files_in, read_listing
 from lorarack.registry.hub.results import read_claims
 from lorarack.registry.interface import Registry
 from lorarack.registry.texts import check_adapter_name

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from lorarack.registry.errors import Unavailable
-from lorarack.registry.hub.errors import hub_errors
+from lorarack.registry.hub.client import hub_errors
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

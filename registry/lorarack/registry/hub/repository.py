@@ -1,17 +1,25 @@
-"""What a repository holds at one commit, as the Hub says; checked, since whatever answers at its address is believed no further."""
+"""What a repository holds at one commit, as the Hub says, and which of its files are wanted; judged before anything is downloaded.
+
+What answers at the Hub's address is not trusted: the listing is checked.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lorarack.registry.errors import Unavailable
-from lorarack.registry.hub.errors import hub_errors
+from lorarack.registry.artifact.folder import READ_LIMITS, size_problem
+from lorarack.registry.artifact.manifest import CONFIG
+from lorarack.registry.artifact.other_formats import missing_problems
+from lorarack.registry.errors import InvalidArtifact, NotFound, Unavailable
+from lorarack.registry.hub.client import hub_errors
 from lorarack.registry.hub.names import RepositoryName
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+CARD = "README.md"
+_MAX_CARD_BYTES = 2**20
 _COMMIT = re.compile("[0-9a-f]{40,64}")
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -46,3 +54,41 @@ def read_listing(api: "HfApi", name: RepositoryName) -> Listing:
         raise Unavailable(f"The Hub does not say how large the files of {str(name)!r} are; try again later.")
     digests = {path: digest for path, digest in stated.items() if isinstance(digest, str) and _SHA256.fullmatch(digest)}
     return Listing(info.sha, sizes, digests)
+
+
+def files_in(sizes: Mapping[str, int], subfolder: str | None, source: str) -> dict[str, int]:
+    """The files of a repository that lie in ``subfolder``, or at its top, by their plain names.
+
+    Raises:
+        NotFound: the repository has no such folder.
+    """
+    before = f"{subfolder}/" if subfolder else ""
+    found = {name.removeprefix(before): size for name, size in sizes.items() if name.startswith(before)}
+    if not found:
+        raise NotFound(f"The repository {source!r} has no folder {subfolder!r}.", code="no_folder")
+    return found
+
+
+def choose_files(sizes: Mapping[str, int], source: str, command: Callable[[str], str]) -> set[str]:
+    """The names to download of a folder whose files have ``sizes``; those in folders below are of no interest.
+
+    Args:
+        sizes: bytes by name.
+        source: what the repository is called in sentences.
+        command: what to run for a folder below.
+
+    Raises:
+        InvalidArtifact: no configuration, no safetensors weights, or a file over the limits; every problem at once.
+    """
+    top = {name for name in sizes if "/" not in name}
+    below = sorted({place for name in sizes for place, _, leaf in [name.rpartition("/")] if place and leaf == CONFIG})
+    wanted = {name for name in top if name in READ_LIMITS}
+    if "tokenizer.json" in wanted:
+        wanted.discard("vocab.json")  # says nothing more
+    problems = missing_problems(top, below, command)
+    problems += [problem for problem in (size_problem(name, sizes[name]) for name in sorted(wanted)) if problem]
+    if problems:
+        raise InvalidArtifact(problems, subject=f"The repository {source!r}")
+    if sizes.get(CARD, _MAX_CARD_BYTES + 1) <= _MAX_CARD_BYTES:
+        wanted.add(CARD)
+    return wanted

@@ -12,7 +12,7 @@ from lorarack.registry.artifact.folder import open_folder
 from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
 from lorarack.registry.artifact.validate import check_numbers, inspect_artifact
 from lorarack.registry.artifact.weights import LargestNumbers
-from lorarack.registry.base_model.contents import KnownBase
+from lorarack.registry.base_model.known_base import KnownBase
 from lorarack.registry.disk import WatchedFile, disk_errors, pump
 from lorarack.registry.errors import BlobGone, InvalidArtifact, NotFound
 from lorarack.registry.hub.base_files import files_of
