@@ -45,7 +45,7 @@ bench-registry: setup ## the registry's speed and robustness (about 10 minutes)
 bench-cpu-lora: setup ## many adapters on a CPU, next to plain vLLM (about 25 minutes)
 	@$(RUN)/python -m benchmarks.bench_cpu_lora
 
-bench-compare: setup ## how often comparisons err and decide, by simulation (about 10 minutes)
+bench-compare: setup ## how often comparisons err and decide, by simulation (about 20 minutes)
 	@$(RUN)/python -m benchmarks.bench_compare
 
 bench-fairness: setup ## the fair queue on an engine of a simulated clock (about a minute)

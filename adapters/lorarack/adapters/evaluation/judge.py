@@ -15,6 +15,7 @@ from lorarack.adapters.data.messages import Message
 from lorarack.adapters.data.rows import Row
 from lorarack.adapters.evaluation.answers import JudgeReport, Reply
 from lorarack.adapters.evaluation.client import Question, ServerClient
+from lorarack.registry.openai_client import ModelServer
 from lorarack.registry.value import Value
 
 Letter = Literal["A", "B", "C"]
@@ -99,6 +100,10 @@ class JudgeServer:
         concurrency: requests in flight.
         max_tokens: of what it says; a judge that thinks first needs more.
         pauses: seconds before each new try of a request that failed for a reason that may pass.
+
+    Raises:
+        UsageError: the address is none.
+        NotAllowed: the key cannot be sent in a header.
     """
 
     url: str
@@ -106,6 +111,9 @@ class JudgeServer:
     concurrency: int = 16
     max_tokens: int = 256
     pauses: Sequence[float] = (0.5, 2.0, 8.0)
+
+    def __post_init__(self) -> None:
+        ModelServer(self.url, self.api_key)  # refused before the versions are asked, not after
 
 
 @dataclass(frozen=True, slots=True)
