@@ -22,7 +22,20 @@ from lorarack.registry.cli.app import build_app
 
 ALL = dict(commands(get_command(build_app())))
 #: Held to their schemas where they are run: they need a trained model or a server.
-ELSEWHERE = {"doctor", "train", "study", "resize", "merge", "scale", "compare", "demo run", "demo base", "ask"}
+ELSEWHERE = {
+    "doctor",
+    "train",
+    "study",
+    "resize",
+    "merge",
+    "scale",
+    "compare",
+    "demo run",
+    "demo base",
+    "ask",
+    "top",
+    "plan",
+}
 #: Speak no JSON: the one runs until it is stopped.
 SILENT = {"serve"}
 

@@ -22,6 +22,22 @@ def test_slots_hold_the_largest_ready_rank_of_this_base() -> None:
     assert by_flag(64, state=State.ARCHIVED)["--max-lora-rank"] == 16
 
 
+def test_slots_follow_what_is_wanted_and_the_reason_says_what_is_left_out() -> None:
+    """Not one stray upload of rank 512, which would make every slot sixteen times as large."""
+    versions = [version(1, rank=8), version(2, rank=32), version(3, rank=512)]
+
+    def rank(*wanted: str) -> tuple[object, str]:
+        found = {d.flag: d for d in engine_defaults(BASE_PRINT, versions, wanted=wanted)}["--max-lora-rank"]
+        return found.value, found.reason
+
+    assert rank("support@1", "other@9")[0] == 16
+    value, reason = rank("support@1", "support@2")
+    assert value == 32
+    assert "support@2 has rank 32" in reason
+    assert reason.endswith("one of higher rank is refused")
+    assert "refused" not in rank("support@3")[1]
+
+
 def test_on_a_cpu_only_layers_that_a_ready_version_adapts_are_wrapped() -> None:
     """A version on some of a block's layers brings all of the block's; embeddings come only when somebody adapts them."""
 

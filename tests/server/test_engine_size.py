@@ -1,5 +1,6 @@
 """What vLLM makes of a model and flags, and which size of the KV cache then holds: the user's, else ours."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from tests.tiny import BASE_CONFIG, write_json
 
 from lorarack.registry import Base
 from lorarack.registry.errors import EngineError
-from lorarack.server.launch import engine_arguments
+from lorarack.server.engine_arguments import engine_arguments
 from lorarack.server.memory import Memory
 from lorarack.server.vllm.engine_size import engine_size
 from lorarack.server.vllm.flags import parse_flags
@@ -69,7 +70,9 @@ def test_what_vllm_cannot_serve_is_one_sentence(base: Base) -> None:
 
 def settled(base: Base, *flags: str, memory: Memory | None = MACHINE, environ: dict[str, str] | None = None) -> Any:
     on = machine(memory=memory, environ=environ or {})
-    return engine_arguments(plan(base, *flags, on=on, port=0), on, [])
+    found = engine_arguments(plan(base, *flags, on=on, port=0), on, [])
+    print(*found.notes, sep="\n", file=sys.stderr)
+    return found.args
 
 
 def test_without_a_word_from_the_user_it_is_ours_and_said(base: Base, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from tests.server.plans import GPU, NO_CACHE, machine, plan, tiny
-from tests.server.values import version
+from tests.server.values import MOMENT, version
 
-from lorarack.registry import Base
-from lorarack.registry.errors import EngineError
+from lorarack.registry import AdapterView, Base, Snapshot
+from lorarack.registry.errors import EngineError, NotFound
+from lorarack.server.launch_plan import wanted_versions
 from lorarack.server.settings import VARIABLE, CpuLora, ServingSettings
 from lorarack.server.vllm_version import InstalledVllm
 
@@ -122,3 +123,14 @@ def test_who_wants_no_kernel_or_can_have_none_gets_none(
 def test_defaults_follow_from_the_registry(base: Base) -> None:
     made = plan(base, versions=(version(1, rank=33, base_fingerprint=base.fingerprint),))
     assert {default.flag: default.value for default in made.defaults}["--max-lora-rank"] == 64
+
+
+def test_slots_follow_aliases_pins_and_recent_use() -> None:
+    """Of all adapters, whatever their state: what may not be served counts for nothing later."""
+    versions = [version(number) for number in range(1, 6)]
+    view = AdapterView.of("support", "smol", versions, {"default": 1, "prod": 2}, MOMENT)
+    snapshot = Snapshot(changes=1, bases={}, adapters={"support": view})
+    assert wanted_versions(snapshot, [], []) == {"support@1", "support@2"}
+    assert wanted_versions(snapshot, ["support@4"], [versions[4].digest]) == {f"support@{n}" for n in (1, 2, 4, 5)}
+    with pytest.raises(NotFound):
+        wanted_versions(snapshot, ["nosuch"], [])

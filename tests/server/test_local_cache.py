@@ -15,7 +15,7 @@ from tests.tiny import tiny_adapter, tiny_base
 from lorarack.registry import Registry, Version, open_registry
 from lorarack.registry.errors import EngineError, StoreError
 from lorarack.server.adapter_copy import SCALINGS
-from lorarack.server.local_cache import LocalCache
+from lorarack.server.local_cache import LocalCache, recently_used
 
 
 @pytest.fixture
@@ -167,3 +167,31 @@ def test_patterns_that_take_for_ever_stop_nobody(
     with pytest.raises(EngineError, match="patterns"):
         LocalCache(tmp_path / "cache", registry).open_copy(published)
     assert time.monotonic() - started < 15
+
+
+def test_what_was_used_lately_is_known_to_the_next_start(
+    tmp_path: Path, registry: Registry, published: Version
+) -> None:
+    """Used, not fetched: a copy that is there for long counts again once it is loaded."""
+    cache = LocalCache(tmp_path / "cache", registry)
+    assert recently_used(tmp_path / "cache") == frozenset()
+    cache.open_copy(published).close()
+    (place,) = (tmp_path / "cache").glob("[!.]*")
+    assert recently_used(tmp_path / "cache") == {published.digest}
+    os.utime(place, (0, 0))
+    assert recently_used(tmp_path / "cache") == frozenset()
+    cache.open_copy(published).close()
+    assert recently_used(tmp_path / "cache") == {published.digest}
+
+
+def test_a_copy_that_is_deleted_right_after_it_was_read_is_no_error(
+    tmp_path: Path, registry: Registry, published: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = LocalCache(tmp_path / "cache", registry)
+    cache.open_copy(published).close()
+
+    def gone(*_: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("lorarack.server.local_cache.os.utime", gone)
+    cache.open_copy(published).close()

@@ -163,7 +163,7 @@ async def test_following_sees_a_moved_alias_and_survives_a_failing_disk(
 ) -> None:
     """While the catalog cannot be read the old snapshot serves; afterwards the news arrives."""
     seen: list[int] = []
-    following = asyncio.create_task(resolver.follow(lambda snapshot: seen.append(snapshot.changes), seconds=0.01))
+    following = asyncio.create_task(resolver.follow(lambda _, snapshot: seen.append(snapshot.changes), seconds=0.01))
     source.broken = True
     source.registry.publish(tiny_adapter(tmp_path / "two", seed=2), "support", base="tiny")
     source.registry.set_alias("support", "default", 2)
@@ -186,7 +186,7 @@ async def test_following_survives_what_nobody_foresaw(
     seen: list[int] = []
     fault: list[Exception] = [ZeroDivisionError("odd")]
 
-    def changed(snapshot: Snapshot) -> None:
+    def changed(_: Snapshot, snapshot: Snapshot) -> None:
         if fault:
             raise fault[0]
         seen.append(snapshot.changes)
@@ -211,7 +211,7 @@ async def test_following_survives_what_nobody_foresaw(
 
 
 async def test_a_catalog_that_is_not_read_is_noticed(source: CountingSource, resolver: ReferenceResolver) -> None:
-    following = asyncio.create_task(resolver.follow(lambda _: None, seconds=0.01))
+    following = asyncio.create_task(resolver.follow(lambda *_: None, seconds=0.01))
     await asyncio.sleep(0.1)
     assert resolver.age < 0.1
     source.error = StoreError("The disk failed.")

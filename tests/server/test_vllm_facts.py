@@ -10,7 +10,7 @@ from tests.server.plans import machine, plan, tiny
 
 from lorarack.registry.errors import UsageError
 from lorarack.server.defaults import Default, engine_defaults
-from lorarack.server.launch import engine_arguments
+from lorarack.server.engine_arguments import engine_arguments
 from lorarack.server.limits import PACKED, RANK_BUCKETS
 from lorarack.server.process.prespawn import FACTS, MODULES
 from lorarack.server.vllm.flags import parse_flags
@@ -122,7 +122,7 @@ def test_the_engine_can_be_told_about_adapters(name: str) -> None:
 
 def parse(tmp_path: Path, *flags: str) -> Any:
     """As a start settles them, but for the port, which may be taken here."""
-    return engine_arguments(plan(tiny(tmp_path), *flags, port=0), machine(), [])
+    return engine_arguments(plan(tiny(tmp_path), *flags, port=0), machine(), []).args
 
 
 def test_our_defaults_hold_until_the_user_says_otherwise(tmp_path: Path) -> None:

@@ -195,5 +195,7 @@ def _client(
         return
     log = log_file()
     progress.starting(plan.base.name, log)
-    with serving(plan.base.name, Path(registry.location), log, server.serve_args, waiting=progress.waiting) as started:
+    largest = max(plan.versions, key=lambda version: version.rank)  # the server's slots must hold it
+    flags = ["--pin", largest.reference, *server.serve_args]
+    with serving(plan.base.name, Path(registry.location), log, flags, waiting=progress.waiting) as started:
         yield server.client(started.url)

@@ -18,6 +18,7 @@ from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.request_log import REQUEST_LOG
 from lorarack.server.residency import Residency
 from lorarack.server.router import Route, Router
+from lorarack.server.warm_set import WarmSet
 
 #: How long the registry may go unread before balancers are told that aliases may be out of date here.
 STALE_SECONDS = 15.0
@@ -34,6 +35,7 @@ class AppState:
         router: from a request to what answers it.
         open_requests: requests that have not ended.
         engine_is_dead: asks the engine's client.
+        warm_set: what is loaded before anybody asks.
         further_observers: who is told of requests beside the count of open ones and the log.
     """
 
@@ -43,6 +45,7 @@ class AppState:
     router: Router
     open_requests: OpenRequests
     engine_is_dead: Callable[[], bool]
+    warm_set: WarmSet
     further_observers: tuple[Observer, ...] = ()
 
     @classmethod
@@ -53,6 +56,8 @@ class AppState:
         residency: Residency,
         engine_is_dead: Callable[[], bool] = lambda: False,
         admit: Admit | None = None,
+        warm_set: WarmSet | None = None,
+        further_observers: tuple[Observer, ...] = (),
     ) -> "AppState":
         """With the policies in their order."""
         limits = residency.limits
@@ -64,8 +69,9 @@ class AppState:
         )
         router = Router(Route(limits.base, limits.base, limits.fingerprint), policies)
         notice = TemplateNotice(partial(_base_template, resolver, limits))
-        further = (*((admit.observer,) if admit else ()), notice.observer)
-        return cls(base_names, resolver, residency, router, OpenRequests(), engine_is_dead, further)
+        further = (*((admit.observer,) if admit else ()), notice.observer, *further_observers)
+        warm_set = warm_set or WarmSet(residency)
+        return cls(base_names, resolver, residency, router, OpenRequests(), engine_is_dead, warm_set, further)
 
     @property
     def base_template(self) -> str | None:
@@ -89,7 +95,10 @@ class AppState:
         if self.engine_is_dead():
             return "the engine is dead"
         if (age := self.resolver.age) > STALE_SECONDS:
-            return f"the registry could not be read for {age:.0f} s: aliases may be out of date"
+            why = f" ({self.resolver.last_error.rstrip('.')})" if self.resolver.last_error else ""
+            return f"the registry could not be followed for {age:.0f} s{why}: aliases may be out of date"
+        if waiting := self.warm_set.waiting_for:
+            return waiting
         return None
 
     def served_models(self, caller: Caller) -> list[tuple[str, Version]]:

@@ -13,7 +13,7 @@ MAX_PAUSE = 5.0
 
 
 async def repeat(description: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Await ``step`` every ``seconds`` until cancelled.
+    """Await ``step`` every ``seconds`` until cancelled. No failure ends this, not even that a step was cancelled from within.
 
     A failure is logged as ``description`` and its reason, once however often it repeats (an unexpected one with its traceback).
     While it repeats, pauses grow.
@@ -24,8 +24,10 @@ async def repeat(description: str, step: Callable[[], Awaitable[None]], seconds:
         await asyncio.sleep(pause)
         try:
             await step()
-        except Exception as error:
-            message = error.message if isinstance(error, LorarackError) else f"{type(error).__name__}: {error}"
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                raise
+            message = reason_of(error)
             if message != logged:
                 unexpected = not isinstance(error, LorarackError)
                 log.warning("%s: %s", description, message, exc_info=unexpected)
@@ -35,3 +37,14 @@ async def repeat(description: str, step: Callable[[], Awaitable[None]], seconds:
             if logged is not None:
                 log.info("Recovered: %s.", description)
             logged, pause = None, seconds
+
+
+def reason_of(error: BaseException) -> str:
+    """An error in one sentence."""
+    return error.message if isinstance(error, LorarackError) else f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled this task: otherwise a future that it awaited was cancelled."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -1,4 +1,4 @@
-"""Commands of the server component: serve, ask, doctor."""
+"""Commands of the server component: serve, ask, doctor; `plan` and `top` are in files of their own."""
 
 import os
 import sys
@@ -11,14 +11,18 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.errors import EngineError, UsageError
 from lorarack.registry.registry import open_registry
-from lorarack.registry.values import naming
+from lorarack.server.cli_common import key_from_environment, named
+from lorarack.server.cli_plan import plan
+from lorarack.server.cli_top import top
 from lorarack.server.settings import AdmissionLimits, CpuLora
 
 
 def mount(app: typer.Typer) -> None:
     """Add the commands to the root application."""
     app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serve)
+    app.command("plan", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(plan)
     app.command("ask")(ask)
+    app.command("top")(top)
     app.command("doctor")(doctor)
 
 
@@ -64,6 +68,10 @@ def serve(
     key_tokens_per_minute: Annotated[
         int | None, typer.Option(min=1, help="Tokens that one key's requests read and generate; beyond them 429.")
     ] = None,
+    pin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="REF", help="Keep the version that this reference names loaded. May be repeated."),
+    ] = None,
 ) -> None:
     """Serve a base model and all its adapters with vLLM, OpenAI-compatible. Any vLLM flag can follow.
 
@@ -90,6 +98,7 @@ def serve(
                 adapter_tokens_per_minute=adapter_tokens_per_minute,
                 key_tokens_per_minute=key_tokens_per_minute,
             ),
+            pins=pin or (),
         )
     note("Stopped.")
     # vLLM has stopped its processes by now. An ordinary exit would print a page about objects that Triton's bindings leak.
@@ -156,10 +165,7 @@ def ask(
     text = sys.stdin.read() if prompt == "-" else prompt
     question = Prompt(reference, text, system, max_tokens, temperature, raw)
     pieces = []
-    key = os.environ.get("LORARACK_TOKEN")
-    if key is not None and not key.strip():
-        raise UsageError("LORARACK_TOKEN is empty; put the server's key in it, or unset it.", code="bad_key")
-    for piece in stream(url, question, key):
+    for piece in stream(url, question, key_from_environment()):
         pieces.append(piece)
         if not json:
             out.print(piece.text, end="", markup=False)
@@ -167,7 +173,7 @@ def ask(
         raise UsageError("The server gave no answer.", code="no_answer")
     last = pieces[-1]
     answer = {
-        **_named(last.version),
+        **named(last.version),
         "digest": last.digest,
         "answer": "".join(piece.text for piece in pieces),
         "tokens": last.tokens,
@@ -178,11 +184,3 @@ def ask(
         return
     out.print()
     note(f"{last.version}, {last.tokens} tokens" + (" (cut off)" if answer["finish_reason"] == "length" else ""))
-
-
-def _named(answered: str) -> dict[str, str | int | None]:
-    """How JSON names what answered: a version, or the base by its plain name."""
-    adapter, _, number = answered.rpartition("@")
-    if adapter and number.isdecimal():
-        return naming(adapter, int(number))
-    return {"reference": answered, "adapter": None, "version": None}

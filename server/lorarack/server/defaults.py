@@ -36,12 +36,22 @@ class Default:
 
 
 def engine_defaults(
-    fingerprint: str, versions: Iterable[Version], originals: Collection[str] = (), *, cpu: bool = False
+    fingerprint: str,
+    versions: Iterable[Version],
+    originals: Collection[str] = (),
+    *,
+    cpu: bool = False,
+    wanted: Collection[str] | None = None,
 ) -> tuple[Default, ...]:
-    """The defaults for a server of the base with ``fingerprint`` (a copy of ``originals``) over a registry of ``versions``."""
+    """The defaults for a server of the base with ``fingerprint`` (a copy of ``originals``) over a registry of ``versions``.
+
+    ``wanted`` are the references that the slots' rank follows; None: all.
+    """
     fitting = {fingerprint, *originals}
     ready = [v for v in versions if v.base_fingerprint in fitting and v.state is State.READY]
-    largest = rank_bucket(max([_SMALLEST_RANK, *(v.rank for v in ready)]))
+    asked = [v for v in ready if wanted is None or v.reference in wanted]
+    largest = rank_bucket(max([_SMALLEST_RANK, *(v.rank for v in asked)]))
+    refused = sum(v.rank > largest for v in ready)
     always = (
         Default("--enable-lora", True, "adapters are what this server is for"),
         Default("--max-loras", _SLOTS, "that many adapters can be in one batch; vLLM's own default is 1"),
@@ -51,7 +61,7 @@ def engine_defaults(
         Default(
             "--shutdown-timeout", _SECONDS_TO_DRAIN, "seconds that requests under way have to finish when it is stopped"
         ),
-        Default("--max-lora-rank", largest, "the largest rank among the ready versions of this base, at least 16"),
+        Default("--max-lora-rank", largest, _why_rank(asked, refused)),
     )
     modules = _modules(ready)
     if not cpu or not modules:
@@ -60,6 +70,15 @@ def engine_defaults(
         "what the ready versions of this base adapt; on a CPU every layer that could be adapted costs time at each step"
     )
     return (*always, Default("--lora-target-modules", sorted(modules), why))
+
+
+def _why_rank(asked: Iterable[Version], refused: int) -> str:
+    top = max(asked, key=lambda version: version.rank, default=None)
+    of = f" ({top.reference} has rank {top.rank})" if top and top.rank > _SMALLEST_RANK else ""
+    rest = (
+        f"; {refused} ready versions of higher rank are refused" if refused > 1 else "; one of higher rank is refused"
+    )
+    return f"what aliases, pins and recent use ask for{of}, at least {_SMALLEST_RANK}" + (rest if refused else "")
 
 
 def _modules(ready: Iterable[Version]) -> frozenset[str]:

@@ -1,7 +1,9 @@
 """One request with its response, and what observes it."""
 
 import time
+import uuid
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from lorarack.server.caller import Caller
@@ -16,6 +18,23 @@ class Usage:
     completion: int
 
 
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One text that the engine generated for a request, which may ask for several.
+
+    Attributes:
+        prompt: tokens of its prompt.
+        tokens: tokens of the text.
+        first_token: seconds from the request's arrival to its first token.
+        decode_seconds: from its first token to its last.
+    """
+
+    prompt: int
+    tokens: int
+    first_token: float
+    decode_seconds: float
+
+
 @dataclass(slots=True)
 class Exchange:
     """What is known of one request so far.
@@ -23,11 +42,13 @@ class Exchange:
     Attributes:
         caller: who sent it.
         request: method and path.
+        id: the client's ``X-Request-Id``, else one of ours; the response and the log carry it.
         route: what answers it; None until it is resolved.
         status: of the response; None until it starts.
         first_byte: seconds until the response's first byte.
         seconds: until its end; None before.
-        usage: its tokens, where the response counts them.
+        usage: its tokens, as the response or the engine counts them.
+        generations: what the engine generated for it.
     """
 
     caller: Caller
@@ -37,11 +58,28 @@ class Exchange:
     first_byte: float | None = None
     seconds: float | None = None
     usage: Usage | None = None
+    generations: list[Generation] = field(default_factory=list)
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
     began: float = field(default_factory=time.perf_counter)
 
     def elapsed(self) -> float:
         """Seconds since the request came."""
         return time.perf_counter() - self.began
+
+    @property
+    def first_token(self) -> float | None:
+        """Seconds to the first token of all that was generated."""
+        return min((generation.first_token for generation in self.generations), default=None)
+
+    def count_tokens(self, said: Usage | None) -> None:
+        """Keep what the response said of its tokens; where it said nothing, what the engine generated."""
+        made = self.generations
+        counted = Usage(sum(g.prompt for g in made), sum(g.tokens for g in made)) if made else None
+        self.usage = said or counted
+
+
+#: The request that this task answers; None outside one.
+CURRENT: ContextVar[Exchange | None] = ContextVar("lorarack_exchange", default=None)
 
 
 def _ignore(_: Exchange) -> None:

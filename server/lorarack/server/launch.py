@@ -17,18 +17,20 @@ from lorarack.registry import Base, Registry, home_folder
 from lorarack.registry.cli.output import note
 from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.server import preflight
-from lorarack.server.api_keys import VARIABLE, check_keys
+from lorarack.server.api_keys import check_keys
 from lorarack.server.cpu.backend import compile_kernel, needs_compile
 from lorarack.server.defaults import LOOPBACK, PORT
+from lorarack.server.engine_arguments import engine_arguments
 from lorarack.server.engine_errors import error_line, first_error
-from lorarack.server.kv_cache import RequestedMemory, size_cache
-from lorarack.server.launch_plan import LaunchPlan, ServeRequest, ServerPaths, plan_launch
+from lorarack.server.launch_plan import LaunchPlan, ServeRequest, ServerPaths, plan_launch, wanted_versions
+from lorarack.server.launch_report import LaunchReport, launch_report
+from lorarack.server.local_cache import recently_used
 from lorarack.server.machine import Machine, inspect_machine
 from lorarack.server.process.gc_pause import gc_paused
 from lorarack.server.process.parent_death import reaper
 from lorarack.server.process.prespawn import PrespawnedEngine, openmp_environment, use_prespawned
 from lorarack.server.process.shutdown_log_filter import ENGINE
-from lorarack.server.refused_flags import check_flags, check_variables
+from lorarack.server.refused_flags import check_variables
 from lorarack.server.settings import AdmissionLimits, CpuLora
 
 
@@ -42,19 +44,56 @@ def plan(
     cpu_lora: CpuLora = CpuLora.KERNEL,
     close_metrics: bool = False,
     admission: AdmissionLimits | None = None,
+    pins: Sequence[str] = (),
 ) -> LaunchPlan:
     """What `serve` would do with the same arguments, on this machine, now. Starts nothing and changes no variable.
 
     Raises:
         UsageError: variables that vLLM does not know, or that would go past this server's promises.
-        Conflict: the port is taken, or the base's files are another model by now.
-        NotFound: the base's files are gone.
+        Conflict: the base's files are another model by now.
+        NotFound: the base's files are gone, or a pin names nothing.
         EngineError: no vLLM here, or one that cannot serve this base.
     """
     with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
         return _plan(
-            registry, base, flags, host, port, cpu_lora, close_metrics, admission or AdmissionLimits(), Path(scratch)
+            registry,
+            base,
+            flags,
+            host,
+            port,
+            cpu_lora,
+            close_metrics,
+            admission or AdmissionLimits(),
+            pins,
+            Path(scratch),
         )[0]
+
+
+def report(
+    registry: Registry,
+    base: Base,
+    flags: Sequence[str] = (),
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    cpu_lora: CpuLora = CpuLora.KERNEL,
+    close_metrics: bool = False,
+    pins: Sequence[str] = (),
+) -> LaunchReport:
+    """What `plan` says, worked out with vLLM's own parser and the model's configuration. This imports vLLM.
+
+    Raises:
+        UsageError: flags or variables that vLLM does not know, or that would go past this server's promises.
+        Conflict: the base's files are another model by now.
+        NotFound: the base's files are gone, or a pin names nothing.
+        EngineError: no vLLM here, one that cannot serve this base, or too little memory.
+    """
+    with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
+        made, machine = _plan(
+            registry, base, flags, host, port, cpu_lora, close_metrics, AdmissionLimits(), pins, Path(scratch)
+        )
+    arguments = engine_arguments(made, machine, [adapter.name for adapter in registry.adapters()])
+    return launch_report(made, machine, arguments.args, arguments.size, arguments.cache)
 
 
 def serve(
@@ -67,6 +106,7 @@ def serve(
     cpu_lora: CpuLora = CpuLora.KERNEL,
     close_metrics: bool = False,
     admission: AdmissionLimits | None = None,
+    pins: Sequence[str] = (),
 ) -> None:
     """Serve ``base`` and its adapters until SIGINT or SIGTERM. Only in a process's main thread, and once.
 
@@ -79,16 +119,28 @@ def serve(
         cpu_lora: how LoRA is computed where the engine runs on a CPU.
         close_metrics: whether ``/metrics`` wants a key too.
         admission: limits of adapters and keys; None: none.
+        pins: references whose versions are loaded before the server is ready, and stay loaded.
 
     Raises:
         UsageError: flags or variables that vLLM does not know, or that would go past this server's promises.
         Conflict: the port is taken, or the base's files are another model by now.
-        NotFound: the base's files are gone.
+        NotFound: the base's files are gone, or a pin names nothing.
         EngineError: no vLLM here, too little memory, or vLLM stopped with an error: its first cause, in one line.
     """
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="lorarack-") as scratch, _stopped_by_sigterm():
+        preflight.check_platform()
+        preflight.check_port(host or LOOPBACK, PORT if port is None else port)
         made, machine = _plan(
-            registry, base, flags, host, port, cpu_lora, close_metrics, admission or AdmissionLimits(), Path(scratch)
+            registry,
+            base,
+            flags,
+            host,
+            port,
+            cpu_lora,
+            close_metrics,
+            admission or AdmissionLimits(),
+            pins,
+            Path(scratch),
         )
         execute(made, machine, [adapter.name for adapter in registry.adapters()])
 
@@ -102,17 +154,17 @@ def _plan(
     cpu_lora: CpuLora,
     close_metrics: bool,
     admission: AdmissionLimits,
+    pins: Sequence[str],
     scratch: Path,
 ) -> tuple[LaunchPlan, Machine]:
     vllm = preflight.check_platform()
-    preflight.check_port(host or LOOPBACK, PORT if port is None else port)
     check_keys(None, os.environ)
     checked = preflight.check_base(registry, base.name)
     pinned = (f"--revision={checked.revision}",) if checked.revision else ()
     preflight.check_lora_support(checked.base)
     copied_from = registry.originals(checked.base)[1:]
     originals = tuple(print_ for base in copied_from for print_ in (base.fingerprint, *base.fingerprints))
-    now = datetime.now(UTC)
+    snapshot, now = registry.snapshot(), datetime.now(UTC)
     request = ServeRequest(
         checked.base,
         (checked.source, *pinned),
@@ -121,6 +173,7 @@ def _plan(
         port,
         cpu_lora,
         originals,
+        tuple(pins),
         close_metrics=close_metrics,
         admission=admission,
         has_keys=any(key.state(now) == "active" for key in registry.keys.list()),
@@ -129,7 +182,8 @@ def _plan(
     check_variables(machine.environ, machine.endpoint_plugins)
     preflight.check_compile_caches(machine.environ)
     paths = ServerPaths(Path(registry.location), home_folder() / "cache" / "adapters", scratch, os.getpid())
-    return plan_launch(request, paths, machine, registry.snapshot().versions), machine
+    wanted = wanted_versions(snapshot, pins, recently_used(paths.adapters))
+    return plan_launch(request, paths, machine, snapshot.versions, wanted), machine
 
 
 def execute(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> None:
@@ -149,13 +203,18 @@ def execute(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> None
             prespawned.begin()
         with gc_paused():
             import lorarack.server.vllm.endpoint  # noqa: F401 - vLLM would only log that it cannot be imported
-        args = engine_arguments(plan, machine, adapters)
+        arguments = engine_arguments(plan, machine, adapters)
+        args = arguments.args
+        if not args.uds:
+            preflight.check_port(args.host, args.port)
+        for line in arguments.notes:
+            note(line)
         if plan.backend and needs_compile(plan.backend):
             note("Compiling the LoRA kernel for this processor, once; it takes about ten seconds.")
-            made = compile_kernel(plan.backend)
-            if made.note:
-                note(made.note)
-            write_environment(plan.with_backend(made).environment)
+            compiled = compile_kernel(plan.backend)
+            if compiled.note:
+                note(compiled.note)
+            write_environment(plan.with_backend(compiled).environment)
         if plan.prespawn:
             use_prespawned(prespawned)
         _run(args, Path(plan.settings.errors))
@@ -179,43 +238,6 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
         yield
     finally:
         write_environment(before)
-
-
-def engine_arguments(plan: LaunchPlan, machine: Machine, adapters: Sequence[str]) -> Any:
-    """vLLM's own arguments for ``plan``, with all that is ours, checked. This imports vLLM.
-
-    Raises:
-        UsageError: flags that vLLM does not take, or that are refused here.
-        Conflict: the port is taken.
-        EngineError: too little memory.
-    """
-    from lorarack.server.vllm.engine_size import engine_size
-    from lorarack.server.vllm.flags import parse_flags
-
-    parsed = parse_flags(plan.engine_args, plan.defaults)
-    args, source = parsed.args, plan.engine_args[0]
-    check_flags(args, parsed.vllm_defaults, source, plan.revision)
-    check_keys(args.api_key, machine.environ)
-    args.model = args.model_tag = source
-    names = args.served_model_name or []
-    args.served_model_name = [*names, *([] if plan.base.name in names else [plan.base.name])]
-    preflight.check_names(args.served_model_name, adapters)
-    preflight.check_exposure(
-        None if args.uds else args.host,
-        asks_for_keys=plan.has_keys or bool(args.api_key or machine.environ.get(VARIABLE)),
-        close_metrics=plan.settings.close_metrics,
-    )
-    if not args.uds:
-        preflight.check_port(args.host, args.port)
-    for line in parsed.notes:
-        note(line)
-    if plan.backend and machine.memory:
-        asked = RequestedMemory(args.kv_cache_memory_bytes, parsed.memory_share, machine.environ)
-        cache = size_cache(engine_size(args, plan.base.parameters), machine.memory, asked)
-        args.kv_cache_memory_bytes = cache.worker_bytes
-        if cache.note:
-            note(cache.note)
-    return args
 
 
 def _run(args: Any, errors: Path) -> None:

@@ -1,10 +1,10 @@
 """What a start will do, as a value. Planning does nothing and reads nothing but its arguments."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lorarack.registry import Base, Version
+from lorarack.registry import Base, Snapshot, Version
 from lorarack.registry.errors import EngineError
 from lorarack.server.cpu.backend import Backend, choose_backend
 from lorarack.server.defaults import Default, engine_defaults, environment_defaults
@@ -27,6 +27,7 @@ class ServeRequest:
         port: likewise, else 8000.
         cpu_lora: how LoRA is computed where the engine runs on a CPU.
         originals: fingerprints of the bases that this one is a copy of, whose versions it serves too.
+        pins: references whose versions are loaded before the server is ready, and stay.
         close_metrics: whether ``/metrics`` wants a key too.
         admission: how much is let into the engine.
         has_keys: whether the registry has a key that opens something.
@@ -39,6 +40,7 @@ class ServeRequest:
     port: int | None = None
     cpu_lora: CpuLora = CpuLora.KERNEL
     originals: tuple[str, ...] = ()
+    pins: tuple[str, ...] = ()
     close_metrics: bool = False
     admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     has_keys: bool = False
@@ -108,10 +110,30 @@ class LaunchPlan:
         return replace(self, backend=backend, settings=settings, environment=environment)
 
 
+def wanted_versions(snapshot: Snapshot, pins: Iterable[str], recent: Collection[str]) -> frozenset[str]:
+    """References of the versions that aliases and ``pins`` name, and of those whose digest was used lately.
+
+    Raises:
+        BadReference: a pin is no reference.
+        NotFound: it names nothing.
+        Conflict: what it names is archived or quarantined.
+    """
+    named = {f"{view.name}@{number}" for view in snapshot.adapters.values() for number in view.aliases.values()}
+    used = {version.reference for version in snapshot.versions if version.digest in recent}
+    return frozenset({*named, *used, *(snapshot.resolve(pin).reference for pin in pins)})
+
+
 def plan_launch(
-    request: ServeRequest, places: ServerPaths, machine: Machine, versions: Iterable[Version]
+    request: ServeRequest,
+    places: ServerPaths,
+    machine: Machine,
+    versions: Iterable[Version],
+    wanted: Collection[str] | None = None,
 ) -> LaunchPlan:
-    """How a server for ``request`` starts on ``machine`` over a registry that holds ``versions``."""
+    """How a server for ``request`` starts on ``machine`` over a registry that holds ``versions``.
+
+    The slots' rank follows ``wanted`` among them (`wanted_versions`); None: all.
+    """
     base, cpu = request.base, machine.vllm.cpu
     backend = choose_backend(request.cpu_lora, machine.vllm, machine.kernel) if cpu else None
     settings = ServingSettings(
@@ -121,6 +143,7 @@ def plan_launch(
         originals=request.originals,
         close_metrics=request.close_metrics,
         admission=request.admission,
+        pins=request.pins,
         cache=str(places.adapters),
         errors=str(places.scratch),
         launcher=places.launcher,
@@ -129,7 +152,7 @@ def plan_launch(
     plan = LaunchPlan(
         base=base,
         engine_args=(*request.source, *_address(request), *request.flags),
-        defaults=engine_defaults(base.fingerprint, versions, request.originals, cpu=cpu),
+        defaults=engine_defaults(base.fingerprint, versions, request.originals, cpu=cpu, wanted=wanted),
         settings=settings,
         environment=_environment(machine, settings, plugins, places.scratch, backend),
         plugins=plugins,

@@ -9,6 +9,8 @@ import os
 import shutil
 import tempfile
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -17,6 +19,21 @@ from lorarack.registry.errors import Damaged, StoreError
 from lorarack.server.adapter_copy import NotAsPublished, copy_verified
 
 log = logging.getLogger(__name__)
+
+
+#: What was used within that many seconds was used recently.
+RECENT_SECONDS = 7 * 24 * 3600.0
+
+
+def recently_used(folder: Path, seconds: float = RECENT_SECONDS) -> frozenset[str]:
+    """Digests of the copies in ``folder`` that a server has used within ``seconds``."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if not entry.name.startswith(".")]
+            oldest = time.time() - seconds
+            return frozenset(f"sha256:{entry.name}" for entry in found if entry.stat().st_mtime >= oldest)
+    except OSError:
+        return frozenset()
 
 
 class Fetcher(Protocol):
@@ -52,7 +69,10 @@ class LocalCache:
             with self._locks.setdefault(digest, threading.Lock()):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 try:
-                    return copy_verified(place, version, self._folder)
+                    copy = copy_verified(place, version, self._folder)
+                    with suppress(OSError):  # it may be gone by now, and the copy is good
+                        os.utime(place)  # when it was used last
+                    return copy
                 except NotAsPublished as problem:
                     if place.exists():
                         log.warning("The local copy of %s is fetched again: %s.", version.reference, problem)

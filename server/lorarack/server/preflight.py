@@ -3,7 +3,7 @@
 import ipaddress
 import platform
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from lorarack.registry import Base, Registry
@@ -122,6 +122,20 @@ def check_names(served: Iterable[str], adapters: Iterable[str]) -> None:
                 f"--served-model-name {name!r} is or looks like a reference to an adapter; give the base another name.",
                 code="bad_name",
             )
+
+
+def check_pins(pins: Sequence[str], places: int) -> None:
+    """Check that pins leave a place for what is not pinned.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if len(pins) >= places:
+        raise UsageError(
+            f"--pin is given {len(pins)} times and the engine keeps {places} adapters, of which one must be free for others; "
+            f"give --max-cpu-loras {len(pins) + 1} or more.",
+            code="too_many_pins",
+        )
 
 
 def check_lora_support(base: Base) -> None:

@@ -6,8 +6,9 @@ are computed once per snapshot, in a thread of their own.
 """
 
 import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -15,8 +16,10 @@ from lorarack.registry import Snapshot, Version
 from lorarack.registry.errors import BadReference, NotFound, StoreError
 from lorarack.registry.reference import Reference, parse_reference
 from lorarack.registry.resolve import find_version
-from lorarack.server.background import repeat
+from lorarack.server.background import reason_of, repeat
 from lorarack.server.close_names import CloseNames
+
+log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 #: Seconds that a request for an unknown name waits for the catalog.
@@ -47,6 +50,12 @@ class ReferenceResolver:
         self._reads_started = 0
         self._last_read = 0
         self._last_success = time.monotonic()
+        self._last_error = ""
+        self._prepare: Callable[[Snapshot, Snapshot], Awaitable[None]] | None = None
+
+    def prepare_with(self, prepare: Callable[[Snapshot, Snapshot], Awaitable[None]]) -> None:
+        """Await ``prepare(before, after)`` before a new snapshot is used. It bounds its own time."""
+        self._prepare = prepare
 
     @property
     def snapshot(self) -> Snapshot:
@@ -57,8 +66,13 @@ class ReferenceResolver:
 
     @property
     def age(self) -> float:
-        """Seconds since the catalog was last read successfully."""
+        """Seconds since the registry was last read, and all that follows from it done."""
         return time.monotonic() - self._last_success
+
+    @property
+    def last_error(self) -> str:
+        """Why it is not followed now; empty while it is."""
+        return self._last_error
 
     async def refresh(self) -> None:
         """Take a new snapshot if the registry has changed. Concurrent calls share one read.
@@ -74,22 +88,36 @@ class ReferenceResolver:
             number = self._reads_started
             loop = asyncio.get_running_loop()
             # Not only where the number of changes differs: a catalog brought back from a copy may have as many by now.
-            self._snapshot = await loop.run_in_executor(self._thread, self._source.snapshot, self._snapshot)
-            self._last_read, self._last_success = number, time.monotonic()
+            before = self._snapshot
+            after = await loop.run_in_executor(self._thread, self._source.snapshot, before)
+            if self._prepare is not None and before is not None and after is not before:
+                try:
+                    await self._prepare(before, after)
+                except Exception:  # the news must not wait for ever
+                    log.exception("What the new snapshot names could not be loaded beforehand.")
+            self._snapshot = after
+            self._last_read = number
 
-    async def follow(self, changed: Callable[[Snapshot], None], seconds: float = POLL_SECONDS) -> None:
-        """Refresh until cancelled, and call ``changed`` with each new snapshot. An unreadable catalog keeps the old one."""
+    async def follow(self, changed: Callable[[Snapshot, Snapshot], None], seconds: float = POLL_SECONDS) -> None:
+        """Refresh until cancelled; call ``changed(before, after)`` at each new snapshot. An unreadable catalog changes nothing."""
         seen = self.snapshot
 
         async def refresh_and_tell() -> None:
             nonlocal seen
-            await self.refresh()
-            if self.snapshot is not seen:
-                now = self.snapshot
-                changed(now)
-                seen = now
+            try:
+                await self.refresh()
+                if self.snapshot is not seen:
+                    now = self.snapshot
+                    changed(seen, now)
+                    seen = now
+            except Exception as error:
+                self._last_error = reason_of(error)
+                raise
+            self._last_success, self._last_error = time.monotonic(), ""
 
-        await repeat("The registry cannot be read; aliases and new versions have to wait", refresh_and_tell, seconds)
+        await repeat(
+            "The registry cannot be followed; aliases and new versions have to wait", refresh_and_tell, seconds
+        )
 
     async def resolve(self, reference: str, *, suggest: bool = True) -> Version:
         """The version that ``reference`` names now. ``suggest``: the error for an unknown name may tell names that there are.

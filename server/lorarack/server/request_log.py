@@ -14,8 +14,9 @@ def log_request(exchange: Exchange) -> None:
     first = f"{exchange.first_byte:.3f}" if exchange.first_byte is not None else "-"
     tokens = f"{usage.prompt}+{usage.completion}" if usage else "-"
     log.info(
-        "%s by %s: %s, status %s, first byte %s s, %.3f s, tokens %s",
+        "%s by %s: %s, status %s, first byte %s s, %.3f s, tokens %s, id %s",
         exchange.request, exchange.caller.name, answered, exchange.status or "-", first, exchange.seconds or 0.0, tokens,
+        exchange.id,
     )  # fmt: skip
 
 

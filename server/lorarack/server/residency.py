@@ -1,4 +1,4 @@
-"""Which versions the engine holds, and loading one when a request first names it.
+"""Loads versions when a request first names them, unloads them when nothing may ask for them any more.
 
 The table is our own, so reading it never waits for the engine, whose loop is busy with a step most of the time.
 """
@@ -7,16 +7,17 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import IO, TypeAlias
+from typing import IO
 
 from lorarack.registry import Snapshot, State, Version
 from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
 from lorarack.server.engine_port import EnginePort
-from lorarack.server.in_flight import InFlight
 from lorarack.server.limits import Limits, check_serveable
+from lorarack.server.residency_table import Failure, ResidencyTable, Row, RowState, key_of
 
 log = logging.getLogger(__name__)
 
@@ -27,184 +28,272 @@ STORE_RETRY_SECONDS = 2.0
 ENGINE_RETRY_SECONDS = 30.0
 
 
-Key: TypeAlias = tuple[str, str, int]
-
-
 @dataclass(frozen=True, slots=True)
-class _Failure:
-    error: LorarackError
-    until: float
+class ResidencyObserver:
+    """Is told of each load with its seconds, each failed load, and each version that made way for another."""
+
+    loaded: Callable[[Version, float], None] = lambda version, seconds: None
+    failed: Callable[[Version], None] = lambda version: None
+    evicted: Callable[[Version], None] = lambda version: None
 
 
 class Residency:
     """Loads versions on demand: files concurrently and off the event loop, into the engine one at a time."""
 
-    def __init__(self, engine: EnginePort, open_copy: Callable[[Version], IO[bytes]], limits: Limits) -> None:
+    def __init__(
+        self,
+        engine: EnginePort,
+        open_copy: Callable[[Version], IO[bytes]],
+        limits: Limits,
+        *,
+        capacity: int | None = None,
+        probe: Callable[[Version], Awaitable[str]] | None = None,
+        observer: ResidencyObserver | None = None,
+    ) -> None:
+        """Over an engine.
+
+        Args:
+            engine: what loads and unloads.
+            open_copy: a verified copy of a version's files (`local_cache`).
+            limits: what can be served.
+            capacity: how many versions the engine keeps; then the least recently used one makes way. More only while all
+                answer requests or are pinned. None: as many as are asked for.
+            probe: looks at a version once it is loaded, before any request is answered by it; what it found, in words.
+            observer: is told of loads.
+        """
         self.limits = limits
-        self.in_flight = InFlight()
+        self.capacity = capacity
+        self.table = ResidencyTable()
         self._engine = engine
         self._open_copy = open_copy
+        self._probe = probe
+        self._observer = observer or ResidencyObserver()
         self._files = ThreadPoolExecutor(max_workers=FETCHES, thread_name_prefix="lorarack-files")
-        self._loaded: dict[Key, Version] = {}
-        self._loading: dict[Key, tuple[Version, asyncio.Task[None]]] = {}
-        self._withdrawn: set[Key] = set()
-        self._failures: dict[Key, _Failure] = {}
-        self._unload_tasks: dict[Key, asyncio.Task[None]] = {}
-        self._unloading: set[Key] = set()
         self._engine_lock = asyncio.Lock()
 
-    async def ensure(self, version: Version) -> str:
-        """Load ``version`` unless it is loaded; the engine's name for it.
+    @asynccontextmanager
+    async def use(self, version: Version) -> AsyncIterator[None]:
+        """Have the engine hold ``version`` inside the block.
 
         Raises:
             Conflict: it is archived or quarantined, perhaps just now.
-            NotServeable: this server cannot serve it whole.
+            NotServeable: this server cannot serve it whole, or it changes nothing.
             EngineError: the engine would not take it.
             Damaged: its stored files are not what was published.
             NotFound: it was deleted.
             StoreError: its files cannot be read now.
         """
         check_serveable(version, self.limits)
-        key = key_of(version)
-        if key not in self._loaded:
-            self._raise_if_refused(key)
-            if key not in self._loading:
-                task = asyncio.create_task(self._load(version, key))
-                self._loading[key] = version, task
-                task.add_done_callback(lambda done: self._done(key, done))
-            # Others may wait for the same load: a client that hangs up must not stop it.
-            await asyncio.shield(self._loading[key][1])
-        return version.reference
+        row = self.table.row(version)
+        row.requests += 1
+        row.idle.clear()
+        try:
+            await self._ensure(row)
+            yield
+        finally:
+            row.requests -= 1
+            row.last_used = time.time()
+            if not row.requests:
+                row.idle.set()
+            self.table.tidy(row)
+
+    async def ensure(self, version: Version) -> None:
+        """Load ``version`` unless it is loaded. Raises as `use`."""
+        async with self.use(version):
+            pass
+
+    def pin(self, versions: Sequence[Version]) -> None:
+        """Keep exactly these from being evicted, loaded or not."""
+        keys = {key_of(version) for version in versions}
+        for version in versions:
+            self.table.row(version).pinned = True
+        for row in self.table:
+            row.pinned = row.key in keys
+            self.table.tidy(row)
+
+    def let_go(self, version: Version) -> None:
+        """Unload ``version`` after its last request, unless it is wanted again before. Pinned ones stay."""
+        row = self.table.find(key_of(version))
+        if row is not None and row.state is RowState.READY and not row.pinned:
+            self._start_unload(row)
 
     def refuse(self, version: Version, error: LorarackError, seconds: float) -> None:
         """Refuse ``version`` with ``error`` for ``seconds``, and unload it."""
-        key = key_of(version)
-        self._failures[key] = _Failure(error, time.monotonic() + seconds)
-        self._withdraw(key)
+        row = self.table.row(version)
+        row.failure = Failure(error, time.monotonic() + seconds)
+        self._withdraw(row)
+        if row.task is None:
+            row.state = RowState.FAILED
 
     def request_failed(self, name: str, reason: str, permanent: bool) -> None:
         """The engine failed a request to a loaded version: unload it, and if ``permanent`` refuse it until this server ends."""
-        for version in [version for version in self._loaded.values() if version.reference == name]:
-            if permanent:
-                log.error("%s It is refused until this server ends.", reason)
-                self.refuse(version, NotServeable(f"{reason} This server refuses it.", code="not_finite"), math.inf)
-            else:
-                self._withdraw(key_of(version))
+        for row in self.table:
+            if row.state is RowState.READY and row.version.reference == name:
+                if permanent:
+                    log.error("%s It is refused until this server ends.", reason)
+                    error = NotServeable(f"{reason} This server refuses it.", code="not_finite")
+                    self.refuse(row.version, error, math.inf)
+                else:
+                    self._withdraw(row)
 
     @property
     def resident(self) -> frozenset[str]:
         """References of the versions that the engine holds."""
-        return frozenset(version.reference for version in self._loaded.values())
+        return frozenset(version.reference for version in self.loaded)
 
     @property
     def loaded(self) -> tuple[Version, ...]:
-        """The versions that the engine holds."""
-        return tuple(self._loaded.values())
+        """The versions that the engine holds, and that requests may name."""
+        return tuple(row.version for row in self.table if row.state is RowState.READY)
 
     def follow(self, snapshot: Snapshot) -> None:
         """Unload what is deleted, archived or quarantined, also while it is being loaded."""
-        loading = {key: version for key, (version, _) in self._loading.items()}
-        for key, version in {**self._loaded, **loading}.items():
-            if not _is_current(version, snapshot):
-                self._withdraw(key)
+        for row in self.table:
+            now = snapshot.find(row.version.adapter, row.version.number)
+            same = now is not None and key_of(now) == row.key
+            if row.state is RowState.FAILED:
+                if not same:
+                    row.failure = None
+                    self.table.tidy(row)
+            elif now is None or not same or now.state is not State.READY:
+                self._withdraw(row)
 
-    def _withdraw(self, key: Key) -> None:
-        if key in self._loaded:
-            self._start_unload(key)
-        elif key in self._loading:
-            self._withdrawn.add(key)
+    def _withdraw(self, row: Row) -> None:
+        if row.state is RowState.READY:
+            self._start_unload(row)
+        elif row.state in (RowState.FETCHING, RowState.LOADING) and row.task is not None:
+            row.withdrawn = True
 
-    def _raise_if_refused(self, key: Key) -> None:
-        failure = self._failures.get(key)
-        if failure is None:
-            return
-        if time.monotonic() < failure.until:
-            # A new one: what is raised keeps the request that it went through, and what is remembered must not.
-            raise type(failure.error)(failure.error.message, code=failure.error.code)
-        del self._failures[key]
+    async def _ensure(self, row: Row) -> None:
+        while True:
+            _raise_if_refused(row)
+            if row.state is RowState.READY:
+                return
+            if row.state is RowState.DRAINING and not row.unloading:
+                assert row.task is not None  # noqa: S101 - a drain is a task
+                row.task.cancel()  # wanted again before it was unloaded
+                row.task, row.state = None, RowState.READY
+                return
+            if row.task is None:
+                row.state, row.failure, row.withdrawn = RowState.FETCHING, None, False
+                row.task = asyncio.create_task(self._load(row))
+                row.task.add_done_callback(lambda done: self._load_ended(row, done))
+            # Others may wait for the same: a client that hangs up must not stop it.
+            await asyncio.shield(row.task)
 
-    def _done(self, key: Key, task: asyncio.Task[None]) -> None:
-        self._loading.pop(key, None)
-        self._withdrawn.discard(key)
-        error = None if task.cancelled() else task.exception()  # everybody who waited may have hung up
-        if isinstance(error, EngineError | Damaged):
-            self._failures[key] = _Failure(error, time.monotonic() + ENGINE_RETRY_SECONDS)
-        elif isinstance(error, StoreError):
-            self._failures[key] = _Failure(error, time.monotonic() + STORE_RETRY_SECONDS)
-
-    async def _load(self, version: Version, key: Key) -> None:
-        started = time.perf_counter()
+    async def _load(self, row: Row) -> None:
+        version, started = row.version, time.perf_counter()
         try:
             with await asyncio.get_running_loop().run_in_executor(self._files, self._open_copy, version) as copy:
                 fetched = time.perf_counter()
-                await self._make_way(key)
+                await self._make_way(row)
                 async with self._engine_lock:
-                    self._raise_if_withdrawn(version, key)
+                    _raise_if_withdrawn(row)
+                    row.state = RowState.LOADING
+                    await self._make_room()
                     await self._engine.load(version.reference, version.digest, version.engine_id, copy)
+            in_engine = time.perf_counter()
+            if row.probe is None and self._probe is not None:
+                row.probe = await self._look_at(version)
         except LorarackError:
             raise
         except Exception as error:
             log.exception("%s could not be loaded.", version.reference)
             raise EngineError(f"{version.reference} could not be loaded: {type(error).__name__}: {error}") from error
-        self._loaded[key] = version
-        if key in self._withdrawn:
-            self._start_unload(key)
-            self._raise_if_withdrawn(version, key)
+        now = time.perf_counter()
+        row.load_seconds = now - started
+        row.state, row.task, row.last_used = RowState.READY, None, time.time()
+        self._observer.loaded(version, row.load_seconds)
+        if row.withdrawn:
+            self._start_unload(row)
+            _raise_if_withdrawn(row)
         log.info(
-            "Loaded %s (rank %d): files %.0f ms, engine %.0f ms.",
-            version.reference, version.rank, (fetched - started) * 1e3, (time.perf_counter() - fetched) * 1e3,
+            "Loaded %s (rank %d): files %.0f ms, engine %.0f ms, probe %.0f ms.",
+            version.reference, version.rank, (fetched - started) * 1e3, (in_engine - fetched) * 1e3, (now - in_engine) * 1e3,
         )  # fmt: skip
 
-    async def _make_way(self, key: Key) -> None:
-        """Unload everything with the same name or engine id: a restored catalog may have given them to other versions."""
-        for other in [other for other in self._loaded if _collide(key, other)]:
-            self._start_unload(other)
-        if key in self._unload_tasks and key not in self._unloading:
-            self._unload_tasks[key].cancel()  # wanted again before it was unloaded
-        while pending := [task for other, task in self._unload_tasks.items() if _collide(key, other)]:
-            await asyncio.wait(pending)
-
-    def _raise_if_withdrawn(self, version: Version, key: Key) -> None:
-        if key in self._withdrawn:
-            self._raise_if_refused(key)
-            raise Conflict(
-                f"{version.reference} was archived, quarantined or deleted while it was loaded; ask for another version.",
-                code="not_ready",
-            )
-
-    def _start_unload(self, key: Key) -> None:
-        task = asyncio.create_task(self._unload(self._loaded.pop(key), key))
-        self._unload_tasks[key] = task
-        task.add_done_callback(lambda done: self._unloaded(key, done))
-
-    def _unloaded(self, key: Key, task: asyncio.Task[None]) -> None:
-        if self._unload_tasks.get(key) is task:
-            del self._unload_tasks[key]
-
-    async def _unload(self, version: Version, key: Key) -> None:
-        """Unload, after the last request that it answers: the engine would read it again for the rest of that one."""
-        await self.in_flight.idle(key)
-        self._unloading.add(key)
+    async def _look_at(self, version: Version) -> str:
+        assert self._probe is not None  # noqa: S101 - asked before
         try:
+            return await self._probe(version)
+        except BaseException:
             async with self._engine_lock:
                 await self._engine.unload(version.engine_id)
-            log.info("Dropped %s, which is not to be served any more.", version.reference)
+            raise
+
+    def _load_ended(self, row: Row, task: "asyncio.Task[None]") -> None:
+        error = None if task.cancelled() else task.exception()  # everybody who waited may have hung up
+        if row.task is not task:  # it was loaded, and perhaps is unloaded by now
+            return
+        row.task, row.state = None, RowState.FETCHING
+        seconds = 0.0
+        if isinstance(error, NotServeable):
+            seconds = math.inf  # its bytes will not change
+        elif isinstance(error, EngineError | Damaged):
+            seconds = ENGINE_RETRY_SECONDS
+        elif isinstance(error, StoreError):
+            seconds = STORE_RETRY_SECONDS
+        if isinstance(error, LorarackError) and seconds:
+            row.failure, row.state = Failure(error, time.monotonic() + seconds), RowState.FAILED
+            self._observer.failed(row.version)
+        elif row.refused_for:  # refused while it was loaded
+            row.state = RowState.FAILED
+        self.table.tidy(row)
+
+    async def _make_way(self, row: Row) -> None:
+        """Unload everything with the same name or engine id."""
+        while others := [other for other in self.table.colliding(row) if other.in_engine]:
+            for other in others:
+                if other.state is RowState.READY:
+                    self._start_unload(other)
+            await asyncio.wait([other.task for other in others if other.task is not None])
+
+    async def _make_room(self) -> None:
+        """Unload what was used longest ago, as long as the engine has more than its number. Holds the engine's lock."""
+        while self.capacity is not None and sum(row.in_engine for row in self.table) > self.capacity:
+            row = self.table.least_recently_used()
+            if row is None:
+                return
+            row.state, row.unloading = RowState.DRAINING, True
+            row.task = asyncio.create_task(self._take_out(row))
+            await row.task
+            self._observer.evicted(row.version)
+
+    def _start_unload(self, row: Row) -> None:
+        row.state = RowState.DRAINING
+        row.task = asyncio.create_task(self._unload(row))
+
+    async def _unload(self, row: Row) -> None:
+        """Unload, after the last request that it answers: the engine would read it again for the rest of that one."""
+        while row.requests:
+            await row.idle.wait()
+        async with self._engine_lock:
+            row.unloading = True
+            await self._take_out(row)
+        log.info("Unloaded %s: nothing names it any more.", row.version.reference)
+
+    async def _take_out(self, row: Row) -> None:
+        try:
+            await self._engine.unload(row.version.engine_id)
         except EngineError as error:
-            log.warning("%s is no longer routed but could not be unloaded: %s", version.reference, error.message)
+            log.warning("%s is no longer routed but could not be unloaded: %s", row.version.reference, error.message)
         finally:
-            self._unloading.discard(key)
+            row.task, row.unloading = None, False
+            row.state = RowState.FAILED if row.refused_for else RowState.FETCHING
+            self.table.tidy(row)
 
 
-def key_of(version: Version) -> Key:
-    """What identifies a loaded version: its reference, its bytes and its engine id."""
-    return version.reference, version.digest, version.engine_id
+def _raise_if_refused(row: Row) -> None:
+    if row.failure is not None and row.refused_for:
+        error = row.failure.error
+        # A new one: what is raised keeps the request that it went through, and what is remembered must not.
+        raise type(error)(error.message, code=error.code)
 
 
-def _collide(key: Key, other: Key) -> bool:
-    return key[0] == other[0] or key[2] == other[2]
-
-
-def _is_current(version: Version, snapshot: Snapshot) -> bool:
-    """Whether the registry still has this version, with the same bytes, and ready."""
-    now = snapshot.find(version.adapter, version.number)
-    return now is not None and key_of(now) == key_of(version) and now.state is State.READY
+def _raise_if_withdrawn(row: Row) -> None:
+    if row.withdrawn:
+        _raise_if_refused(row)
+        raise Conflict(
+            f"{row.version.reference} was archived, quarantined or deleted while it was loaded; ask for another version.",
+            code="not_ready",
+        )

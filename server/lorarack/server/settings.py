@@ -49,6 +49,7 @@ class ServingSettings(Value):
     cache: str = Field(description="folder of verified local copies of adapters")
     close_metrics: bool = Field(default=False, description="whether /metrics wants a key too")
     admission: AdmissionLimits = Field(default_factory=AdmissionLimits, description="how much is let into the engine")
+    pins: tuple[str, ...] = Field(default=(), description="references whose versions stay loaded")
     cpu_lora: CpuLora = Field(default=CpuLora.OFF, description="how LoRA is computed on a CPU")
     kernel: str | None = Field(default=None, description="the compiled kernel; None: there is none")
     errors: str = Field(description="folder where processes of this server leave why they failed")

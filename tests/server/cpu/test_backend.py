@@ -107,7 +107,7 @@ def test_the_flag_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fl
     """It is ours: vLLM does not get to see it."""
     seen: list[Any] = []
 
-    def serve(registry: Any, base: Any, rest: Any, *, host: Any, port: Any, cpu_lora: CpuLora) -> None:
+    def serve(registry: Any, base: Any, rest: Any, *, cpu_lora: CpuLora, **others: Any) -> None:
         seen.extend([list(rest), cpu_lora])
         raise EngineError("far enough.")
 

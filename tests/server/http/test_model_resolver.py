@@ -195,3 +195,17 @@ async def test_anthropics_clients_get_anthropics_shape(client: httpx.AsyncClient
     assert response.status_code == 404
     assert json.loads(response.content)["type"] == "error"
     assert response.json()["error"]["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("trace-7:a/b", True), ("two words", False), ("x" * 129, False), ("", False), ("a\u00e9", False)],
+)
+@pytest.mark.parametrize(("model", "status"), [("support", 200), ("nosuch", 404)])
+async def test_a_request_has_an_id(client: httpx.AsyncClient, given: str, kept: bool, model: str, status: int) -> None:
+    """The client's own where it fits a header and a log; errors have it too."""
+    headers = {b"x-request-id": given.encode()}
+    response = await client.post("/v1/completions", json={"model": model, "prompt": "x"}, headers=headers)
+    assert response.status_code == status
+    assert (response.headers["x-request-id"] == given) is kept
+    assert len(response.headers["x-request-id"]) in (32, len(given))

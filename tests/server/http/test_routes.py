@@ -1,6 +1,8 @@
 """`/v1/models` lists the base, and every alias and version that this server can serve; `/ready` says when."""
 
+import asyncio
 from dataclasses import replace
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,13 @@ from tests.server.values import RecordingEngine
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import open_registry
+from lorarack.registry.errors import EngineError
 from lorarack.server.app_state import AppState
 from lorarack.server.http.routes import make_router
 from lorarack.server.limits import Limits
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
+from lorarack.server.warm_set import WarmSet
 
 
 async def base_cards() -> list[dict[str, Any]]:
@@ -89,7 +93,7 @@ async def test_ready_says_when() -> None:
     [
         ("stopping", "the server is stopping"),
         ("dead", "the engine is dead"),
-        ("stale", "the registry could not be read"),
+        ("stale", "the registry could not be followed"),
     ],
 )
 async def test_not_ready_says_why(state: AppState, monkeypatch: pytest.MonkeyPatch, why: str, reason: str) -> None:
@@ -111,3 +115,84 @@ async def test_not_ready_says_why(state: AppState, monkeypatch: pytest.MonkeyPat
 async def test_ready_when_serving(state: AppState) -> None:
     async with client(state) as asking:
         assert (await asking.get("/ready")).json() == {"ready": True}
+
+
+async def test_pages_of_models_are_the_list_in_parts(state: AppState) -> None:
+    """As OpenAI's lists are: `after` is the last name of the page before."""
+    seen: list[str] = []
+    async with client(state) as asking:
+        whole = [card["id"] for card in (await asking.get("/v1/models")).json()["data"]]
+        page = (await asking.get("/v1/models", params={"limit": 4})).json()
+        while True:
+            seen += [card["id"] for card in page["data"]]
+            assert page["last_id"] == seen[-1]
+            if not page["has_more"]:
+                break
+            page = (await asking.get("/v1/models", params={"limit": 4, "after": seen[-1]})).json()
+        rest = (await asking.get("/v1/models", params={"after": whole[-1]})).json()
+        refused = [await asking.get("/v1/models", params=wrong) for wrong in ({"limit": 0}, {"after": "nosuch"})]
+    assert seen == whole
+    assert rest["data"] == []
+    assert rest["last_id"] is None
+    assert [(answer.status_code, answer.json()["error"]["code"]) for answer in refused] == [
+        (400, "usage"), (404, "not_found"),
+    ]  # fmt: skip
+
+
+async def test_residency_is_the_table(state: AppState) -> None:
+    state.residency.refuse(state.resolver.snapshot.resolve("acme/support@1"), EngineError("The engine said no."), 30)
+    async with client(state) as asking:
+        body = (await asking.get("/v1/residency")).json()
+    assert (body["object"], body["base"], body["capacity"]) == ("list", "tiny", None)
+    rows = {row["reference"]: row for row in body["data"]}
+    assert set(rows) == {"zeta@1", "acme/support@1"}
+    ready, failed = rows["zeta@1"], rows["acme/support@1"]
+    assert (ready["adapter"], ready["version"], ready["rank"], ready["state"]) == ("zeta", 1, 8, "ready")
+    assert (ready["requests"], ready["pinned"], ready["reason"]) == (0, False, None)
+    assert ready["load_seconds"] > 0
+    assert datetime.fromisoformat(ready["last_used"]).tzinfo is not None
+    assert (failed["state"], failed["reason"]) == ("failed", "The engine said no.")
+    assert 0 < failed["retry_after"] <= 30
+
+
+async def test_not_ready_before_what_aliases_name_is_loaded(state: AppState) -> None:
+    state = replace(state, warm_set=WarmSet(state.residency, [], 8))
+    task = state.warm_set.start(state.resolver.snapshot)
+    async with client(state) as asking:
+        early = await asking.get("/ready")
+        await task
+        assert (await asking.get("/ready")).status_code == 200
+    assert early.status_code == 503
+    assert "acme/support@1" in early.json()["reason"]
+
+
+async def test_not_ready_says_why_the_registry_is_not_followed(
+    state: AppState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that nobody foresaw, also in what is done with the news: 503 with it, and 200 when it is over."""
+    monkeypatch.setattr("lorarack.server.app_state.STALE_SECONDS", 0.2)
+    faults = [ZeroDivisionError("odd")]
+    refresh = state.resolver.refresh
+
+    async def failing() -> None:
+        await refresh()
+        if faults:
+            raise faults[0]
+
+    monkeypatch.setattr(state.resolver, "refresh", failing)
+    following = asyncio.create_task(state.resolver.follow(lambda *_: None, seconds=0.01))
+    async with client(state) as asking:
+        await until_status(asking, 503)
+        assert "ZeroDivisionError: odd" in (await asking.get("/ready")).json()["reason"]
+        faults.clear()
+        await until_status(asking, 200)
+    assert not following.done()
+    following.cancel()
+
+
+async def until_status(asking: httpx.AsyncClient, status: int) -> None:
+    for _ in range(1000):
+        if (await asking.get("/ready")).status_code == status:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"not {status}")

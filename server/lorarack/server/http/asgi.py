@@ -133,6 +133,19 @@ def with_response_headers(headers: Headers, send: Send) -> Send:
     return added
 
 
+def with_request_id(name: str, send: Send) -> Send:
+    """A ``send`` that adds ``x-request-id`` to every response, unless vLLM does (``--enable-request-id-headers``)."""
+
+    async def added(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if not any(key.lower() == b"x-request-id" for key, _ in headers):
+                message = {**message, "headers": [*headers, (b"x-request-id", name.encode())]}
+        await send(message)
+
+    return added
+
+
 async def send_json(send: Send, status: int, document: Any, headers: Headers = ()) -> None:
     """A whole JSON response."""
     body = json.dumps(document, ensure_ascii=False).encode("utf-8", "backslashreplace")

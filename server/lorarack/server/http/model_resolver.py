@@ -5,6 +5,7 @@ have a version loaded, and only their answers say in the headers which one it wa
 """
 
 import json
+import re
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -29,6 +30,7 @@ from lorarack.server.http.asgi import (
     send_json,
     while_connected,
     with_headers,
+    with_request_id,
     with_response_headers,
 )
 from lorarack.server.http.content_encoding import decoded
@@ -44,6 +46,8 @@ _LONGEST_NAME = 256
 #: Of a body, about; what was read is known at the end. Pictures and sound have far more bytes than tokens.
 _BYTES_A_TOKEN = 4
 _MOST_TOKENS = 4096
+#: What of a client's ``X-Request-Id`` may go into a log and a header.
+_REQUEST_ID = re.compile(rb"[\w.:/+=-]{1,128}")
 
 
 class ModelResolverMiddleware:
@@ -67,6 +71,10 @@ class ModelResolverMiddleware:
             await self._app(scope, receive, send)
             return
         exchange = Exchange(caller_of(scope), f"{scope['method']} {path}")
+        if _REQUEST_ID.fullmatch(given := header(scope, b"x-request-id")):
+            exchange.id = given.decode()
+        scope = with_headers(scope, (b"x-request-id", exchange.id.encode()))  # vLLM's own name for it holds this one
+        send = with_request_id(exchange.id, send)
         with observed(exchange, send, self._state().observers) as watched:
             try:
                 await self._answer(scope, receive, watched, exchange, path, kind)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from lorarack.server.exchange import Exchange, Observer, Usage
+from lorarack.server.exchange import CURRENT, Exchange, Observer, Usage
 from lorarack.server.http.asgi import Message, Send
 
 #: Of a response's end; usage stands there, in a stream in its last event.
@@ -33,11 +33,13 @@ def observed(exchange: Exchange, send: Send, observers: Sequence[Observer]) -> I
 
     for observer in observers:
         observer.start(exchange)
+    current = CURRENT.set(exchange)
     try:
         yield watched
     finally:
+        CURRENT.reset(current)
         exchange.seconds = exchange.elapsed()
-        exchange.usage = _usage(tail)
+        exchange.count_tokens(_usage(tail))
         for observer in observers:
             observer.end(exchange)
 

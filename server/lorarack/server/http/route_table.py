@@ -70,7 +70,7 @@ POST_ROUTES: Mapping[str, Kind] = {
 GET_ROUTES = frozenset({
     "/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc", "/load", "/version", "/kv_event_sources", "/health",
     "/metrics", "/ping", "/v1/models", "/v1/responses/{response_id}", "/fault_tolerance/status", "/tokenizer_info",
-    "/ready", "/v1/models/{name:path}",
+    "/ready", "/v1/models/{name:path}", "/v1/residency",
 })  # fmt: skip
 
 #: Routes that are mounted for every model and work with some: the attribute of the app's state that is None otherwise.

@@ -1,7 +1,13 @@
-"""Routes of our own, and the list of models, which replaces vLLM's (that one knows loaded adapters only)."""
+"""Routes of our own, and the list of models, which replaces vLLM's (that one knows loaded adapters only).
+
+None of them asks the engine anything, so none waits for it.
+"""
 
 import json
+import math
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -9,7 +15,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from lorarack.registry import Version
-from lorarack.registry.errors import LorarackError
+from lorarack.registry.errors import LorarackError, NotFound, UsageError
+from lorarack.registry.values import naming
 from lorarack.server.app_state import AppState
 from lorarack.server.caller import Caller
 from lorarack.server.http.asgi import caller_of
@@ -17,13 +24,43 @@ from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.limits import check_serveable
 from lorarack.server.own_template import own_template
 from lorarack.server.policies.check_access import check_access
+from lorarack.server.residency import Residency
+from lorarack.server.residency_table import Row, RowState
+
+#: The longest page of models.
+MAX_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is asked for, as OpenAI's lists are: what follows the entry ``after``, at most ``limit`` of it."""
+
+    after: str | None
+    limit: int | None
+
+    def of(self, entries: list[tuple[str, Version | None]]) -> tuple[list[tuple[str, Version | None]], bool]:
+        """The part of ``entries``, and whether there is more behind it.
+
+        Raises:
+            NotFound: there is no entry ``after``.
+        """
+        start = 0
+        if self.after is not None:
+            start = next((place for place, (name, _) in enumerate(entries, 1) if name == self.after), 0)
+            if not start:
+                raise NotFound(
+                    f"There is no model {self.after[:60]!r} to list what comes after it; begin again without."
+                )
+        end = len(entries) if self.limit is None else start + self.limit
+        return entries[start:end], end < len(entries)
+
 
 #: vLLM's own entries for the base model, one for each name it is served under.
 BaseCards = Callable[[], Awaitable[Sequence[dict[str, Any]]]]
 
 
 def make_router(state: Callable[[], AppState | None], base_cards: BaseCards) -> APIRouter:
-    """``/ready``, ``/v1/models`` and ``/v1/models/NAME``."""
+    """``/ready``, ``/v1/residency``, ``/v1/models`` and ``/v1/models/NAME``."""
     router = APIRouter()
 
     @router.get("/ready")
@@ -35,13 +72,26 @@ def make_router(state: Callable[[], AppState | None], base_cards: BaseCards) -> 
             return JSONResponse({"ready": True})
         return JSONResponse({"ready": False, "reason": reason}, status_code=503, headers={"retry-after": "5"})
 
+    @router.get("/v1/residency")
+    async def residency() -> JSONResponse:
+        """The table of what is in the engine and on its way there."""
+        return JSONResponse(residency_body(_started(state).residency))
+
     @router.get("/v1/models")
     @router.get("/v1/models/", include_in_schema=False)
-    async def models(request: Request) -> Response:
-        """The base, and every alias and ready version that this server can serve, resident or not; of each what the key is for."""
-        now = _started(state)
+    async def models(request: Request, after: str | None = None, limit: int | None = None) -> Response:
+        """The base, and every alias and ready version that this server can serve, resident or not; of each what the key is for.
+
+        The whole list, or a page of it.
+        """
+        if limit is not None and not 1 <= limit <= MAX_PAGE:
+            return _error(UsageError(f"limit is a number from 1 to {MAX_PAGE}, not {limit}."))
+        now, caller, page = _started(state), caller_of(request.scope), Page(after, limit)
         cards = [_base_card(card, now) for card in await base_cards()]
-        body = await run_in_threadpool(_listed, now, cards, now.residency.resident, caller_of(request.scope))
+        try:
+            body = await run_in_threadpool(_listed, now, cards, now.residency.resident, caller, page)
+        except LorarackError as error:
+            return _error(error)
         return Response(body, media_type="application/json")
 
     @router.get("/v1/models/{name:path}")
@@ -57,19 +107,54 @@ def make_router(state: Callable[[], AppState | None], base_cards: BaseCards) -> 
             check_serveable(version, now.limits)
             return JSONResponse(adapter_card(name, version, now, now.residency.resident, cards[0]))
         except LorarackError as error:
-            status = status_of(error)
-            headers = {key.decode(): value.decode() for key, value in headers_of(error)}
-            body = error_body("/v1/models", status, error.message, error.code)
-            return JSONResponse(body, status_code=status, headers=headers)
+            return _error(error)
 
     return router
 
 
-def _listed(now: AppState, cards: list[dict[str, Any]], resident: frozenset[str], caller: Caller) -> bytes:
+def _error(error: LorarackError) -> JSONResponse:
+    status = status_of(error)
+    headers = {key.decode(): value.decode() for key, value in headers_of(error)}
+    return JSONResponse(
+        error_body("/v1/models", status, error.message, error.code), status_code=status, headers=headers
+    )
+
+
+def _listed(now: AppState, cards: list[dict[str, Any]], resident: frozenset[str], caller: Caller, page: Page) -> bytes:
     """The list as JSON: off the event loop, for thousands of adapters take a while."""
-    adapters = [adapter_card(name, version, now, resident, cards[0]) for name, version in now.served_models(caller)]
-    bases = [card for card in cards if caller.may_use(card["id"])]
-    return json.dumps({"object": "list", "data": [*bases, *adapters]}).encode()
+    bases = [(str(card["id"]), None) for card in cards if caller.may_use(card["id"])]
+    entries, more = page.of([*bases, *now.served_models(caller)])
+    by_name = {card["id"]: card for card in cards}
+    data = [
+        by_name[name] if version is None else adapter_card(name, version, now, resident, cards[0])
+        for name, version in entries
+    ]
+    ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
+    return json.dumps({"object": "list", "data": data, **ends, "has_more": more}).encode()
+
+
+def residency_body(residency: Residency) -> dict[str, Any]:
+    """The table as JSON, what was used last first."""
+    rows = sorted(residency.table, key=lambda row: row.last_used, reverse=True)
+    data = [_row(row) for row in rows if row.state is not RowState.FAILED or row.refused_for]
+    return {"object": "list", "base": residency.limits.base, "capacity": residency.capacity, "data": data}
+
+
+def _row(row: Row) -> dict[str, Any]:
+    refused = row.refused_for
+    return {
+        **naming(row.version.adapter, row.version.number),
+        "digest": row.version.digest,
+        "rank": row.version.rank,
+        "state": row.state.value,
+        "requests": row.requests,
+        "pinned": row.pinned,
+        "last_used": datetime.fromtimestamp(row.last_used, UTC).isoformat(),
+        "load_seconds": row.load_seconds,
+        "probe": row.probe,
+        "reason": row.failure.error.message if row.failure and refused else None,
+        "retry_after": refused if 0 < refused < math.inf else None,
+    }
 
 
 def adapter_card(

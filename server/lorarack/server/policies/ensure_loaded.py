@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from lorarack.server.caller import Caller
-from lorarack.server.residency import Residency, key_of
+from lorarack.server.residency import Residency
 from lorarack.server.router import Ask, Route
 
 
@@ -20,6 +20,5 @@ class EnsureLoaded:
         if route.adapter is None or not ask.load:
             yield route
             return
-        with self._residency.in_flight.hold(key_of(route.adapter)):
-            await self._residency.ensure(route.adapter)
+        async with self._residency.use(route.adapter):
             yield route

@@ -1,25 +1,32 @@
 """vLLM's endpoint plugin: puts the middlewares and our routes on its app, and starts what they need."""
 
 import asyncio
+import functools
 import logging
 import os
 from pathlib import Path
 from typing import Any
 
+from prometheus_client import REGISTRY
+
 from lorarack.registry import open_registry
 from lorarack.server.app_state import AppState
+from lorarack.server.background import repeat
 from lorarack.server.http.api_key import ApiKeyMiddleware
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
 from lorarack.server.http.routes import make_router
 from lorarack.server.key_ring import KeyRing
 from lorarack.server.leases import Leases, holder_name
 from lorarack.server.local_cache import LocalCache
+from lorarack.server.metrics import RequestMetrics
 from lorarack.server.policies.admit import Admit
 from lorarack.server.process.shutdown_log_filter import ENGINE
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
+from lorarack.server.residency_metrics import ResidencyMetrics
 from lorarack.server.settings import ServingSettings
 from lorarack.server.vllm.drain import drain_before_shutdown
+from lorarack.server.warm_set import KEEP_SECONDS, WarmSet
 
 
 def create() -> "LorarackEndpoints":
@@ -42,8 +49,8 @@ class LorarackEndpoints:
         self._app: Any = None
         self._state: AppState | None = None
         self._models: Any = None
-        self._follower: asyncio.Task[None] | None = None
-        self._holder: asyncio.Task[None] | None = None
+        #: The event loop keeps weak references only.
+        self._tasks: list[asyncio.Task[None]] = []
 
     def attach_router(self, app: Any) -> None:
         """Add routes and middlewares to vLLM's FastAPI app."""
@@ -63,8 +70,9 @@ class LorarackEndpoints:
         """
         if self._settings is None or engine_client is None:
             return
+        from lorarack.server.vllm.effect_probe import EffectProbe
         from lorarack.server.vllm.engine import VllmEngine, limits_of, rows_of
-        from lorarack.server.vllm.generation_errors import watch_generate
+        from lorarack.server.vllm.generations import waiting_and_running, watch_generate
 
         ENGINE.watch(engine_client)
         self._models = state.openai_serving_models
@@ -73,26 +81,53 @@ class LorarackEndpoints:
         resolver = ReferenceResolver(registry, base_names=tuple(base_names))
         await resolver.refresh()
         engine = VllmEngine(engine_client, self._models)
+        metrics = RequestMetrics()
+        limits = limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint, self._settings.originals)
+        lora = state.vllm_config.lora_config
+        alone = (args.api_server_count or 1) == 1
+        generates = "generate" in await engine_client.get_supported_tasks()
+        vocabulary = state.vllm_config.model_config.get_vocab_size()
         residency = Residency(
             engine,
             LocalCache(Path(self._settings.cache), registry).open_copy,
-            limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint, self._settings.originals),
+            limits,
+            # With several API processes none knows what the others' requests need: the engine alone evicts.
+            capacity=lora.max_cpu_loras if alone else None,
+            probe=EffectProbe(engine_client, self._models, vocabulary) if generates else None,
+            observer=metrics.residency_observer,
         )
+        warm_set = WarmSet(residency, self._settings.pins, lora.max_cpu_loras, lets_go=alone)
         # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.
         for engine_id in await engine.list():
             await engine.unload(engine_id)
-        self._follower = asyncio.create_task(resolver.follow(residency.follow))
-        self._holder = asyncio.create_task(Leases(registry, holder_name(args.port), lambda: residency.loaded).keep())
+        self._begin(resolver, warm_set, Leases(registry, holder_name(args.port), lambda: residency.loaded))
         keys = [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]
         ring = KeyRing(keys, lambda: resolver.snapshot.keys)
         # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
         inner = self._app.middleware_stack or self._app.build_middleware_stack()
         self._app.middleware_stack = ApiKeyMiddleware(inner, ring, close_metrics=self._settings.close_metrics)
         admit = Admit.within(self._settings.admission, rows_of(state.vllm_config, args.api_server_count))
-        ready = AppState.build(base_names, resolver, residency, lambda: bool(engine_client.errored), admit)
+        ready = AppState.build(
+            base_names, resolver, residency, lambda: bool(engine_client.errored), admit, warm_set, (metrics.observer,)
+        )
+        if alone:  # another process's table cannot be read
+            queues = functools.partial(waiting_and_running, engine_client)
+            REGISTRY.register(ResidencyMetrics(residency, metrics.label, queues, lora.max_loras))
         drain_before_shutdown(engine_client, ready.open_requests)
         watch_generate(engine_client, residency.request_failed)
         self._state = ready
+
+    def _begin(self, resolver: ReferenceResolver, warm_set: WarmSet, leases: Leases) -> None:
+        """Start what runs as long as the server."""
+        resolver.prepare_with(warm_set.prepare)
+        self._tasks = [
+            warm_set.start(resolver.snapshot),
+            asyncio.create_task(resolver.follow(warm_set.follow)),
+            asyncio.create_task(leases.keep()),
+            asyncio.create_task(
+                repeat("Pins cannot be loaded", lambda: warm_set.keep(resolver.snapshot), KEEP_SECONDS)
+            ),
+        ]
 
     def _running(self) -> AppState:
         if self._state is None:

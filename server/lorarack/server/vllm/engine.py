@@ -38,15 +38,18 @@ class VllmEngine:
         """Let no request name the adapter any more and free its memory.
 
         Raises:
-            EngineError: vLLM failed at it.
+            EngineError: vLLM failed at it, or still has the adapter afterwards.
         """
         requests = self._models.lora_requests
         for name in [name for name, request in requests.items() if request.lora_int_id == engine_id]:
             del requests[name]
         try:
             await self._client.remove_lora(engine_id)
+            left = await self._client.list_loras()
         except Exception as error:
             raise EngineError(f"vLLM could not remove the adapter {engine_id}: {error_line(error)}") from error
+        if engine_id in left:
+            raise EngineError(f"vLLM still has the adapter {engine_id} after its removal; its memory is not free.")
 
     async def list(self) -> frozenset[int]:
         """Engine ids of the adapters in host memory.

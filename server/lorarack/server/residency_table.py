@@ -1,0 +1,121 @@
+"""The table of versions in and on their way to the engine: one row each. It decides nothing and waits for nothing."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from lorarack.registry import Version
+from lorarack.registry.errors import LorarackError
+
+Key: TypeAlias = tuple[str, str, int]
+
+
+class RowState(StrEnum):
+    """Where a version is on its way into the engine and out of it."""
+
+    FETCHING = "fetching"
+    LOADING = "loading"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a version is refused, and until when (`time.monotonic`)."""
+
+    error: LorarackError
+    until: float
+
+
+@dataclass(slots=True, eq=False)
+class Row:
+    """One version.
+
+    Attributes:
+        version: what the row is of.
+        state: FETCHING also where nothing has begun: such a row leaves the table with its last request.
+        requests: how many it answers, those that wait for it included.
+        pinned: it is not evicted.
+        last_used: end of the last request, or the load (`time.time`).
+        load_seconds: what the last load took, files and engine.
+        probe: what the probe at load found, in words; None: there was none.
+        failure: why it is refused; may be past.
+        withdrawn: it must not become ready.
+        unloading: the engine is unloading it; before, a drain can be called off.
+        task: the load or the unload that runs.
+    """
+
+    version: Version
+    state: RowState = RowState.FETCHING
+    requests: int = 0
+    pinned: bool = False
+    last_used: float = field(default_factory=time.time)
+    load_seconds: float | None = None
+    probe: str | None = None
+    failure: Failure | None = None
+    withdrawn: bool = False
+    unloading: bool = False
+    task: "asyncio.Task[None] | None" = None
+    idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def key(self) -> Key:
+        """What identifies it."""
+        return key_of(self.version)
+
+    @property
+    def in_engine(self) -> bool:
+        """Whether it takes one of the engine's places, or will in a moment."""
+        return self.state in (RowState.LOADING, RowState.READY, RowState.DRAINING)
+
+    @property
+    def evictable(self) -> bool:
+        """Whether it may make way for another."""
+        return self.state is RowState.READY and not self.requests and not self.pinned
+
+    @property
+    def refused_for(self) -> float:
+        """Seconds for which it is refused; 0 when it is not."""
+        return max(0.0, self.failure.until - time.monotonic()) if self.failure else 0.0
+
+
+class ResidencyTable:
+    """Rows by what identifies a version."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Key, Row] = {}
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(tuple(self._rows.values()))
+
+    def find(self, key: Key) -> Row | None:
+        """The row of that version."""
+        return self._rows.get(key)
+
+    def row(self, version: Version) -> Row:
+        """The row of ``version``, new if there is none."""
+        return self._rows.setdefault(key_of(version), Row(version))
+
+    def tidy(self, row: Row) -> None:
+        """Take ``row`` out if it says nothing any more: no request, no task, nothing loaded, no failure that counts."""
+        says = row.task or row.requests or row.pinned or row.in_engine or row.refused_for
+        if not says and self._rows.get(row.key) is row:
+            del self._rows[row.key]
+
+    def colliding(self, row: Row) -> list[Row]:
+        """Other versions with the same reference or engine id: a restored catalog may have given them anew."""
+        name, _, engine_id = row.key
+        return [o for o in self if o is not row and (o.version.reference == name or o.version.engine_id == engine_id)]
+
+    def least_recently_used(self) -> Row | None:
+        """What makes way for another version; None when everything is pinned or answers a request."""
+        return min((row for row in self if row.evictable), key=lambda row: row.last_used, default=None)
+
+
+def key_of(version: Version) -> Key:
+    """What identifies a loaded version: its reference, its bytes and its engine id."""
+    return version.reference, version.digest, version.engine_id
