@@ -3,7 +3,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 export VENV
 
-.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train build clean
+.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train soak build clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ test-fast: setup ## the tests that start no server and import no torch
 attack: setup ## attacks on a real server, eager and then compiled (docs/security.md)
 	@LORARACK_ATTACK=eager $(RUN)/python -m pytest tests/attack -v
 	@LORARACK_ATTACK=compiled $(RUN)/python -m pytest tests/attack -v
+
+MINUTES ?= 30
+soak: setup ## MINUTES (30) of everything at once on a real server: no wrong answer, no error, no growing memory
+	@LORARACK_SOAK_MINUTES=$(MINUTES) $(RUN)/python -m pytest tests/system/test_soak.py -s
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(RUN)/ruff check --no-cache .
