@@ -16,6 +16,7 @@ _HALF = 2
 #: With one of a block's usual layers adapted, a slot holds all of them.
 _USUAL = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.IGNORECASE)
+_MOST = 1e18  # of whatever unit; more digits than that are a mistake
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -37,7 +38,7 @@ def memory_bytes(text: str) -> int:
         UsageError: it is none of these, or 0.
     """
     found = _SIZE.fullmatch(text.strip())
-    if found is None or not float(found[1]):
+    if found is None or not 0 < float(found[1]) < _MOST:
         raise UsageError(f"{text!r} is no amount of memory; write for example 16GiB.", code="bad_memory")
     number, unit, binary = float(found[1]), (found[2] or "").upper(), found[3]
     decimal = unit and not binary and text.strip().upper().endswith("B")
