@@ -112,7 +112,7 @@ PARENTS_AND_BASES = [
     Case(
         "link in no relation",
         command("base", "link", "tiny", "--original", "tiny", "--relation", "friend"),
-        "is no such relation; say one of quantized, converted, finetuned",
+        "is not a relation; use one of quantized, converted, finetuned",
         2,
     ),
     Case(

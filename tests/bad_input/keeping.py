@@ -64,9 +64,9 @@ RULES = [
 ]
 
 GC = [
-    Case("grace below nothing", command("gc", "--grace", -1), "makes no sense; give 0 or more", 2),
-    Case("grace without end", command("gc", "--grace", "inf"), "makes no sense", 2),
-    Case("grace that is no number", command("gc", "--grace", "nan"), "makes no sense", 2),
+    Case("grace below nothing", command("gc", "--grace", -1), "is out of range; give 0 or more", 2),
+    Case("grace without end", command("gc", "--grace", "inf"), "is out of range", 2),
+    Case("grace that is no number", command("gc", "--grace", "nan"), "is out of range", 2),
     Case("verify of nothing", command("verify"), "Name one version, or give --all", 2),
     Case("verify of one and all", command("verify", "support", "--all"), "Name one version, or give --all", 2),
     Case("verify of no version", command("verify", "support@9"), "nothing at '@9'"),

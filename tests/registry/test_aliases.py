@@ -62,7 +62,7 @@ def test_staying_for_a_new_reason_is_kept(three: Registry) -> None:
 
 def test_an_expectation_that_does_not_hold_moves_nothing(three: Registry) -> None:
     """Two people decide at once: the second learns of the first."""
-    with pytest.raises(Conflict, match="support@prod does not exist, not version 1; look again and decide") as raised:
+    with pytest.raises(Conflict, match="support@prod does not exist, not version 1; check it and retry") as raised:
         three.set_alias("support", "prod", 2, expect=1)
     assert raised.value.code == "stale_expect"
     three.set_alias("support", "prod", 2)

@@ -34,7 +34,7 @@ def test_a_relative_folder_and_a_link_are_the_folder(
 def test_the_same_model_elsewhere_is_the_same_base_with_one_more_id(
     registry: Registry, base_folder: Path, tmp_path: Path
 ) -> None:
-    """So adapters trained on two copies of a model stand on one base, which goes on being loaded from where it was."""
+    """So adapters trained on two copies of a model stand on one base, which is still loaded from where it was."""
     copy = tmp_path / "copy"
     shutil.copytree(base_folder, copy)
     said: list[str] = []

@@ -111,7 +111,7 @@ def test_a_number_that_was_used_here_is_not_used_again(full: Registry, other: Re
     ]
     assert "acme/support@1 is acme/support@4 here: its number was used here already." in done.notes
     assert "acme/support@4 is acme/support@2 here: that has the same files." in done.notes
-    assert "acme/support@2 is ready here and stays so." in done.notes
+    assert "acme/support@2 is ready here; its state was not changed." in done.notes
     assert "Alias acme/support@default names another version here and was left." in done.notes
     assert other.resolve("acme/support@2").tags == {"seed": "mine"}
     assert other.resolve("orders").parents == (Parent(version="acme/support@2", relation="resized"),)

@@ -30,7 +30,7 @@ NO_PARENTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(("said", "given"), NO_METRICS.items(), ids=NO_METRICS)
 def test_no_metric(said: str, given: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"^This Metric cannot be kept; correct ") as raised:
+    with pytest.raises(UsageError, match=r"^This Metric is invalid; correct ") as raised:
         Metric(**GOOD_METRIC | given)
     assert said in str(raised.value)
     assert (raised.value.code, str(raised.value).count("\n")) == ("bad_metric", 0)
@@ -38,7 +38,7 @@ def test_no_metric(said: str, given: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(("said", "given"), NO_PARENTS.items(), ids=NO_PARENTS)
 def test_no_parent(said: str, given: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"^This Parent cannot be kept; correct ") as raised:
+    with pytest.raises(UsageError, match=r"^This Parent is invalid; correct ") as raised:
         Parent(**GOOD_PARENT | given)
     assert said in str(raised.value)
     assert (raised.value.code, str(raised.value).count("\n")) == ("bad_parent", 0)

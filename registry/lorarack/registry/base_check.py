@@ -53,7 +53,7 @@ def check_base(catalog: Catalog, actor: str, base: Base, progress: Progress | No
             if not {reading.fingerprint, reading.by_files}.intersection(base.fingerprints):
                 raise _changed(base, look, path)
     if base.fingerprints and look.template != base.template:
-        notes.append(f"The chat template in {path!r} is another than when base {base.name!r} was added.")
+        notes.append(f"The chat template in {path!r} has changed since base {base.name!r} was added.")
     return CheckedBase(base=base, source=path, revision=None, notes=tuple(notes))
 
 
@@ -70,7 +70,7 @@ def renew_like(catalog: Catalog, actor: str, reading: Reading, place: BaseId, sa
         found = _first(base, reading, place)
         if found is None:
             say(
-                f"The own files of base {base.name!r} cannot be reached; it is taken for the model in {place.value!r}, "
+                f"The own files of base {base.name!r} cannot be reached; it is assumed to be the model in {place.value!r}, "
                 "which has the same sample of weights."
             )
         own = found or reading

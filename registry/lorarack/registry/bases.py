@@ -75,7 +75,7 @@ def get_base(catalog: Catalog, ident: str) -> Base:
 def link_base(catalog: Catalog, actor: str, name: str, original: str, relation: str) -> Base:
     """See ``Registry.link_base``."""
     if relation not in RELATIONS:
-        raise UsageError(f"{relation!r} is no such relation; say one of {', '.join(RELATIONS)}.", code="bad_relation")
+        raise UsageError(f"{relation!r} is not a relation; use one of {', '.join(RELATIONS)}.", code="bad_relation")
     child = get_base(catalog, name)
     catalog.link_base(actor, child.name, get_base(catalog, original).name, relation)
     return get_base(catalog, child.name)
@@ -175,13 +175,13 @@ def _notes(base: Base, before: str | None, used: bool, place: str, template: str
         return
     if not used:
         yield (
-            f"The model in {place!r} is base {base.name!r}, which goes on being loaded from {base.source!r}; "
+            f"The model in {place!r} is base {base.name!r}, which is still loaded from {base.source!r}; "
             "give --use to load it from here."
         )
     elif base.source != before:
         yield f"Base {base.name!r} is loaded from {base.source!r}."
     if template != base.template:
         yield (
-            f"The chat template in {place!r} is another than that of base {base.name!r}: prompts made there read otherwise than "
+            f"The chat template in {place!r} differs from that of base {base.name!r}: prompts formatted with it differ from "
             "those that its adapters were trained on."
         )

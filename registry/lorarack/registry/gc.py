@@ -11,9 +11,6 @@ from lorarack.registry.queries import GcItem, GcReport, Retention, file_item
 from lorarack.registry.texts import check_adapter_name
 from lorarack.registry.versions import check_known, unknown_adapter
 
-#: An hour: publishers put their files first and their version last, and are between the two for less than that.
-GRACE_SECONDS = 3600.0
-
 #: How many things are removed under one taking of the catalog's lock: publishers wait for milliseconds, not for the whole.
 _AT_ONCE = 64
 T = TypeVar("T")
@@ -29,7 +26,7 @@ def gc(catalog: Catalog, blobs: BlobStore, actor: str, *, dry_run: bool, grace: 
         UsageError: a negative or endless grace.
     """
     if not 0 <= grace < 1e9:
-        raise UsageError(f"A grace of {grace} seconds makes no sense; give 0 or more.", code="bad_grace")
+        raise UsageError(f"A grace of {grace} seconds is out of range; give 0 or more.", code="bad_grace")
     versions = catalog.gc_plan()
     if not dry_run:
         versions = _prune(catalog, actor, versions)

@@ -62,7 +62,7 @@ def lease(catalog: Catalog, versions: Version | Sequence[Version], holder: str, 
     that time.
     """
     if not 0 < seconds <= 86400:
-        raise UsageError(f"A lease of {seconds} seconds makes no sense; give up to a day.", code="bad_lease")
+        raise UsageError(f"A lease of {seconds} seconds is out of range; give up to a day.", code="bad_lease")
     check_text(holder, "holder", MAX_NAME)
     wanted = [versions] if isinstance(versions, Version) else versions
     catalog.lease([(version.adapter, version.number) for version in wanted], holder, seconds)

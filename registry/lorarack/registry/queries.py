@@ -20,7 +20,7 @@ _LABEL = re.compile(r"([a-z][a-z0-9_-]{0,31})/([A-Za-z][A-Za-z0-9_./-]{0,63})", 
 
 
 class Asked(Value):
-    """Part of a question; one that cannot be asked raises ``UsageError``, like everything else that is wrong in a call."""
+    """Part of a query; an invalid one raises ``UsageError``, like everything else that is wrong in a call."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -28,7 +28,7 @@ class Asked(Value):
         try:
             return build(data)
         except ValidationError as error:
-            raise UsageError(f"This {cls.__name__} cannot be asked; {corrections(error)}", code="bad_query") from error
+            raise UsageError(f"This {cls.__name__} is invalid; {corrections(error)}", code="bad_query") from error
 
 
 class Condition(Asked):

@@ -109,7 +109,7 @@ def check_unicode(text: str | None, what: str) -> None:
     try:
         (text or "").encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"The {what} {text!a} is not valid UTF-8; write it anew.", code="bad_text") from error
+        raise UsageError(f"The {what} {text!a} is not valid UTF-8; enter it again.", code="bad_text") from error
 
 
 def check_tags(tags: Mapping[str, str] | None) -> None:

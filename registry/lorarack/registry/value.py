@@ -31,7 +31,7 @@ class Said(Value):
                 super().__init__(**data)
             except ValidationError as error:
                 raise UsageError(
-                    f"This {type(self).__name__} cannot be kept; {corrections(error)}", code=self.code
+                    f"This {type(self).__name__} is invalid; {corrections(error)}", code=self.code
                 ) from error
 
         # Pydantic need not come by here for each of the many that it makes of the catalog's rows.

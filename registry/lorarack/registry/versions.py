@@ -56,7 +56,7 @@ def check_known(catalog: Catalog, adapter: str) -> None:
 def events(catalog: Catalog, after: int, limit: int, adapter: str | None) -> tuple[Event, ...]:
     """See ``Registry.events``."""
     if limit < 1:
-        raise UsageError(f"A limit of {limit} shows nothing; give 1 or more.", code="bad_limit")
+        raise UsageError(f"A limit of {limit} is out of range; give 1 or more.", code="bad_limit")
     if adapter is not None:
         check_known(catalog, adapter)
     return catalog.events(after, limit, adapter)

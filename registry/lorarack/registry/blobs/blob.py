@@ -21,7 +21,7 @@ Check: TypeAlias = Callable[[FileIO], None]
 
 
 def digest_of_key(key: str) -> str | None:
-    """The digest of the blob under ``ab/abcdef…``; None: nothing of ours is called so."""
+    """The digest of the blob under ``ab/abcdef…``; None: the key is not one of ours."""
     found = _KEY.fullmatch(key)
     return f"sha256:{found[2]}" if found else None
 

@@ -92,7 +92,7 @@ def set_alias(
     if expect is not None and there != (expect or None):
         found = f"names version {there}" if there else "does not exist"
         wanted = f", not version {expect}" if expect else " already"
-        raise Conflict(f"{adapter}@{alias} {found}{wanted}; look again and decide.", code="stale_expect")
+        raise Conflict(f"{adapter}@{alias} {found}{wanted}; check it and retry.", code="stale_expect")
     if now_at and there == number and reason in (None, now_at.detail["reason"]):
         return _alias_value(now_at)
     check_no_experiment(connection, owner.id, adapter, alias)

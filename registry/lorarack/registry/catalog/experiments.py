@@ -193,7 +193,7 @@ def _check_named(connection: Connection, owner: AdapterRow, new: NewExperiment, 
     query = select(VERSIONS.c.id, VERSIONS.c.number).join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
     named = connection.execute(query.where(ALIASES.c.adapter_id == owner.id, ALIASES.c.name == new.alias)).first()
     if named is None or named.id != reference:
-        raise Conflict(f"{new.adapter}@{new.alias} was moved meanwhile; look again and decide.", code="stale_expect")
+        raise Conflict(f"{new.adapter}@{new.alias} was moved meanwhile; check it and retry.", code="stale_expect")
 
 
 def _check_ready(connection: Connection, adapter: str, number: int, purpose: str) -> None:

@@ -42,7 +42,7 @@ def retention(
     name: Annotated[str, typer.Argument(help="An adapter.")],
     keep_last: Annotated[int | None, typer.Option(help="Keep this many of its newest versions.")] = None,
     keep_days: Annotated[int | None, typer.Option(help="Keep its versions for so many days.")] = None,
-    none: Annotated[bool, typer.Option("--none", help="Have no rule.")] = False,
+    none: Annotated[bool, typer.Option("--none", help="Remove the rule.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:

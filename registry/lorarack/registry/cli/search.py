@@ -43,7 +43,7 @@ def search(
     until: Annotated[str | None, typer.Option(metavar="WHEN", help="Published before: 2026-11-25 or 7d.")] = None,
     sort: Annotated[str, typer.Option(metavar="ORDER", help="newest, oldest, or a metric: best first.")] = "newest",
     dataset: _DatasetOption = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum results.")] = 50,
     cursor: Annotated[str | None, typer.Option(help="Go on behind a page: its 'next'.")] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,

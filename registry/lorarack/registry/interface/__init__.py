@@ -1,6 +1,6 @@
 """The interfaces of a registry, and the only place where their contracts are written.
 
-``Registry`` is what callers use. It stands on a ``Catalog``, which keeps what is known of versions, and on a ``BlobStore``, which
+``Registry`` is what callers use. It is built on a ``Catalog``, which keeps what is known of versions, and on a ``BlobStore``, which
 keeps their bytes. ``Keys`` and the ``KeyTable`` behind it are a part of both, and so are ``Experiments`` and
 ``ExperimentCatalog``. Each has a contract suite in
 ``tests/registry/contract`` that every implementation passes.

@@ -174,7 +174,7 @@ def _report(versions: tuple[PortableVersion, ...], results: Sequence[ImportResul
             why = "its number was used here already" if at.created else "that has the same files"
             notes.append(f"{version.reference} is {here} here: {why}.")
         if not at.created and at.state is not version.state:
-            notes.append(f"{here} is {at.state} here and stays so.")
+            notes.append(f"{here} is {at.state} here; its state was not changed.")
         if at.lost_parents:
             notes.append(f"{at.lost_parents} of the parents of {version.reference} are not here.")
     notes += [f"Alias {alias} names another version here and was left." for alias in left]
