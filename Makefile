@@ -3,7 +3,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 export VENV
 
-.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train soak build clean
+.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train bench-study soak build clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,6 +57,9 @@ bench-fairness: setup ## the fair queue on an engine of a simulated clock (about
 
 bench-train: setup ## training and studies, next to PEFT
 	@$(RUN)/python -m benchmarks.bench_train
+
+bench-study: setup ## studies and the choice of the learning rate, next to whole runs: make bench-study ROWS=rows.jsonl
+	@$(RUN)/python -m benchmarks.bench_study $(or $(ROWS),$(error name rows of prompt and completion: make bench-study ROWS=rows.jsonl))
 
 build: setup ## wheel and sdist in dist/
 	@$(RUN)/python -m build --installer uv

@@ -43,7 +43,7 @@ def _run(asked: Any, home: Path) -> None:
     from lorarack.adapters.training.progress import ConsoleProgress
     from lorarack.adapters.training.run import train
 
-    recipe = _recipe(asked, home)
+    recipe = recipe_of(asked, home)
     with open_registry(home / "registry") as registry, ConsoleProgress(talk) as progress:
         registry.add_base(str(asked.base), "base")
         found: dict[str, dict[int, float]] = {}
@@ -69,7 +69,7 @@ def _run(asked: Any, home: Path) -> None:
             out.print(json.dumps({"independent": losses, "ratios": ratios}))
 
 
-def _recipe(asked: Any, home: Path) -> Recipe:
+def recipe_of(asked: Any, home: Path) -> Recipe:
     """Rows drawn by the seed, so that no prompt is in both parts."""
     prompts: dict[str, list[str]] = {}
     for line in asked.data.read_text(encoding="utf-8").splitlines():

@@ -27,6 +27,10 @@ AnswersOption = Annotated[
     typer.Option(metavar="last|every", help="Which answers of a conversation are learned. Default: last."),
 ]
 
+LearningRateOption = Annotated[
+    str | None, typer.Option(metavar="RATE|auto", help="Peak of the schedule. auto: short runs choose it first.")
+]
+
 
 def data_settings(
     train: str | None, validation: str | None, column: list[str] | None, answers: str | None

@@ -8,6 +8,7 @@ from lorarack.adapters.cli_recipe import (
     AnswersOption,
     ColumnOption,
     DataOption,
+    LearningRateOption,
     RecipeArgument,
     ValidationOption,
     data_settings,
@@ -39,11 +40,14 @@ def study(
     ] = None,
     margin: Annotated[float, typer.Option(help="A loss higher by this share counts as not worse.")] = 0.01,
     rate: Annotated[list[float] | None, typer.Option(help="For grid: learning rates to try.")] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
+    learning_rate: LearningRateOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in one forward pass.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Times that a whole run sees every row.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="A whole run stops after so many steps.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
+    seeds: Annotated[
+        int, typer.Option(help="Repeat with so many seeds: the answer is about ranks, not about one run.")
+    ] = 1,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -71,7 +75,16 @@ def study(
     from lorarack.adapters.training.progress import ConsoleProgress
 
     with open_registry(registry, create=False) as opened, ConsoleProgress(talk) as progress:
-        report = run(recipe, opened, progress, strategy=strategy, ranks=ranks, margin=margin, rates=tuple(rate or ()))
+        report = run(
+            recipe,
+            opened,
+            progress,
+            strategy=strategy,
+            ranks=ranks,
+            margin=margin,
+            rates=tuple(rate or ()),
+            seeds=seeds,
+        )
     if json:
         note(f"figures, curves and weights: {report.folder}")
     emit(report, json, lambda: as_table(report))

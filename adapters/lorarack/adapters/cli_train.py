@@ -11,12 +11,14 @@ from lorarack.adapters.cli_recipe import (
     AnswersOption,
     ColumnOption,
     DataOption,
+    LearningRateOption,
     ValidationOption,
     data_settings,
     recipe_from,
 )
 from lorarack.adapters.recipe import Recipe, make_recipe
 from lorarack.adapters.training.fit import fit_of
+from lorarack.adapters.training.learning_rate import probe_behind
 from lorarack.adapters.training.processes import is_first
 from lorarack.adapters.training.run_folder import RunFolder, new_run_folder
 from lorarack.registry.cli.options import JsonOption, RegistryOption
@@ -44,7 +46,7 @@ def train(
     rank: Annotated[list[int] | None, typer.Option(help="One version is trained for each.")] = None,
     alpha: Annotated[float | None, typer.Option(help="Default: twice the rank.")] = None,
     target_module: Annotated[list[str] | None, typer.Option(help="Default: all linear modules but lm_head.")] = None,
-    learning_rate: Annotated[float | None, typer.Option()] = None,
+    learning_rate: LearningRateOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in one forward pass.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Times that every row is seen.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
@@ -120,7 +122,8 @@ def _resumed(folder: Path, what: str | None, given: dict[str, Any], data: dict[s
 
 def _record(done: Published) -> dict[str, object]:
     version = done.version
-    fit = fit_of(version)
+    fit, probe = fit_of(version), probe_behind(version)
+    recipe = version.provenance.recipe if version.provenance else {}
     return {
         "name": version.adapter,
         **version.brief(),
@@ -135,6 +138,8 @@ def _record(done: Published) -> dict[str, object]:
         "best_step": fit.best_step if fit else None,
         "parameters": version.parameters,
         "bytes": version.bytes,
+        "learning_rate": recipe.get("learning_rate"),
+        "learning_rate_probe": probe.to_json() if probe else None,
         "wall_seconds": version.provenance.wall_seconds if version.provenance else None,
     }
 

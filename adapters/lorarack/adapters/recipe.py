@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -93,7 +93,9 @@ class Recipe(Value):
     target_modules: tuple[str, ...] | Literal["all-linear"] = Field(
         default="all-linear", description="which modules get an adapter; all-linear leaves lm_head out"
     )
-    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="the peak of the schedule")
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = Field(
+        default=1e-3, description="the peak of the schedule; auto: chosen by short runs first"
+    )
     warmup: float = Field(default=0.1, ge=0, lt=1, description="share of the steps in which the rate rises")
     schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="what it does afterwards")
     weight_decay: float = Field(default=0.0, ge=0, description="AdamW's weight decay")
@@ -149,6 +151,16 @@ class Recipe(Value):
     def _path_alone(cls, data: Any) -> Any:
         return {"train": data} if isinstance(data, str) else data
 
+    @field_validator("learning_rate", mode="before")
+    @classmethod
+    def _rate_or_auto(cls, rate: Any) -> Any:
+        if isinstance(rate, str) and rate != "auto":
+            try:
+                return float(rate)
+            except ValueError:
+                raise ValueError("it is a number above 0 and at most 1, or auto") from None
+        return rate
+
     @field_validator("ranks", mode="before")
     @classmethod
     def _rank_alone(cls, ranks: Any) -> Any:
@@ -173,6 +185,13 @@ class Recipe(Value):
         if not self.target_modules:
             raise ValueError("target_modules is empty; leave it out for all linear modules")
         return self
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate as a number. Raises ``ValueError`` while it is still to be chosen."""
+        if self.learning_rate == "auto":
+            raise ValueError("the learning rate is not chosen yet")
+        return self.learning_rate
 
     def alpha_of(self, rank: int) -> float:
         """The alpha that the version of ``rank`` is trained with."""

@@ -13,16 +13,28 @@ def ascend(session: StudySession) -> list[RunRecord]:
     lowest, *higher = session.plan.ranks
     runs = [session.train(f"trained-r{lowest}", lowest)]
     for rank in higher:
-        last = runs[-1]
-        runs.append(
-            session.train(
-                f"warm-r{rank}", rank, "warm", session.shorter(session.plan.share), session.grown(last, rank), last
-            )
-        )
-        change = last.losses.rows.change_since(runs[-1].losses.rows)
+        runs.append(_warm(session, runs[-1], rank))
+        change = runs[-2].losses.rows.change_since(runs[-1].losses.rows)
         if change.mean <= change.error:
             break
     chosen = recommend(runs, session.plan.margin).run
     if chosen.source == "warm":
         runs.append(session.train(f"trained-r{chosen.rank}", chosen.rank))
     return sorted(runs, key=lambda run: (run.rank, run.source))
+
+
+def _warm(session: StudySession, last: RunRecord, rank: int) -> RunRecord:
+    """A rank grown from the ``last`` one, trained in rounds for as long as one brings half of the margin, at most a whole run.
+
+    One round alone is too short to show what a rank is worth where the last one was still learning.
+    """
+    short = session.shorter(session.plan.share)
+    run = session.train(f"warm-r{rank}", rank, "warm", short, session.grown(last, rank), last)
+    rounds = 1
+    while run.steps < session.steps():
+        rounds += 1
+        more = session.train(f"warm-r{rank}-{rounds}", rank, "warm", short, session.weights(run), last, before=run)
+        if more.eval_loss > (1 - session.plan.margin / 2) * run.eval_loss:
+            return min(run, more, key=lambda found: found.eval_loss)
+        run = more
+    return run

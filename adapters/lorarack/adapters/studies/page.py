@@ -22,6 +22,8 @@ _COLUMNS = (
     "parameters",
     "bytes",
     "seconds",
+    "learning rate",
+    "loss by seed",
 )
 
 
@@ -36,6 +38,8 @@ def as_html(report: StudyReport, png: bytes) -> str:
         f"<h1>{title}</h1><p>Strategy {report.strategy}, margin {report.margin:g} of the loss. "
         f"The base alone has a validation loss of {report.base_loss:.4f}.</p>"
         f"<p><b>{escape(chosen.reference)} (rank {chosen.rank})</b>: {escape(chosen.reason)}.</p>"
+        f"<p>Learning rate: {escape(report.learning_rates.reason)}. Seeds: {', '.join(map(str, report.seeds))}; the family of the "
+        f"first one is published.</p>"
         f'<img alt="validation loss over rank" src="data:image/png;base64,{picture}">'
         f"<table><tr>{head}</tr>{_lines(report)}</table></html>\n"
     )
@@ -48,7 +52,8 @@ def _lines(report: StudyReport) -> str:
         cells = (
             line.rank, line.reference or "–", line.source, f"{line.train_loss:.4f}", f"{line.eval_loss:.4f}", f"{line.gap:+.4f}",
             line.fit, line.best_step, f"{version.parameters:,}" if version else "–", f"{version.bytes:,}" if version else "–",
-            f"{line.seconds:g}",
+            f"{line.seconds:g}", f"{line.learning_rate:.2g}",
+            ", ".join("–" if loss is None else f"{loss:.4f}" for loss in line.seed_losses),
         )  # fmt: skip
         mark = ' class="chosen"' if line.reference == report.recommended.reference else ""
         lines.append(f"<tr{mark}>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")

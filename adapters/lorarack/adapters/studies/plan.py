@@ -58,8 +58,13 @@ def plan_study(
     if not ranks:
         ranks = recipe.ranks if len(recipe.ranks) > 1 else doublings(recipe.ranks[0])
     if strategy == "grid" and not rates:
-        rates = tuple(recipe.learning_rate * factor for factor in (1 / math.sqrt(10), 1.0, math.sqrt(10)))
+        rates = () if recipe.learning_rate == "auto" else rates_around(recipe.peak_rate)
     return StudyPlan(strategy=strategy, ranks=tuple(sorted(set(ranks))), margin=margin, rates=rates)
+
+
+def rates_around(rate: float) -> tuple[float, ...]:
+    """A rate, a third of it and three times it."""
+    return tuple(min(1.0, rate * factor) for factor in (1 / math.sqrt(10), 1.0, math.sqrt(10)))
 
 
 def doublings(top: int) -> tuple[int, ...]:

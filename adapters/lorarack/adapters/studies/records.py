@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from lorarack.adapters.training.fit import Fit, Validation
+from lorarack.adapters.training.learning_rate import RateProbe
 from lorarack.adapters.training.row_losses import RowLosses
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
@@ -16,6 +17,8 @@ from lorarack.registry.values import Metric
 
 Source = Literal["trained", "truncated", "recovered", "warm"]
 _RECORD = "run.json"
+#: Where a study keeps how its learning rate was chosen.
+PROBE_FILE = "learning_rate.json"
 
 
 class Losses(Value):
@@ -79,6 +82,22 @@ class StudyFolder:
             return RunRecord.model_validate_json(text)
         except ValidationError as error:
             raise StoreError(f"{str(path)!r} is no record of a run; remove its folder to run it again.") from error
+
+    def find_probe(self) -> RateProbe | None:
+        """The learning rate that an earlier session chose by short runs.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        path = self.place / PROBE_FILE
+        with disk_errors():
+            if not path.exists():
+                return None
+            text = path.read_text(encoding="utf-8")
+        try:
+            return RateProbe.model_validate_json(text)
+        except ValidationError as error:
+            raise StoreError(f"{str(path)!r} cannot be read; remove it to choose the learning rate again.") from error
 
     def weights(self, key: str) -> Path:
         """The PEFT folder of a finished run."""

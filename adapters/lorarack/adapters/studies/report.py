@@ -1,12 +1,16 @@
 """What a study says."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
-from lorarack.adapters.studies.plan import Strategy
+from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.studies.plan import Strategy, StudyPlan
 from lorarack.adapters.studies.records import RunRecord, Source
+from lorarack.adapters.studies.seeds import Interval, interval
 from lorarack.adapters.training.fit import Verdict
+from lorarack.adapters.training.learning_rate import RateProbe
 from lorarack.registry.value import Value
 from lorarack.registry.values import Version
 
@@ -23,6 +27,9 @@ class StudiedRank(Value):
     fit: Verdict
     best_step: int
     seconds: float
+    learning_rate: float
+    seed_losses: tuple[float | None, ...] = Field(description="eval_loss by seed; None where a seed has no such rank")
+    over_seeds: Interval | None = Field(description="mean of several seeds, where each of them has the rank")
 
 
 class Recommended(Value):
@@ -33,6 +40,14 @@ class Recommended(Value):
     reason: str
 
 
+class StudiedRates(Value):
+    """How the learning rate of each rank came about."""
+
+    source: Literal["given", "probed", "grid"]
+    reason: str
+    probe: RateProbe | None
+
+
 class StudyReport(Value):
     """A finished study, as ``--json`` prints it."""
 
@@ -40,6 +55,8 @@ class StudyReport(Value):
     strategy: Strategy
     margin: float
     recommended: Recommended
+    learning_rates: StudiedRates
+    seeds: tuple[int, ...] = Field(description="the first one's family is published")
     ranks: tuple[StudiedRank, ...]
     folder: Path = Field(exclude=True)
     base_loss: float = Field(exclude=True)
@@ -50,8 +67,22 @@ class StudyReport(Value):
         return next((version for version in self.versions if version.reference == reference), None)
 
 
-def studied(run: RunRecord, version: Version | None) -> StudiedRank:
-    """A run as a line of the report."""
+def studied_rates(plan: StudyPlan, recipe: Recipe, probe: RateProbe | None) -> StudiedRates:
+    """What is to be said of the learning rates: no rank is judged at one rate without saying so."""
+    chosen = f"{probe.reason}; " if probe else ""
+    if plan.strategy == "grid" and len(plan.rates) > 1:
+        said = f"{chosen}each rank is held by its best of {', '.join(f'{rate:.2g}' for rate in plan.rates)}"
+        return StudiedRates(source="grid", reason=said, probe=probe)
+    if probe:
+        return StudiedRates(source="probed", reason=f"{chosen}every rank is trained at it", probe=probe)
+    rate = plan.rates[0] if plan.rates else recipe.peak_rate
+    said = f"every rank is trained at the given {rate:g}; whether another rate suits one of them better was not tried"
+    return StudiedRates(source="given", reason=said, probe=None)
+
+
+def studied(run: RunRecord, version: Version | None, losses: tuple[float | None, ...]) -> StudiedRank:
+    """A run as a line of the report, with the losses of its rank by seed."""
+    known = [loss for loss in losses if loss is not None]
     return StudiedRank(
         rank=run.rank,
         reference=version.reference if version else None,
@@ -62,4 +93,7 @@ def studied(run: RunRecord, version: Version | None) -> StudiedRank:
         fit=run.fit.verdict,
         best_step=run.fit.best_step,
         seconds=run.seconds,
+        learning_rate=run.rate,
+        seed_losses=losses,
+        over_seeds=interval(known) if len(known) == len(losses) > 1 else None,
     )

@@ -7,13 +7,16 @@ from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.adapters.studies.plan import Strategy, StudyPlan, plan_study
 from lorarack.adapters.studies.records import RunRecord, StudyFolder
-from lorarack.adapters.studies.report import Recommended, StudyReport, studied
+from lorarack.adapters.studies.report import Recommended, StudyReport, studied, studied_rates
+from lorarack.adapters.studies.seeds import losses_by_rank
 from lorarack.adapters.training.inputs import Inputs, read_inputs
 from lorarack.adapters.training.progress import Silent, TrainingProgress
 from lorarack.adapters.training.run import need_packages
 from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import Registry
 from lorarack.registry.settings import home_folder
+
+MOST_SEEDS = 100
 
 
 def study(
@@ -25,6 +28,7 @@ def study(
     ranks: tuple[int, ...] = (),
     margin: float = 0.01,
     rates: tuple[float, ...] = (),
+    seeds: int = 1,
     folder: Path | None = None,
 ) -> StudyReport:
     """Find the rank: train, look at other ranks, recommend one by the margin rule, publish the family.
@@ -39,16 +43,19 @@ def study(
         ranks: candidates; without them the recipe's, or the powers of two up to its one.
         margin: a loss higher by this share counts as not worse.
         rates: learning rates of a grid; without them the recipe's, a third of it and three times it.
+        seeds: how many seeds; the recipe's and those after it. The first one's family is published.
         folder: of all studies; without it ``studies`` in lorarack's home.
 
     Raises:
         NotFound: no such base or file.
         Conflict: the adapter belongs to another base, a base has its name, or the base's files are another model by now.
-        UsageError: bad rows, ranks, rates or margin.
+        UsageError: bad rows, ranks, rates, seeds or margin.
         EngineError: training failed; what was finished before is kept.
         StoreError: disk or database.
     """
     progress = progress or Silent()
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise UsageError(f"A study takes 1 to {MOST_SEEDS} seeds, not {seeds}.", code="bad_seeds")
     plan = _plan(recipe, strategy, margin, ranks, rates)
     inputs = read_inputs(recipe, registry)
     _check_rows(inputs)
@@ -61,8 +68,17 @@ def study(
         from lorarack.adapters.studies.session import StudySession
 
         session = StudySession(inputs, plan, place, progress)
-        runs = _strategy(strategy)(session)
-        return _conclude(registry, inputs, plan, runs, place)
+        if recipe.learning_rate == "auto":
+            session.choose_rate()
+        families = [_strategy(strategy)(session)]
+        for seed in _further(recipe.seed, seeds):
+            progress.note(f"seed {seed}")
+            families.append(_strategy(strategy)(session.with_seed(seed)))
+        return _conclude(registry, session.inputs, session.plan, families, place)
+
+
+def _further(first: int, count: int) -> list[int]:
+    return [(first + more) % 2**32 for more in range(1, count)]
 
 
 def _plan(
@@ -79,7 +95,9 @@ def _plan(
         if not 0 < rate <= 1:
             raise UsageError(f"A learning rate of {rate:g} is none; rates are above 0 and at most 1.", code="bad_rate")
     if rates and strategy != "grid":
-        raise UsageError("--rate is for --strategy grid; the others take the recipe's learning_rate.")
+        raise UsageError(
+            "--rate is for --strategy grid; the others take the recipe's learning_rate, or choose one by --learning-rate auto."
+        )
     plan = plan_study(recipe, strategy, margin, ranks, rates)
     if len(plan.ranks) < 2 and strategy != "grid":
         raise UsageError(
@@ -112,7 +130,7 @@ def _strategy(name: Strategy) -> Callable[..., list[RunRecord]]:
 
 
 def _conclude(
-    registry: Registry, inputs: Inputs, plan: StudyPlan, runs: list[RunRecord], place: StudyFolder
+    registry: Registry, inputs: Inputs, plan: StudyPlan, families: list[list[RunRecord]], place: StudyFolder
 ) -> StudyReport:
     from lorarack.adapters.studies.page import as_html
     from lorarack.adapters.studies.plot import as_png
@@ -120,7 +138,9 @@ def _conclude(
     from lorarack.adapters.studies.recommend import recommend
 
     name = place.place.name
-    chosen = recommend(runs, plan.margin)
+    runs, *others = families
+    chosen = recommend(runs, plan.margin, others)
+    losses = losses_by_rank(families)
     versions = publish_family(registry, inputs, name, runs, place)
     version = versions[chosen.run.key]
     report = StudyReport(
@@ -132,7 +152,9 @@ def _conclude(
             rank=version.rank,
             reason=f"{chosen.reason}; {version.parameters:,} parameters, {version.bytes:,} bytes",
         ),
-        ranks=tuple(studied(run, versions.get(run.key)) for run in runs),
+        learning_rates=studied_rates(plan, inputs.recipe, inputs.probe),
+        seeds=(inputs.recipe.seed, *_further(inputs.recipe.seed, len(families))),
+        ranks=tuple(studied(run, versions.get(run.key), losses[run.rank]) for run in runs),
         folder=place.place,
         base_loss=runs[0].fit.base_loss,
         versions=tuple(versions.values()),

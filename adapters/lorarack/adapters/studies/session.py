@@ -3,6 +3,8 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -11,32 +13,56 @@ from lorarack.adapters.ranks.growth import grow
 from lorarack.adapters.ranks.truncate import Truncation
 from lorarack.adapters.ranks.weights import Factors, LoraWeights, read_weights, tensors_of, write_weights
 from lorarack.adapters.recipe import Recipe
-from lorarack.adapters.studies.plan import StudyPlan
-from lorarack.adapters.studies.records import RunRecord, Source, StudyFolder, losses_of
+from lorarack.adapters.studies.plan import StudyPlan, rates_around
+from lorarack.adapters.studies.records import PROBE_FILE, RunRecord, Source, StudyFolder, losses_of
 from lorarack.adapters.training.fit import Validation, final_metrics
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.adapters.training.loaded_base import LoadedBase, open_base
 from lorarack.adapters.training.plan import make_plan
 from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.rate_probe import probe_rate
 from lorarack.adapters.training.train_rank import train_rank
 
 
 class StudySession:
     """What the strategies are made of: train, continue, look, keep."""
 
-    def __init__(self, inputs: Inputs, plan: StudyPlan, folder: StudyFolder, progress: TrainingProgress) -> None:
+    def __init__(
+        self,
+        inputs: Inputs,
+        plan: StudyPlan,
+        folder: StudyFolder,
+        progress: TrainingProgress,
+        opened: Callable[[], LoadedBase] | None = None,
+    ) -> None:
         self.inputs = inputs
         self.plan = plan
         self.folder = folder
         self.progress = progress
-        self._base: LoadedBase | None = None
+        self._open = opened or cache(lambda: open_base(inputs, progress))
 
     @property
     def base(self) -> LoadedBase:
         """The base in memory."""
-        if self._base is None:
-            self._base = open_base(self.inputs, self.progress)
-        return self._base
+        return self._open()
+
+    def with_seed(self, seed: int) -> "StudySession":
+        """The same study with another seed: its runs lie in a folder of their own, and the base is loaded only once."""
+        inputs = replace(self.inputs, recipe=self.recipe.model_copy(update={"seed": seed}))
+        folder = StudyFolder(self.folder.place / f"seed-{seed}")
+        return StudySession(inputs, self.plan, folder, self.progress, self._open)
+
+    def choose_rate(self) -> None:
+        """Choose the learning rate by short runs at the rank that is trained first, unless an earlier session has."""
+        rank = self.plan.ranks[0] if self.plan.strategy == "ascend" else self.plan.top
+        found = self.folder.find_probe()
+        if found is None:
+            found = probe_rate(self.base, self.recipe, rank, self.progress)
+            self.folder.write_bytes(PROBE_FILE, f"{found.model_dump_json(indent=2)}\n".encode())
+            self.progress.note(f"Learning rate {found.rate:g}: {found.reason}.")
+        self.inputs = self.inputs.at_rate(found)
+        if self.plan.strategy == "grid" and not self.plan.rates:
+            self.plan = self.plan.model_copy(update={"rates": rates_around(found.rate)})
 
     @property
     def recipe(self) -> Recipe:
@@ -61,6 +87,7 @@ class StudySession:
         start: LoraWeights | None = None,
         parent: RunRecord | None = None,
         give_up: Callable[[Validation], bool] | None = None,
+        before: RunRecord | None = None,
     ) -> RunRecord:
         """The run ``key``, made now unless it is finished already.
 
@@ -72,6 +99,7 @@ class StudySession:
             start: where the adapter begins.
             parent: the run that ``start`` comes from.
             give_up: asked after each validation whether to go no further.
+            before: the run that this one goes on with; its steps and seconds are counted too.
 
         Raises:
             EngineError: the loss diverged, memory ran out, or the base cannot be loaded.
@@ -96,9 +124,9 @@ class StudySession:
                 source=source,
                 fit=outcome.fit,
                 losses=losses_of(outcome.best),
-                seconds=round(outcome.wall_seconds, 1),
-                rate=used.learning_rate,
-                steps=make_plan(used, len(self.base.tokens.train)).steps,
+                seconds=round(outcome.wall_seconds + (before.seconds if before else 0), 1),
+                rate=used.peak_rate,
+                steps=make_plan(used, len(self.base.tokens.train)).steps + (before.steps if before else 0),
                 parent=parent.key if parent else None,
                 given_up=any(stopped),
                 metrics=outcome.metrics,

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from lorarack.adapters.studies.report import StudyReport
+from lorarack.adapters.studies.report import StudiedRank, StudyReport
 from lorarack.registry.cli.render import size, table
 from lorarack.registry.cli.versions import bar
 
@@ -16,14 +16,17 @@ def as_table(report: StudyReport) -> RenderableType:
     lines = [
         Text.from_markup(f"\nrecommended: [bold]{chosen.reference}[/bold] (rank {chosen.rank})"),
         Text(f"{chosen.reason}."),
+        Text(f"learning rate: {report.learning_rates.reason}."),
         Text(f"figures, curves and weights: {report.folder}", style="dim"),
     ]
     return Group(_rows(report), *lines)
 
 
 def _rows(report: StudyReport) -> Table:
+    several = len(report.seeds) > 1
     rows = table(
         ">rank", "version", "source", ">train loss", ">eval loss", "", ">gap", "fit", ">parameters", ">size", ">seconds",
+        *([f">mean of {len(report.seeds)} seeds", "95 %"] if several else []),
         title=f"study {escape(report.study)} ({report.strategy}); the base alone: {report.base_loss:.4f}",
     )  # fmt: skip
     losses = [line.eval_loss for line in report.ranks]
@@ -42,5 +45,12 @@ def _rows(report: StudyReport) -> Table:
             f"{version.parameters:,}" if version else "-",
             size(version.bytes) if version else "-",
             f"{line.seconds:.0f}",
+            *(_over_seeds(line) if several else ()),
         )
     return rows
+
+
+def _over_seeds(line: StudiedRank) -> tuple[str, str]:
+    if (found := line.over_seeds) is None:
+        return "-", "not by every seed"
+    return f"{found.mean:.4f}", f"{found.low:.4f} to {found.high:.4f}"

@@ -1,7 +1,7 @@
 """Everything a run needs, read and checked before torch is imported: a mistake is told at once, not after a minute."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from lorarack.adapters.data import Rows, check_leaks, read_rows, split_rows
@@ -9,6 +9,7 @@ from lorarack.adapters.data.report import SplitReport, report_split
 from lorarack.adapters.data.row_digests import row_digests
 from lorarack.adapters.data.source import has_split
 from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.training.learning_rate import RateProbe
 from lorarack.adapters.training.served import check_served
 from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import Registry
@@ -30,6 +31,11 @@ class Inputs:
     family: str
     notes: tuple[str, ...] = ()
     reports: tuple[SplitReport, ...] = ()
+    probe: RateProbe | None = None
+
+    def at_rate(self, probe: RateProbe) -> "Inputs":
+        """The same with the learning rate that was chosen for ``auto``; the family is that of the recipe as it was written."""
+        return replace(self, recipe=self.recipe.model_copy(update={"learning_rate": probe.rate}), probe=probe)
 
     def datasets(self) -> tuple[Dataset, ...]:
         """The splits as they are kept in a version's provenance."""

@@ -1,5 +1,7 @@
 """The base in memory, once for all runs over it: adapters are put on it and taken off again."""
 
+from copy import copy
+from dataclasses import replace
 from functools import cached_property
 from random import Random
 from typing import Any
@@ -50,6 +52,16 @@ class LoadedBase:
     def alone(self) -> Validation:
         """What the base does by itself."""
         return self.measure(self._model(), 0)
+
+    def sample(self, rows: int) -> "LoadedBase":
+        """The same base in memory, with ``rows`` of the validation rows, evenly drawn, and one training row to measure on."""
+        self._model()
+        sampled = copy(self)
+        sampled.__dict__.pop("alone", None)
+        validation = self.tokens.validation
+        sampled.tokens = replace(self.tokens, validation=validation[:: max(1, -(-len(validation) // rows))])
+        sampled._slice = self._slice[:1]
+        return sampled
 
     def with_adapter(self, recipe: Recipe, rank: int) -> Any:
         """The base with a new adapter of ``rank``; ``take_off`` ends it."""

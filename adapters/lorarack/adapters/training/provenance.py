@@ -8,6 +8,7 @@ from pathlib import Path
 from lorarack.adapters.data.source import source_name
 from lorarack.adapters.training.fit import Fit
 from lorarack.adapters.training.inputs import Inputs
+from lorarack.adapters.training.learning_rate import PROBE_KEY
 from lorarack.registry.values import Provenance
 
 _PACKAGES = ("lorarack", "torch", "transformers", "peft", "accelerate")
@@ -19,8 +20,9 @@ def provenance(inputs: Inputs, rank: int, fit: Fit, wall_seconds: float) -> Prov
     names = {key: source_name(value) for key in ("train", "validation", "test") if (value := getattr(recipe.data, key))}
     data = recipe.data.model_copy(update={**names, "revision": inputs.train.commit or recipe.data.revision})
     plain = recipe.model_copy(update={"data": data, "ranks": (rank,), "base": inputs.base.name})
+    probed = {PROBE_KEY: inputs.probe.to_json()} if inputs.probe else {}
     return Provenance(
-        recipe={**plain.to_json(), "best_step": fit.best_step, "fit": fit.to_json()},
+        recipe={**plain.to_json(), "best_step": fit.best_step, "fit": fit.to_json(), **probed},
         datasets=inputs.datasets(),
         seed=recipe.seed,
         versions=software(),

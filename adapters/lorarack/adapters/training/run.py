@@ -1,11 +1,13 @@
 """From a recipe to published versions."""
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.adapters.training.inputs import RECIPE_TAG, Inputs, read_inputs
+from lorarack.adapters.training.learning_rate import RateProbe, probe_behind, probe_of
 from lorarack.adapters.training.processes import is_first
 from lorarack.adapters.training.progress import Silent, TrainingProgress
 from lorarack.adapters.training.run_folder import RUN_TAG, RunFolder, check_same_run
@@ -58,8 +60,16 @@ def train(
         with silence_libraries():
             from lorarack.adapters.training.train_ranks import train_ranks
 
+            if recipe.learning_rate == "auto" and (probe := _known_probe(kept, made.values())):
+                inputs = inputs.at_rate(probe)
             made |= train_ranks(inputs, missing, registry, progress, kept or run)
     return tuple(found for found in made.values() if found is not None)
+
+
+def _known_probe(run: RunFolder | None, made: Iterable[Published | None]) -> RateProbe | None:
+    """What an earlier session of the run chose, or what is behind versions that are used again: one rate for a family."""
+    found = probe_of(run.facts) if run else None
+    return found or next((known for done in made if done and (known := probe_behind(done.version))), None)
 
 
 def need_packages() -> None:

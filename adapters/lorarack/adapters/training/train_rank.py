@@ -72,23 +72,25 @@ def train_rank(
         alone = base.alone
         set_seed(recipe.seed)
         model = base.with_adapter(recipe, rank)
-        if start is not None:
-            set_peft_model_state_dict(model, tensors_of(start))
-        callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone, give_up)
-        trainer = CompletionTrainer(model, recipe, plan, base, callback, str(folder))
-        if recipe.packing:
-            check_packing(model, base.tokens.train, base.pad)
-        checkpoint = _go_on(trainer, callback, plan, run, rank)
-        progress.begin(f"{recipe.name} rank {rank}", plan.steps)
         try:
-            if not callback.finished:
-                trainer.train(resume_from_checkpoint=checkpoint)
+            if start is not None:
+                set_peft_model_state_dict(model, tensors_of(start))
+            callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone, give_up)
+            trainer = CompletionTrainer(model, recipe, plan, base, callback, str(folder))
+            if recipe.packing:
+                check_packing(model, base.tokens.train, base.pad)
+            checkpoint = _go_on(trainer, callback, plan, run, rank)
+            progress.begin(f"{recipe.name} rank {rank}", plan.steps)
+            try:
+                if not callback.finished:
+                    trainer.train(resume_from_checkpoint=checkpoint)
+            finally:
+                progress.end()
+            callback.restore_best()
+            model.save_pretrained(folder, save_embedding_layers=False)
+            (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; lorarack fills one when it pushes
         finally:
-            progress.end()
-        callback.restore_best()
-        model.save_pretrained(folder, save_embedding_layers=False)
-        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; lorarack fills one when it pushes
-        base.take_off(model)
+            base.take_off(model)
     fit = judge(callback.validations, partial(rate_spent, plan=plan, schedule=recipe.schedule))
     digests = base.inputs.train.digest, base.inputs.validation.digest
     metrics = (*callback.curves(*digests), *final_metrics(fit, *digests))

@@ -6,10 +6,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from lorarack.adapters.training.inputs import RECIPE_TAG, Inputs
+from lorarack.adapters.training.learning_rate import PROBE_KEY
 from lorarack.adapters.training.loaded_base import LoadedBase, open_base
 from lorarack.adapters.training.processes import is_first, say_about_gpus
 from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.provenance import provenance, software
+from lorarack.adapters.training.rate_probe import probe_rate
 from lorarack.adapters.training.run_folder import RUN_TAG, RunFolder
 from lorarack.adapters.training.train_rank import train_rank
 from lorarack.registry.errors import EngineError
@@ -38,17 +40,29 @@ def train_ranks(
         progress.note(f"If it is stopped, it goes on with: lorarack train --resume {shlex.quote(str(run.path))}")
     made = {}
     with run.alone() if run else nullcontext():
+        if inputs.recipe.learning_rate == "auto":
+            inputs = _with_rate(base, inputs, max(ranks), progress, run)
         for rank in ranks:
-            found = _train(base, rank, registry, progress, run)
+            found = _train(base, inputs, rank, registry, progress, run)
             if found:
                 made[rank] = found
     return made
 
 
+def _with_rate(
+    base: LoadedBase, inputs: Inputs, rank: int, progress: TrainingProgress, run: RunFolder | None
+) -> Inputs:
+    """The learning rate is chosen, once for all ranks, and written down for whoever takes the run up."""
+    probe = probe_rate(base, inputs.recipe, rank, progress)
+    progress.note(f"Learning rate {probe.rate:g}: {probe.reason}.")
+    if run:
+        run.keep_facts({**run.facts, PROBE_KEY: probe.to_json()})
+    return inputs.at_rate(probe)
+
+
 def _train(
-    base: LoadedBase, rank: int, registry: Registry, progress: TrainingProgress, run: RunFolder | None
+    base: LoadedBase, inputs: Inputs, rank: int, registry: Registry, progress: TrainingProgress, run: RunFolder | None
 ) -> Published | None:
-    inputs = base.inputs
     with tempfile.TemporaryDirectory(prefix="lorarack-train-") as workspace:
         folder = Path(workspace)
         try:

@@ -86,7 +86,7 @@ def _arguments(recipe: Recipe, plan: Plan, workspace: str) -> TrainingArguments:
         output_dir=workspace,
         per_device_train_batch_size=recipe.batch_size,
         gradient_accumulation_steps=recipe.gradient_accumulation,
-        learning_rate=recipe.learning_rate,
+        learning_rate=recipe.peak_rate,
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         max_steps=plan.steps,

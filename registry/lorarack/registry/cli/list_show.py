@@ -104,6 +104,9 @@ def _provenance(version: Version) -> list[tuple[str, str]]:
     fit = origin.recipe.get("fit")
     if isinstance(fit, dict) and isinstance(fit.get("reason"), str):
         lines.append(("fit", escape(str(fit["reason"]))))
+    probe = origin.recipe.get("learning_rate_probe")
+    if isinstance(probe, dict) and isinstance(probe.get("reason"), str):
+        lines.append(("learning rate", escape(f"{origin.recipe.get('learning_rate')}: {probe['reason']}")))
     if origin.source:
         lines.append(("from", escape(origin.source)))
     if origin.seed is not None:
