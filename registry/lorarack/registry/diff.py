@@ -130,7 +130,7 @@ def _flat(provenance: Provenance | None) -> dict[str, Any]:
     for dataset in provenance.datasets:
         flat |= _leaves(f"data.{dataset.split}", dataset.model_dump(mode="json", exclude={"split"}))
     flat |= _leaves("versions", provenance.versions)
-    rest = provenance.model_dump(mode="json", exclude={"recipe", "datasets", "versions"})
+    rest = provenance.model_dump(mode="json", exclude={"recipe", "datasets", "versions", "reference"})
     return flat | {key: value for key, value in rest.items() if value is not None}
 
 

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from lorarack.registry.reference_logprobs import ReferenceLogprobs
 from lorarack.registry.value import Said, Value
 
 #: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
@@ -126,6 +127,7 @@ class Provenance(Value):
     hardware: str | None = None
     wall_seconds: float | None = None
     source: str | None = Field(default=None, description="for an import: ORG/REPO@revision")
+    reference: ReferenceLogprobs | None = Field(default=None, repr=False)
 
 
 class State(StrEnum):

@@ -35,7 +35,7 @@ def _publish(
     registry: Registry, inputs: Inputs, name: str, run: RunRecord, folder: StudyFolder, made: dict[str, Version]
 ) -> Version:
     parent = made.get(run.parent or "")
-    origin = provenance(inputs, run.rank, run.fit, run.seconds)
+    origin = provenance(inputs, run.rank, run.fit, run.seconds, run.reference)
     how = {"name": name, "source": run.source, "steps": run.steps, "learning_rate": run.rate}
     tags = {STUDY_TAG: name}
     if run.source == "trained" and run.rate == inputs.recipe.learning_rate and not run.given_up:

@@ -12,6 +12,7 @@ from lorarack.adapters.training.learning_rate import RateProbe
 from lorarack.adapters.training.row_losses import RowLosses
 from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
+from lorarack.registry.reference_logprobs import ReferenceLogprobs
 from lorarack.registry.value import Value
 from lorarack.registry.values import Metric
 
@@ -49,6 +50,7 @@ class RunRecord(Value):
     kept_energy: float | None = None
     given_up: bool = False
     metrics: tuple[Metric, ...] = Field(default=(), repr=False)
+    reference: ReferenceLogprobs | None = Field(default=None, repr=False)
 
     @property
     def eval_loss(self) -> float:

@@ -130,6 +130,7 @@ class StudySession:
                 parent=parent.key if parent else None,
                 given_up=any(stopped),
                 metrics=outcome.metrics,
+                reference=outcome.reference,
             )
         )
 

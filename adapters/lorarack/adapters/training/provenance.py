@@ -9,12 +9,15 @@ from lorarack.adapters.data.source import source_name
 from lorarack.adapters.training.fit import Fit
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.adapters.training.learning_rate import PROBE_KEY
+from lorarack.registry.reference_logprobs import ReferenceLogprobs
 from lorarack.registry.values import Provenance
 
 _PACKAGES = ("lorarack", "torch", "transformers", "peft", "accelerate")
 
 
-def provenance(inputs: Inputs, rank: int, fit: Fit, wall_seconds: float) -> Provenance:
+def provenance(
+    inputs: Inputs, rank: int, fit: Fit, wall_seconds: float, reference: ReferenceLogprobs | None
+) -> Provenance:
     """Complete enough to run it again; files by name, never by path."""
     recipe = inputs.recipe
     names = {key: source_name(value) for key in ("train", "validation", "test") if (value := getattr(recipe.data, key))}
@@ -28,6 +31,7 @@ def provenance(inputs: Inputs, rank: int, fit: Fit, wall_seconds: float) -> Prov
         versions=software(),
         hardware=hardware(),
         wall_seconds=round(wall_seconds, 1),
+        reference=reference,
     )
 
 

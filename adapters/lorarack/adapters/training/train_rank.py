@@ -23,20 +23,23 @@ from lorarack.adapters.training.packing import check_packing
 from lorarack.adapters.training.plan import Plan, make_plan, rate_spent
 from lorarack.adapters.training.processes import process_count
 from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.reference import reference_logprobs
 from lorarack.adapters.training.run_folder import RunFolder
 from lorarack.adapters.training.trainer import CompletionTrainer
 from lorarack.registry.errors import EngineError, LorarackError
+from lorarack.registry.reference_logprobs import ReferenceLogprobs
 from lorarack.registry.values import Metric
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run measured: its metrics, how it went, and the losses row by row at the best step."""
+    """What a run measured: its metrics, how it went, the losses row by row at the best step, what it says about fixed texts."""
 
     metrics: tuple[Metric, ...]
     fit: Fit
     best: Validation
     wall_seconds: float
+    reference: ReferenceLogprobs
 
 
 def train_rank(
@@ -87,6 +90,7 @@ def train_rank(
             finally:
                 progress.end()
             callback.restore_best()
+            reference = reference_logprobs(model, base.tokens.tokenizer, recipe.dtype)
             model.save_pretrained(folder, save_embedding_layers=False)
             (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; lorarack fills one when it pushes
         finally:
@@ -94,7 +98,7 @@ def train_rank(
     fit = judge(callback.validations, partial(rate_spent, plan=plan, schedule=recipe.schedule))
     digests = base.inputs.train.digest, base.inputs.validation.digest
     metrics = (*callback.curves(*digests), *final_metrics(fit, *digests))
-    return Outcome(metrics, fit, callback.best, time.monotonic() - started)
+    return Outcome(metrics, fit, callback.best, time.monotonic() - started, reference)
 
 
 def _go_on(

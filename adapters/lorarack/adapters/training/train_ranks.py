@@ -79,7 +79,7 @@ def _train(
             base=inputs.base.name,
             metrics=outcome.metrics,
             tags={RECIPE_TAG: inputs.family, **({RUN_TAG: run.id} if run else {})},
-            provenance=provenance(inputs, rank, outcome.fit, outcome.wall_seconds),
+            provenance=provenance(inputs, rank, outcome.fit, outcome.wall_seconds, outcome.reference),
         )
     if run:
         run.mark_published(rank, published.version.reference)
