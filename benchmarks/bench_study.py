@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path)
     parser.add_argument("--rows", type=int, default=800)
     parser.add_argument("--validation", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--rate", default="auto", help="of the quality part")
     parser.add_argument("--seed", type=int, default=0)
