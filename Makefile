@@ -1,6 +1,8 @@
 # The same verbs for people and for CI. Everything runs in .venv, which `setup` makes.
 VENV ?= .venv
 RUN := $(VENV)/bin
+# In the order of tests/spread.py, not by the number of tests in a file.
+TESTS := $(RUN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 export VENV
 
 .PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train bench-study soak build clean
@@ -17,11 +19,10 @@ demo: setup ## the whole story on this machine: base, train, publish, serve, com
 	@$(RUN)/lorarack demo run
 
 test: setup lint ## lint, then every test, real servers included
-	@$(RUN)/python -m pytest -m "not system" -q -n 2 --dist loadfile
-	@$(RUN)/python -m pytest -m system
+	@$(TESTS)
 
 test-fast: setup ## the tests that start no server and import no torch
-	@$(RUN)/python -m pytest -m "not system and not torch" -q -n 2 --dist loadfile
+	@$(TESTS) -m "not system and not torch"
 
 attack: setup ## attacks on a real server, eager and then compiled (docs/security.md)
 	@LORARACK_ATTACK=eager $(RUN)/python -m pytest tests/attack -v

@@ -1,6 +1,8 @@
 """How a server is: what its base and an adapter answer, how much memory it has, which processes it is."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 from tests.system.server import Server
@@ -24,8 +26,10 @@ class Wellbeing:
 
     @classmethod
     def of(cls, server: Server) -> "Wellbeing":
-        """Ask and look."""
-        answers = {model: log_probabilities(server, model) for model in (BASE, "strong@1", "plain@2")}
+        """Ask, all at once, and look."""
+        models = (BASE, "strong@1", "plain@2")
+        with ThreadPoolExecutor(len(models)) as pool:
+            answers = dict(zip(models, pool.map(partial(log_probabilities, server), models), strict=True))
         assert server.client.get("/ready").status_code == 200
         parent = psutil.Process(server.process.pid)
         family = [parent, *parent.children(recursive=True)]

@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.system, pytest.mark.torch]
 
 #: Many blocks of the KV cache.
 LONG = list(range(1000, 1300))
+#: An engine that matched all patterns would be gone for 34 s on an idle machine, or for ever.
+BLOCKED_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +37,10 @@ def make(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry in which something got past the checks of publishing, or that accepted it once."""
-    from lorarack.registry.artifact import peft_config, validate
+    from lorarack.registry.artifact import adapter_config, validate
 
-    monkeypatch.setattr(validate, "config_problems", lambda *_: [])
-    monkeypatch.setattr(peft_config, "_pattern_problems", lambda *_: [])
+    monkeypatch.setattr(validate, "_config_problems", lambda *_: [])
+    monkeypatch.setattr(adapter_config, "_pattern_problems", lambda *_: [])
     monkeypatch.setattr(validate, "_number_problems", lambda *_: [])
 
 
@@ -85,7 +87,7 @@ def test_patterns_without_end_stop_nobody(attacked: Server, unchecked: None, mak
         time.sleep(0.1)
         started = time.monotonic()
         attacked.complete(BASE, "Hello", max_tokens=2)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < BLOCKED_SECONDS
         assert "patterns" in asked.result().json()["error"]["message"]
 
 
@@ -99,7 +101,7 @@ def test_thousands_of_patterns_stop_nobody(attacked: Server, unchecked: None, ma
             started = time.monotonic()
             attacked.complete(BASE, "Hello", max_tokens=1)
             slowest = max(slowest, time.monotonic() - started)
-    assert slowest < 5
+    assert slowest < BLOCKED_SECONDS
     assert asked.result().status_code in (200, 503), asked.result().text
 
 
@@ -124,19 +126,25 @@ def take_permissions(cache: Path) -> None:
         file.chmod(0)
 
 
+@pytest.fixture(scope="module")
+def published_answers(server: Server, adapters: dict[str, Path]) -> dict[str, list[float]]:
+    """Before any accident, by adapter."""
+    return {name: log_probabilities(server, name) for name in adapters}
+
+
 @pytest.mark.parametrize("accident", [empty, cut_short, change, take_permissions])
 def test_accidents_with_the_cache_while_more_adapters_than_slots_are_used(
-    attacked: Server, adapters: dict[str, Path], accident: Callable[[Path], None]
+    attacked: Server, published_answers: dict[str, list[float]], accident: Callable[[Path], None]
 ) -> None:
     """What was loaded needs the cache no more; what comes back into memory is what was published."""
-    before = {name: log_probabilities(attacked, name) for name in adapters}
     with ThreadPoolExecutor(4) as pool:
         running = [
-            pool.submit(attacked.complete, name, "Once upon a time", max_tokens=40) for name in list(adapters)[:4]
+            pool.submit(attacked.complete, name, "Once upon a time", max_tokens=40)
+            for name in list(published_answers)[:4]
         ]
         time.sleep(0.2)
         accident(attacked.home / "cache" / "adapters")
         assert all(answer.result()["choices"][0]["text"] for answer in running)
     for _ in range(2):
-        for name, expected in before.items():
+        for name, expected in published_answers.items():
             assert log_probabilities(attacked, name) == pytest.approx(expected, abs=0.02)

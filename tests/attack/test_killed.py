@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.server.test_parent_death import gone, running
-from tests.system.conftest import BASE
 from tests.system.server import Server
+from tests.system.session_server import BASE
 
 from lorarack.registry import open_registry
 

@@ -24,7 +24,7 @@ def own(small_base: Path, adapters: dict[str, Path], tmp_path: Path) -> Iterator
         registry.publish(adapters["strong@1"], "strong", base=BASE)
     running = Server(home, BASE, (*FLAGS, "--shutdown-timeout", "60"))  # enough for a busy machine
     try:
-        running.wait(600)
+        running.wait()
         yield running
     finally:
         assert running.stop() == 0, running.tail()

@@ -1,4 +1,4 @@
-"""Bad input to serving and asking, as far as it is found before vLLM starts (tests/system/test_start.py has the rest)."""
+"""Bad input to serving and asking, as far as it is found before vLLM starts (tests/starts/test_start.py has the rest)."""
 
 import atexit
 import socket

@@ -82,7 +82,7 @@ def test_among_ten_thousand_adapters_the_price_is_bounded() -> None:
     }
     close = CloseNames(Snapshot(1, {}, adapters), ["smol"])
     assert "'team-1/adapter-101'" in close.error("team-1/adaptor-101").message
-    began = time.perf_counter()
+    began = time.thread_time()
     for n in range(20):
         close.error(f"team-{n}/unheard-of")
-    assert (time.perf_counter() - began) / 20 < 0.1  # a quarter of a second, compared with all letter by letter
+    assert (time.thread_time() - began) / 20 < 0.1  # a quarter of a second, compared with all letter by letter

@@ -3,54 +3,49 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from lorarack.registry import Registry, open_registry
+from lorarack.server.process.parent_death import die_with_parent
 
 KEY = "a-key-for-the-tests"
 #: One thread that is bound to no processor: two would wait for each other at every operation while anything else runs.
 #: ``test_readme`` starts a server as users do, with all of the machine's.
 ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
+#: Where no machine takes ports for connections of its own: what is free now must still be so when a server binds it.
+PORTS = range(20_000, 30_000)
+#: The first start on a machine compiles the kernel and perhaps the model. Less than the time limit of a test.
+START_SECONDS = 540
 
 
 class Server:
     """One running server, its registry, and what it was started with."""
 
-    def __init__(self, home: Path, base: str, flags: Sequence[str]) -> None:
+    def __init__(self, home: Path, base: str, flags: Sequence[str], **variables: str) -> None:
         self.home = home
         self.port = free_port()
         self.log = home.parent / f"server-{self.port}.log"
         self.url = f"http://127.0.0.1:{self.port}"
         self.registry: Registry = open_registry(home)
-        environ = {**os.environ, **ONE_THREAD, "LORARACK_HOME": str(home), "VLLM_API_KEY": KEY}
+        environ = {**os.environ, **ONE_THREAD, "LORARACK_HOME": str(home), "VLLM_API_KEY": KEY, **variables}
         environ.pop("LORARACK_REGISTRY", None)
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [Path(sys.executable).with_name("lorarack"), "serve", base, "--port", str(self.port), *flags],
-                env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            )  # fmt: skip
+        self.process = start(["serve", base, "--port", str(self.port), *flags], environ, self.log)
         self.client = httpx.Client(base_url=self.url, headers={"authorization": f"Bearer {KEY}"}, timeout=300)
 
-    def wait(self, seconds: float = 300) -> None:
+    def wait(self) -> None:
         """Until it is ready."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            assert self.process.poll() is None, f"the server stopped:\n{self.tail()}"
-            try:
-                if httpx.get(f"{self.url}/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                time.sleep(0.25)
-        raise AssertionError(f"the server is not ready:\n{self.tail()}")
+        wait(self.process, self.url, self.log)
 
     def stop(self) -> int:
         """Stop it as Ctrl-C does; its exit code. Nothing of it may be left."""
@@ -58,14 +53,14 @@ class Server:
         self.registry.close()
         self.process.send_signal(signal.SIGINT)
         try:
-            return self.process.wait(60)
+            return self.process.wait(120)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
 
     def tail(self) -> str:
         """The end of what it said."""
-        return self.log.read_text(errors="replace")[-4000:]
+        return tail(self.log)
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         """POST a JSON object."""
@@ -79,12 +74,43 @@ class Server:
         return answer
 
 
+def start(arguments: Sequence[str], environ: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
+    """Begin `lorarack`, out of reach of the terminal's Ctrl-C; the operating system ends it when the tests are killed."""
+    with log.open("wb") as said:
+        return subprocess.Popen(
+            [str(Path(sys.executable).with_name("lorarack")), *arguments],
+            env=environ, stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=partial(die_with_parent, os.getpid()),
+        )  # fmt: skip
+
+
+def wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
+    """Until the server is ready.
+
+    Raises:
+        AssertionError: it has ended, or takes longer than any machine should; with the end of its log.
+    """
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"{url}/ready").status_code == 200:
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"the server {'is not ready' if process.poll() is None else 'stopped'}:\n{tail(log)}")
+
+
+def tail(log: Path) -> str:
+    """The end of what was said."""
+    return log.read_text(errors="replace")[-4000:]
+
+
 def free_port() -> int:
     """A port of this machine that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        port = random.SystemRandom().choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def events(text: str) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""One real server for the whole session, over adapters of several ranks and kinds that PEFT made.
+"""One real server for the whole session, over the session's adapters.
 
 The system tests and the attacks share it. ``LORARACK_ATTACK=compiled`` has it compile its model.
 """
@@ -23,27 +23,13 @@ if os.environ.get("LORARACK_ATTACK") == "compiled":
 
 
 @pytest.fixture(scope="session")
-def adapters(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Six adapters by the reference under which the server will have them."""
-    from tests.system.reference import make_adapter
-
-    place = tmp_path_factory.mktemp("adapters")
-    attention = ["q_proj", "k_proj", "v_proj", "o_proj"]
-    return {
-        "plain@1": make_adapter(small_base, place / "r4", 4, 1, 0.05),
-        "plain@2": make_adapter(small_base, place / "r16", 16, 2, 0.03),
-        "strong@1": make_adapter(small_base, place / "strong", 8, 3, 0.3),
-        "rslora@1": make_adapter(small_base, place / "rslora", 16, 4, 0.02, use_rslora=True),
-        "pattern@1": make_adapter(
-            small_base, place / "pattern", 4, 5, 0.05,
-            rank_pattern={"down_proj": 12}, alpha_pattern={"down_proj": 6},
-        ),
-        "partial@1": make_adapter(small_base, place / "partial", 2, 6, 0.1, target_modules=attention),
-    }  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def server(small_base: Path, adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(
+    request: pytest.FixtureRequest,
+    small_base: Path,
+    adapters: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """It is stopped at the end. Where it does not start, the session ends with its log: nothing else could be learned."""
     home = tmp_path_factory.mktemp("home") / "registry"
     with open_registry(home) as registry:
         registry.add_base(str(small_base), BASE)
@@ -53,8 +39,18 @@ def server(small_base: Path, adapters: dict[str, Path], tmp_path_factory: pytest
         registry.set_alias("plain", "prod", 2)
     running = Server(home, BASE, FLAGS)
     try:
-        running.wait(600)
-        yield running
-    finally:
-        code = running.stop()
-    assert code == 0, f"Ctrl-C must stop it in order:\n{running.tail()}"
+        running.wait()
+    except BaseException:
+        request.session.shouldstop = "the session's server did not start"
+        running.stop()
+        raise
+    yield running
+    assert running.stop() == 0, f"Ctrl-C must stop it in order:\n{running.tail()}"
+
+
+def stop_when_it_has_ended(item: pytest.Item) -> None:
+    """After a test on the session's server: where it has ended, so does the session, with its log."""
+    running = getattr(item, "funcargs", {}).get("server")
+    if isinstance(running, Server) and running.process.poll() is not None:
+        item.session.shouldstop = "the session's server has ended"
+        pytest.fail(f"the session's server has ended:\n{running.tail()}", pytrace=False)

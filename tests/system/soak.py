@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 import psutil
-from tests.system.conftest import BASE
 from tests.system.server import KEY, Server
+from tests.system.session_server import BASE
 
 #: Seconds after which an alias that was moved must be followed. Promised is one; this machine may be busy.
 PATIENCE = 10.0

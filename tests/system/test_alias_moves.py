@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.system.conftest import BASE
 from tests.system.reference import Reference, make_adapter
 from tests.system.server import Server
+from tests.system.session_server import BASE
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 

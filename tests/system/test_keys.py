@@ -1,4 +1,4 @@
-"""A running server follows the keys of its registry: a new one opens within a second, a revoked one does not."""
+"""A running server follows the keys of its registry: a new one opens, a revoked one does not."""
 
 import time
 from collections.abc import Callable
@@ -12,8 +12,12 @@ from tests.system.server import Server
 pytestmark = pytest.mark.system
 
 
-def within_a_second(status: int, ask: Callable[[], httpx.Response]) -> None:
-    end = time.monotonic() + 1.0
+#: The server looks four times a second; the time allowed here is for machines that are busy otherwise.
+PATIENCE = 20.0
+
+
+def until(status: int, ask: Callable[[], httpx.Response]) -> None:
+    end = time.monotonic() + PATIENCE
     while (response := ask()).status_code != status:
         assert time.monotonic() < end, f"still {response.status_code}"
         time.sleep(0.05)
@@ -22,7 +26,7 @@ def within_a_second(status: int, ask: Callable[[], httpx.Response]) -> None:
 def test_a_key_opens_what_it_is_for_until_it_is_revoked(server: Server) -> None:
     """By the official clients, whose errors know what happened; the log names the key and never its secret."""
     made = server.registry.keys.add("one-adapter", adapters=["plain"])
-    within_a_second(200, lambda: httpx.get(f"{server.url}/v1/models", headers={"x-api-key": made.secret}))
+    until(200, lambda: httpx.get(f"{server.url}/v1/models", headers={"x-api-key": made.secret}))
     with (
         openai.OpenAI(base_url=f"{server.url}/v1", api_key=made.secret, max_retries=0) as client,
         anthropic.Anthropic(base_url=server.url, api_key=made.secret, max_retries=0) as other,
@@ -38,7 +42,7 @@ def test_a_key_opens_what_it_is_for_until_it_is_revoked(server: Server) -> None:
             with pytest.raises(anthropic.PermissionDeniedError, match="is not for"):
                 other.messages.create(model=model, max_tokens=2, messages=[{"role": "user", "content": "Hello"}])
         server.registry.keys.revoke("one-adapter")
-        within_a_second(401, lambda: httpx.get(f"{server.url}/v1/models", headers={"x-api-key": made.secret}))
+        until(401, lambda: httpx.get(f"{server.url}/v1/models", headers={"x-api-key": made.secret}))
         with pytest.raises(openai.AuthenticationError):
             client.models.list()
         with pytest.raises(anthropic.AuthenticationError):

@@ -4,8 +4,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.command_line import lorarack
 from tests.json_schemas import hold
-from tests.system.conftest import BASE
 from tests.system.server import KEY, Server
+from tests.system.session_server import BASE
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 

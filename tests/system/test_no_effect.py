@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.system.conftest import BASE
 from tests.system.reference import make_adapter
 from tests.system.server import Server
+from tests.system.session_server import BASE
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 

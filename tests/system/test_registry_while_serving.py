@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.system.conftest import BASE
 from tests.system.server import Server
+from tests.system.session_server import BASE
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry.errors import Conflict

@@ -12,8 +12,8 @@ import httpx
 import openai
 import pytest
 from tests.json_schemas import hold
-from tests.system.conftest import BASE
 from tests.system.server import KEY, Server, events
+from tests.system.session_server import BASE
 
 from lorarack.server.http.route_table import POST_ROUTES, Kind
 

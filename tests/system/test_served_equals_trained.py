@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.system.conftest import BASE
 from tests.system.server import KEY, Server
+from tests.system.session_server import BASE
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 

@@ -5,9 +5,10 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from tests.system.conftest import BASE, TEXTS
 from tests.system.reference import Reference, make_adapter
 from tests.system.server import Server
+from tests.system.session_adapters import TEXTS
+from tests.system.session_server import BASE
 from tests.system.soak import Answered, Soak, said_of
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]

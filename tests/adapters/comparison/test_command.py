@@ -16,6 +16,12 @@ from lorarack.registry import open_registry
 ROWS = 40
 
 
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the tries of what may pass."""
+    monkeypatch.setattr("lorarack.adapters.evaluation.client.PAUSES", (0.01, 0.01, 0.01))
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     path = tmp_path / "heldout.jsonl"

@@ -151,7 +151,7 @@ def test_conversations_train_through_the_template(tmp_path: Path, recipe: Make) 
 def test_embeddings_and_head_are_trained_and_published(
     tmp_path: Path, registry: Registry, recipe: Make, tied: bool
 ) -> None:
-    """On a tied base too, where neither brings the base's own tensor along (tests/system/test_compiled.py serves them)."""
+    """On a tied base too, where neither brings the base's own tensor along (tests/starts/test_compiled.py serves them)."""
     folder = tiny_base(tmp_path / "other", seed=6)
     if not tied:
         write_json(folder / "config.json", {**BASE_CONFIG, "tie_word_embeddings": False})

@@ -112,7 +112,7 @@ def test_readers_wait_for_no_writer_and_waiting_costs_nothing(registry: Registry
     while time.monotonic() - began < 1:
         assert registry.resolve("support@1").number == 1
         time.sleep(0.1)
-    assert time.monotonic() - began < 5, "a reader waited"
+    assert time.monotonic() - began < 20, "a reader waited"
     assert time.process_time() - used < 0.5, "those who wait use the processor"
     other.execute("ROLLBACK")
     for move in moves:

@@ -193,9 +193,14 @@ def test_putting_again_makes_it_young(store: BlobStore, data: bytes, tmp_path: P
         store.put(source)
     (after,) = store.list()
     assert (before.age >= 0.2, after.age < before.age) == (True, True)
-    time.sleep(0.25)
-    store.put(data)
-    assert not store.delete(digest, min_age=0.2)
+    for _ in range(20):
+        time.sleep(0.25)
+        put = time.monotonic()
+        store.put(data)
+        deleted = store.delete(digest, min_age=0.2)
+        if time.monotonic() - put < 0.2:  # else the machine was too busy to tell
+            break
+    assert not deleted
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -122,7 +122,7 @@ def test_readers_wait_for_no_writer(catalog: Catalog, open_catalog: Opener) -> N
             assert version(catalog, "support", 1).aliases == ("default",)
             assert len(catalog.search(Query()).versions) == 1
             time.sleep(0.02)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 20
         assert time.process_time() - used < 2, "those who wait use the processor"
 
     open_catalog().exclusively(work)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,14 @@ def started() -> None:
     from lorarack.server.cpu.custom_ops import layer_factory
 
     layer_factory(kept_kernel() if shutil.which("g++") else None)
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    """The kernel shares out rows among threads; the other tests have one."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)

@@ -121,15 +121,16 @@ async def test_an_error_of_the_route_names_no_version(state: AppState) -> None:
 
 
 async def test_a_stopping_server_finishes_and_sends_everybody_else_away(state: AppState) -> None:
-    let_go = asyncio.Event()
+    begun, let_go = asyncio.Event(), asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
         await let_go.wait()
         await send_json(send, 200, {})
 
     async with client_of(ModelResolverMiddleware(slow, lambda: state)) as asking:
         under_way = asyncio.create_task(asking.post("/v1/completions", json={"model": "support"}))
-        await asyncio.sleep(0.05)
+        await begun.wait()
         state.open_requests.begin_drain()
         drained = asyncio.create_task(asyncio.to_thread(state.open_requests.wait, 10))
         late = await asking.post("/v1/completions", json={"model": "support"})

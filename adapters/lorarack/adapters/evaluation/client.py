@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: A whole answer of a slow machine under load, in seconds.
 _LONGEST = 600.0
 #: Seconds before the second, third and fourth try of a request that failed for a reason that may pass.
-_PAUSES = (0.5, 2.0, 8.0)
+PAUSES = (0.5, 2.0, 8.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class ServerClient:
     api_key: str | None = field(default=None, repr=False)
     concurrency: int = 64
     max_tokens: int = 256
-    pauses: Sequence[float] = _PAUSES
+    pauses: Sequence[float] = field(default_factory=lambda: PAUSES)
 
     def ask(
         self,

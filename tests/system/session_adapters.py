@@ -1,11 +1,10 @@
-"""What the system tests share beside the session's server and adapters: more adapters, and what PEFT says of all of them."""
+"""Adapters of several ranks and kinds that PEFT made, once a session, and what PEFT says with each of them."""
 
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.system.session_server import BASE as BASE
 
 #: PEFT warns of merging adapters on tied layers; nothing is merged here.
 TIED = "Model has `tie_word_embeddings"
@@ -19,8 +18,28 @@ TEXTS = (
 
 
 @pytest.fixture(scope="session")
+def adapters(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Six adapters by the reference under which the session's server has them."""
+    from tests.system.reference import make_adapter
+
+    place = tmp_path_factory.mktemp("adapters")
+    attention = ["q_proj", "k_proj", "v_proj", "o_proj"]
+    return {
+        "plain@1": make_adapter(small_base, place / "r4", 4, 1, 0.05),
+        "plain@2": make_adapter(small_base, place / "r16", 16, 2, 0.03),
+        "strong@1": make_adapter(small_base, place / "strong", 8, 3, 0.3),
+        "rslora@1": make_adapter(small_base, place / "rslora", 16, 4, 0.02, use_rslora=True),
+        "pattern@1": make_adapter(
+            small_base, place / "pattern", 4, 5, 0.05,
+            rank_pattern={"down_proj": 12}, alpha_pattern={"down_proj": 6},
+        ),
+        "partial@1": make_adapter(small_base, place / "partial", 2, 6, 0.1, target_modules=attention),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
 def everyone(small_base: Path, adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The session's adapters and two more, on the head and on the embedding."""
+    """The six and two more, on the head and on the embedding."""
     from tests.system.reference import make_adapter
 
     place = tmp_path_factory.mktemp("heads")
@@ -33,6 +52,7 @@ def everyone(small_base: Path, adapters: dict[str, Path], tmp_path_factory: pyte
 
 @pytest.fixture(scope="session")
 def reference(small_base: Path, everyone: dict[str, Path]) -> Any:
+    """What PEFT says, in float32."""
     from tests.system.reference import Reference
 
     with warnings.catch_warnings():

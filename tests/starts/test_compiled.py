@@ -1,7 +1,8 @@
 """The compiled model with LoRA as an operation of its own: right under slots that are rewritten all the time, quick to start again.
 
 Another server than the other tests': compiled, the head and the embedding adapted too, and fewer slots and host copies than
-adapters, so that nearly every request rewrites a slot and many read an adapter again.
+adapters, so that nearly every request rewrites a slot and many read an adapter again. Its cache folder is its own: what a start
+leaves there for the next must not be another server's.
 """
 
 import random
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.system.conftest import BASE
 from tests.system.server import Server
+from tests.system.session_server import BASE
 from tests.system.test_served_equals_trained import ask, check
 
 from lorarack.registry import open_registry
@@ -36,11 +37,15 @@ def home(small_base: Path, everyone: dict[str, Path], tmp_path_factory: pytest.T
     return home
 
 
+def start(home: Path) -> Server:
+    return Server(home, BASE, FLAGS, XDG_CACHE_HOME=str(home.parent / "cache"))
+
+
 @pytest.fixture(scope="module")
 def compiled(home: Path) -> Iterator[Server]:
-    running = Server(home, BASE, FLAGS)
+    running = start(home)
     try:
-        running.wait(600)
+        running.wait()
         yield running
     finally:
         code = running.stop()
@@ -78,7 +83,7 @@ def test_a_hundred_rewritten_slots_and_every_answer_right(
 def test_the_second_start_compiles_nothing_and_begins_early(compiled: Server, home: Path, everyone: dict[str, Path], reference: Any,
                                            prompts: list[list[int]]) -> None:  # fmt: skip
     """vLLM itself saves what it compiled, cannot load it, and compiles again at every start."""
-    again = Server(home, BASE, FLAGS)
+    again = start(home)
     try:
         again.wait()
         said = again.log.read_text(errors="replace")
