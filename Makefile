@@ -5,7 +5,7 @@ RUN := $(VENV)/bin
 TESTS := $(RUN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 export VENV
 
-.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train bench-study soak build clean
+.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train bench-study bench-experiments soak build clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,7 +42,7 @@ format: setup ## put the code into its canonical form
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
 
-bench: bench-registry bench-cpu-lora bench-compare bench-fairness bench-train ## every benchmark: ratios measured in one run, tables and lines of JSON
+bench: bench-registry bench-cpu-lora bench-compare bench-fairness bench-train bench-experiments ## every benchmark: ratios measured in one run, tables and lines of JSON
 
 bench-registry: setup ## the registry's speed and robustness (about 10 minutes)
 	@$(RUN)/python -m benchmarks.bench_registry
@@ -61,6 +61,9 @@ bench-train: setup ## training and studies, next to PEFT
 
 bench-study: setup ## studies and the choice of the learning rate, next to whole runs: make bench-study ROWS=rows.jsonl
 	@$(RUN)/python -m benchmarks.bench_study $(or $(ROWS),$(error name rows of prompt and completion: make bench-study ROWS=rows.jsonl))
+
+bench-experiments: setup ## how often live experiments err, how long they take, what they cost (about 5 minutes)
+	@$(RUN)/python -m benchmarks.bench_experiments
 
 build: setup ## wheel and sdist in dist/
 	@$(RUN)/python -m build --installer uv

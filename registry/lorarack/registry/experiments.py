@@ -151,7 +151,7 @@ class CatalogExperiments(Experiments):
         return self._experiments.add_feedback(completion, key, metric, value)
 
     def review(self, ident: int) -> Experiment:
-        observed = self._experiments.observed(ident)
+        observed = self._experiments.observed(ident, with_callers=False)
         if observed.experiment.ended_at is not None:
             return observed.experiment
         found = review(observed.experiment, observed.tallies, observed.looks, datetime.now(UTC))
@@ -248,7 +248,7 @@ class CatalogExperiments(Experiments):
         for earlier in self._experiments.list(adapter):
             if earlier.plan.metric != metric:
                 continue
-            tallies = self._experiments.observed(earlier.id).tallies
+            tallies = self._experiments.observed(earlier.id, with_callers=False).tallies
             for arm in earlier.arms:
                 found = tallies[arm.name].scores
                 if arm.version == version and found.count >= _LEAST_PILOT:

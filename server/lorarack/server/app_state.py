@@ -7,17 +7,19 @@ from functools import partial
 from lorarack.registry import AdapterView, Version
 from lorarack.server.caller import Caller
 from lorarack.server.exchange import Observer
+from lorarack.server.experiment_recorder import ExperimentRecorder
 from lorarack.server.limits import Limits, incompatibility
 from lorarack.server.open_requests import OpenRequests
 from lorarack.server.own_template import TemplateNotice
 from lorarack.server.policies.admit import Admit
+from lorarack.server.policies.assign_arm import AssignArm
 from lorarack.server.policies.check_access import CheckAccess
 from lorarack.server.policies.ensure_loaded import EnsureLoaded
 from lorarack.server.policies.resolve_reference import ResolveReference
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.request_log import REQUEST_LOG
 from lorarack.server.residency import Residency
-from lorarack.server.router import Route, Router
+from lorarack.server.router import Policy, Route, Router
 from lorarack.server.warm_set import WarmSet
 
 #: How long the registry may go unread before balancers are told that aliases may be out of date here.
@@ -34,6 +36,7 @@ class AppState:
         residency: what is loaded.
         router: from a request to what answers it.
         open_requests: requests that have not ended.
+        experiments: keeps what live experiments observe; None: nothing is dealt between versions.
         engine_is_dead: asks the engine's client.
         warm_set: what is loaded before anybody asks.
         further_observers: who is told of requests beside the count of open ones and the log.
@@ -44,6 +47,7 @@ class AppState:
     residency: Residency
     router: Router
     open_requests: OpenRequests
+    experiments: ExperimentRecorder | None
     engine_is_dead: Callable[[], bool]
     warm_set: WarmSet
     further_observers: tuple[Observer, ...] = ()
@@ -58,20 +62,24 @@ class AppState:
         admit: Admit | None = None,
         warm_set: WarmSet | None = None,
         further_observers: tuple[Observer, ...] = (),
+        experiments: ExperimentRecorder | None = None,
     ) -> "AppState":
         """With the policies in their order."""
         limits = residency.limits
-        policies = (
-            CheckAccess(base_names),
-            ResolveReference(base_names, resolver, limits),
-            *((admit,) if admit else ()),
-            EnsureLoaded(residency),
-        )
+        policies: list[Policy] = [CheckAccess(base_names), ResolveReference(base_names, resolver, limits)]
+        further: list[Observer] = []
+        if experiments is not None:
+            policies.append(AssignArm(lambda: resolver.snapshot, limits, experiments.add_failure))
+            further.append(experiments.observer)
+        if admit is not None:
+            policies.append(admit)
+            further.append(admit.observer)
+        policies.append(EnsureLoaded(residency))
         router = Router(Route(limits.base, limits.base, limits.fingerprint), policies)
-        notice = TemplateNotice(partial(_base_template, resolver, limits))
-        further = (*((admit.observer,) if admit else ()), notice.observer, *further_observers)
-        warm_set = warm_set or WarmSet(residency)
-        return cls(base_names, resolver, residency, router, OpenRequests(), engine_is_dead, warm_set, further)
+        further.append(TemplateNotice(partial(_base_template, resolver, limits)).observer)
+        further.extend(further_observers)
+        opened, warm = OpenRequests(), warm_set or WarmSet(residency)
+        return cls(base_names, resolver, residency, router, opened, experiments, engine_is_dead, warm, tuple(further))
 
     @property
     def base_template(self) -> str | None:

@@ -49,6 +49,7 @@ class Exchange:
         seconds: until its end; None before.
         usage: its tokens, as the response or the engine counts them.
         generations: what the engine generated for it.
+        completion: the response's own id, where it has one.
     """
 
     caller: Caller
@@ -60,6 +61,7 @@ class Exchange:
     usage: Usage | None = None
     generations: list[Generation] = field(default_factory=list)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    completion: str | None = None
     began: float = field(default_factory=time.perf_counter)
 
     def elapsed(self) -> float:

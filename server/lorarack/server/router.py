@@ -20,11 +20,28 @@ class Ask:
         model: its model name: a reference, one of the base's names, or empty for the base.
         load: whether the model answers; otherwise only tokens are counted, which needs no adapter.
         tokens: that the model has to read, about.
+        user: what identifies the caller's own user, where the request says.
     """
 
     model: str
     load: bool = True
     tokens: int = 0
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedArm:
+    """Which arm of a live experiment answers whom.
+
+    Attributes:
+        experiment: its id.
+        name: of the arm.
+        user: a hash of what the arm was assigned by.
+    """
+
+    experiment: int
+    name: str
+    user: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +53,7 @@ class Route:
         engine_name: the model name that the engine gets.
         digest: of the version's files, or the base's fingerprint.
         adapter: the version; None for the base.
-        arm: of a live experiment; None outside one.
+        arm: of a live experiment; None outside one, and where another version answers than that of the arm.
         place: in the engine; None where nothing is counted.
     """
 
@@ -44,7 +61,7 @@ class Route:
     engine_name: str
     digest: str
     adapter: Version | None = None
-    arm: str | None = None
+    arm: AssignedArm | None = None
     place: Place | None = None
 
 

@@ -102,6 +102,14 @@ def test_answers_are_counted_and_callers_once(catalog: Catalog) -> None:
     assert catalog.last_event_id() == before
 
 
+def test_answers_of_an_experiment_that_is_not_there_are_let_go(catalog: Catalog) -> None:
+    """A catalog may be brought back from a copy under a running server; what waits must not block what comes."""
+    ident = begin(catalog).id
+    catalog.experiments.record([answer(99, "a"), answer(ident, "b")])
+    found = catalog.experiments.observed(ident, with_callers=False)
+    assert (found.tallies["2"].requests, found.callers) == (1, {})
+
+
 def test_feedback_counts_once(catalog: Catalog) -> None:
     experiments, ident = catalog.experiments, begin(catalog).id
     experiments.record([answer(ident, "a"), answer(ident, "b", arm="1")])

@@ -30,8 +30,8 @@ class SqlExperiments(ExperimentCatalog):
     def list(self, adapter: str | None = None, alias: str | None = None) -> tuple[Experiment, ...]:
         return self._read(read_experiments, *_conditions(adapter, alias))
 
-    def observed(self, ident: int) -> Observed:
-        return self._read(_observed, ident)
+    def observed(self, ident: int, *, with_callers: bool = True) -> Observed:
+        return self._read(_observed, ident, with_callers=with_callers)
 
     def start(self, actor: str, new: NewExperiment) -> Experiment:
         return self._write(_start, actor, new)
@@ -128,8 +128,11 @@ def _add_answers(connection: Connection, answers: Sequence[Answer]) -> None:
     for answer in answers:
         by_experiment[answer.experiment].append(answer)
     for ident, given in by_experiment.items():
+        tallies = _tallies(connection, ident)
+        if not tallies:  # of a catalog that was brought back from a copy since
+            continue
         _add_exposures(connection, ident, given)
-        for name, before in _tallies(connection, ident).items():
+        for name, before in tallies.items():
             tally = before
             for answer in given:
                 tally = tally.observe(answer) if answer.arm == name else tally
@@ -223,17 +226,21 @@ def _tallies(connection: Connection, ident: int) -> dict[str, Tally]:
     return {name: Tally.model_validate(tally) for name, tally in rows}
 
 
-def _observed(connection: Connection, ident: int) -> Observed:
+def _observed(connection: Connection, ident: int, *, with_callers: bool) -> Observed:
     experiment = read_experiment(connection, ident)
-    callers = select(EXPOSURES.c.arm, func.count(EXPOSURES.c.caller.distinct())).group_by(EXPOSURES.c.arm)
-    callers = callers.where(EXPOSURES.c.experiment_id == experiment.id, EXPOSURES.c.at >= experiment.dealt_at)
-    looks = select(*(LOOKS.c[name] for name in Look.model_fields)).where(LOOKS.c.experiment_id == experiment.id)
+    looks = select(*(LOOKS.c[name] for name in Look.model_fields)).where(LOOKS.c.experiment_id == ident)
     return Observed(
         experiment=experiment,
-        tallies=_tallies(connection, experiment.id),
-        callers={row[0]: row[1] for row in connection.execute(callers)},
+        tallies=_tallies(connection, ident),
+        callers=_callers(connection, experiment) if with_callers else {},
         looks=tuple(Look(**row._mapping) for row in connection.execute(looks.order_by(LOOKS.c.count))),
     )
+
+
+def _callers(connection: Connection, experiment: Experiment) -> dict[str, int]:
+    query = select(EXPOSURES.c.arm, func.count(EXPOSURES.c.caller.distinct())).group_by(EXPOSURES.c.arm)
+    since = (EXPOSURES.c.experiment_id == experiment.id, EXPOSURES.c.at >= experiment.dealt_at)
+    return {row[0]: row[1] for row in connection.execute(query.where(*since))}
 
 
 def _add_exposures(connection: Connection, ident: int, answers: Sequence[Answer]) -> None:

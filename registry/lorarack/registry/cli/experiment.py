@@ -239,6 +239,8 @@ def _page(status: ExperimentStatus) -> RenderableType:
         f"[bold]{experiment.named}[/bold] since {experiment.started_at:%Y-%m-%d %H:%M} UTC{until}: "
         f"{experiment.plan.metric}, margin {experiment.plan.margin:g}; {needed}"
     )
+    if experiment.plan.guards:
+        parts.append(f"Guards: {escape(', '.join(experiment.plan.guards))}")
     if status.mismatch:
         parts.append("[red]Callers do not fall on the arms as the weights say: trust none of these figures.[/red]")
     if status.recommended and experiment.ended_at is None:

@@ -73,7 +73,8 @@ class ExperimentCatalog(Protocol):
     """What is known of experiments. ``NotFound``: there is none of that number."""
 
     def list(self, adapter: str | None = None, alias: str | None = None) -> tuple[Experiment, ...]: """The newest first."""
-    def observed(self, ident: int) -> Observed: """All that was observed, at one moment."""
+    def observed(self, ident: int, *, with_callers: bool = True) -> Observed:
+        """What was observed, at one moment. Counting callers takes time that grows with the answers; nothing else does."""
     def start(self, actor: str, new: NewExperiment) -> Experiment: """As ``Experiments.start``."""
     def set_weights(self, actor: str, ident: int, weights: Mapping[str, float]) -> Experiment: """``Conflict``: it has ended."""
     def keep_review(self, actor: str, ident: int, found: Review) -> Experiment:

@@ -43,6 +43,7 @@ from lorarack.server.router import Ask, Route
 
 #: The longest reference there can be is shorter; what is longer is not repeated in an error.
 _LONGEST_NAME = 256
+_USER_HEADER = b"x-lorarack-user"
 #: Of a body, about; what was read is known at the end. Pictures and sound have far more bytes than tokens.
 _BYTES_A_TOKEN = 4
 _MOST_TOKENS = 4096
@@ -110,7 +111,8 @@ class ModelResolverMiddleware:
             return
         check_adapter_parameters(document)
         name = _model_name(scope, document, path, state.base_names)
-        ask = Ask(_short(name), load=kind is Kind.ANSWERS, tokens=min(len(body) // _BYTES_A_TOKEN, _MOST_TOKENS))
+        tokens = min(len(body) // _BYTES_A_TOKEN, _MOST_TOKENS)
+        ask = Ask(_short(name), load=kind is Kind.ANSWERS, tokens=tokens, user=_user(scope, document))
         async with AsyncExitStack() as held:
             async with while_connected(receive):  # it may wait for its turn
                 route = await held.enter_async_context(state.router.route(ask, exchange.caller))
@@ -152,8 +154,18 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:60]}…"
 
 
+def _user(scope: Scope, document: dict[str, Any]) -> str | None:
+    """What identifies the caller's own user: a header of ours, or one of OpenAI's two fields."""
+    given = header(scope, _USER_HEADER).decode("latin-1").strip()
+    named = (given, document.get("safety_identifier"), document.get("user"))
+    return next((each for each in named if isinstance(each, str) and each), None)
+
+
 def _headers(route: Route, scope: Scope) -> Headers:
     named = [(b"x-lorarack-version", route.version.encode()), (b"x-lorarack-digest", route.digest.encode())]
+    if route.arm:
+        named.append((b"x-lorarack-arm", route.arm.name.encode()))
     if header(scope, b"origin"):  # a browser shows a page of another origin only the headers that are named here
-        named.append((b"access-control-expose-headers", b"x-lorarack-version, x-lorarack-digest"))
+        exposed = ", ".join(name.decode() for name, _ in named)
+        named.append((b"access-control-expose-headers", exposed.encode()))
     return named

@@ -38,7 +38,7 @@ _ANSWERS = (
     "/pooling", "/classify", "/score", "/v1/score", "/rerank", "/v1/rerank", "/v2/rerank", "/v1/embeddings", "/v2/embed",
 )  # fmt: skip
 _TOKENS = ("/tokenize", "/detokenize", "/v1/messages/count_tokens")
-_PASSES = ("/ping", "/v1/responses/{response_id}/cancel", "/is_scaling_elastic_ep")
+_PASSES = ("/v1/feedback", "/ping", "/v1/responses/{response_id}/cancel", "/is_scaling_elastic_ep")
 
 _CLAIMED = "would answer with whatever model the request claims; send the text itself to /v1/chat/completions."
 _EVERYBODY = "changes the engine for everybody; stop the server and start it with other flags."

@@ -12,7 +12,9 @@ from prometheus_client import REGISTRY
 from lorarack.registry import open_registry
 from lorarack.server.app_state import AppState
 from lorarack.server.background import repeat
+from lorarack.server.experiment_recorder import ExperimentRecorder
 from lorarack.server.http.api_key import ApiKeyMiddleware
+from lorarack.server.http.feedback import make_feedback_router
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
 from lorarack.server.http.routes import make_router
 from lorarack.server.key_ring import KeyRing
@@ -59,6 +61,7 @@ class LorarackEndpoints:
         _log_like_vllm()
         self._app = app
         app.include_router(make_router(lambda: self._state, self._base_cards))
+        app.include_router(make_feedback_router(lambda: self._state))
         app.add_middleware(ModelResolverMiddleware, state=self._running)
 
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
@@ -107,8 +110,17 @@ class LorarackEndpoints:
         inner = self._app.middleware_stack or self._app.build_middleware_stack()
         self._app.middleware_stack = ApiKeyMiddleware(inner, ring, close_metrics=self._settings.close_metrics)
         admit = Admit.within(self._settings.admission, rows_of(state.vllm_config, args.api_server_count))
+        experiments = ExperimentRecorder(registry.experiments, resolver.refresh)
+        self._tasks.append(asyncio.create_task(experiments.keep()))
         ready = AppState.build(
-            base_names, resolver, residency, lambda: bool(engine_client.errored), admit, warm_set, (metrics.observer,)
+            base_names,
+            resolver,
+            residency,
+            lambda: bool(engine_client.errored),
+            admit,
+            warm_set,
+            (metrics.observer,),
+            experiments,
         )
         if alone:  # another process's table cannot be read
             queues = functools.partial(waiting_and_running, engine_client)

@@ -1,0 +1,71 @@
+"""Which arm of a live experiment answers a request for its alias."""
+
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from hashlib import blake2b
+
+from lorarack.registry import Snapshot, Version
+from lorarack.registry.errors import EngineError, StoreError
+from lorarack.registry.experiment.values import Experiment
+from lorarack.registry.reference import ByAlias, parse_reference
+from lorarack.server.caller import ANONYMOUS, Caller
+from lorarack.server.limits import Limits, incompatibility
+from lorarack.server.router import Ask, AssignedArm, Route
+
+_HASH_BYTES = 16
+
+
+class AssignArm:
+    """A policy: deals requests for an alias between the arms of the experiment that runs on it.
+
+    The same user gets the same arm: the one that the request names, else the owner of its key. Requests without either are dealt
+    one by one. Where this server cannot serve an arm's version, the reference answers and the request counts for no arm.
+    """
+
+    def __init__(
+        self, snapshot: Callable[[], Snapshot], limits: Limits, add_failure: Callable[[AssignedArm, Caller], None]
+    ) -> None:
+        """``add_failure`` is told of requests that failed because the arm's version could not be loaded."""
+        self._snapshot = snapshot
+        self._limits = limits
+        self._add_failure = add_failure
+
+    @asynccontextmanager
+    async def __call__(self, ask: Ask, caller: Caller, route: Route) -> AsyncIterator[Route]:
+        """The route to the arm's version; the same route outside an experiment."""
+        assigned = self._assigned(ask, caller, route)
+        try:
+            yield assigned
+        except (EngineError, StoreError):
+            if assigned.arm is not None:
+                self._add_failure(assigned.arm, caller)
+            raise
+
+    def _assigned(self, ask: Ask, caller: Caller, route: Route) -> Route:
+        snapshot = self._snapshot()
+        if not snapshot.experiments or route.adapter is None or not ask.load:
+            return route
+        reference = parse_reference(ask.model)
+        if not isinstance(reference.selector, ByAlias):
+            return route
+        experiment = snapshot.experiments.get((reference.name, reference.selector.alias))
+        if experiment is None:
+            return route
+        user = ask.user or (caller.name if caller != ANONYMOUS else secrets.token_hex(_HASH_BYTES))
+        arm = experiment.assign(user)
+        version = snapshot.find(experiment.adapter, arm.version)
+        if version is None or incompatibility(version, self._limits) is not None:
+            return route
+        return _to(route, version, AssignedArm(experiment.id, arm.name, _hashed(experiment, user)))
+
+
+def _to(route: Route, version: Version, arm: AssignedArm) -> Route:
+    name = version.reference
+    return replace(route, version=name, engine_name=name, digest=version.digest, adapter=version, arm=arm)
+
+
+def _hashed(experiment: Experiment, user: str) -> str:
+    text = f"{experiment.plan.salt}:{user}".encode("utf-8", "surrogatepass")
+    return blake2b(text, digest_size=_HASH_BYTES).hexdigest()
