@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from benchmarks.report import Row, report, seconds
+from numpy.typing import NDArray
 from scipy.stats import norm
 from tests.tiny import tiny_adapter, tiny_base
 
@@ -31,17 +33,27 @@ from lorarack.server.limits import Limits
 from lorarack.server.policies.assign_arm import AssignArm
 from lorarack.server.router import Ask, AssignedArm, Route
 
+Flags: TypeAlias = NDArray[np.bool_]
+
 LEVEL = math.log(2 / ALPHA)
 LENGTH = 1000
 _RIGHT_OR_WRONG = np.array([0.0, 1.0])
 
 
+def _thumbs(mean: float) -> Callable[[np.random.Generator, tuple[int, int]], Floats]:
+    return lambda rng, size: (rng.random(size) < mean).astype(float)
+
+
+def _stars(rng: np.random.Generator, size: tuple[int, int]) -> Floats:
+    return rng.beta(2, 2, size)
+
+
 def false_verdicts(runs: int) -> Iterator[Row]:
     """Equal arms, looked at after every request. The means are given to the evidence, so the share is an upper bound."""
     for name, share, draw in (
-        ("right or wrong, mean 0.8, 50 to 50", 0.5, lambda rng, size: (rng.random(size) < 0.8).astype(float)),
-        ("right or wrong, mean 0.5, 90 to 10", 0.1, lambda rng, size: (rng.random(size) < 0.5).astype(float)),
-        ("graded, 50 to 50", 0.5, lambda rng, size: rng.beta(2, 2, size)),
+        ("right or wrong, mean 0.8, 50 to 50", 0.5, _thumbs(0.8)),
+        ("right or wrong, mean 0.5, 90 to 10", 0.1, _thumbs(0.5)),
+        ("graded, 50 to 50", 0.5, _stars),
     ):
         mean = 0.5 if "0.8" not in name else 0.8
         wrong = 0
@@ -79,7 +91,7 @@ def requests_to_a_verdict(runs: int) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _evidence(scores: Floats, mine: Floats, mean: float, *, graded: bool) -> tuple[Floats, Floats]:
+def _evidence(scores: Floats, mine: Flags, mean: float, *, graded: bool) -> tuple[Floats, Floats]:
     """Log evidence that one arm's mean is above the true one, and below it; each of shape (runs, length)."""
     count, total = np.cumsum(mine, axis=1, dtype=float), np.cumsum(scores * mine, axis=1)
     if not graded:
@@ -96,11 +108,15 @@ def _evidence(scores: Floats, mine: Floats, mean: float, *, graded: bool) -> tup
     )
 
 
-def _arms(arm: Floats, good: Floats) -> tuple[Scores, Scores]:
-    return tuple(Scores(count=int(mine.sum()), total=int((mine & good).sum())) for mine in (arm, ~arm))  # type: ignore[return-value]
+def _arms(arm: Flags, good: Flags) -> tuple[Scores, Scores]:
+    return _scores(arm & good, arm), _scores(~arm & good, ~arm)
 
 
-def _called(arm: Floats, good: Floats) -> bool:
+def _scores(good: Flags, mine: Flags) -> Scores:
+    return Scores(count=int(mine.sum()), total=int(good.sum()))
+
+
+def _called(arm: Flags, good: Flags) -> bool:
     one, other = _arms(arm, good)
     return max(log_difference_above(one, other, 0.0), log_difference_above(other, one, 0.0)) >= LEVEL
 

@@ -5,6 +5,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 from lorarack.registry.errors import NotFound
 from lorarack.registry.experiment.observed import Answer, Feedback
@@ -103,6 +104,7 @@ class ExperimentRecorder:
             return
         failed = exchange.status is not None and exchange.status >= 500
         answer = _answer(route.arm, exchange.caller, exchange.completion, failed=failed)
+        answer = answer.model_copy(update={"at": datetime.now(UTC) - timedelta(seconds=exchange.elapsed())})
         if exchange.status is not None and exchange.status < 400:
             answer = answer.model_copy(update={"seconds": _latencies(exchange)})
         self._append(answer)

@@ -239,7 +239,7 @@ def _observed(connection: Connection, ident: int, *, with_callers: bool) -> Obse
 
 def _callers(connection: Connection, experiment: Experiment) -> dict[str, int]:
     query = select(EXPOSURES.c.arm, func.count(EXPOSURES.c.caller.distinct())).group_by(EXPOSURES.c.arm)
-    since = (EXPOSURES.c.experiment_id == experiment.id, EXPOSURES.c.at >= experiment.dealt_at)
+    since = (EXPOSURES.c.experiment_id == experiment.id, EXPOSURES.c.at >= experiment.dealt_since)
     return {row[0]: row[1] for row in connection.execute(query.where(*since))}
 
 
@@ -253,7 +253,7 @@ def _add_exposures(connection: Connection, ident: int, answers: Sequence[Answer]
             rows.append(
                 {
                     "completion": answer.completion, "experiment_id": ident, "arm": answer.arm,
-                    "caller": answer.caller, "key": answer.key, "at": moment,
+                    "caller": answer.caller, "key": answer.key, "at": answer.at or moment,
                 }
             )  # fmt: skip
     if rows:

@@ -38,6 +38,7 @@ class Answer(Value):
     key: str = Field(description="name of the API key")
     completion: str = Field(description="id of the answer, by which feedback names it", max_length=255)
     failed: bool = False
+    at: datetime | None = Field(default=None, description="when its arm was assigned; None: now")
     seconds: dict[str, float] = Field(default_factory=dict, description="ttft, itl and e2e, those that were measured")
 
 

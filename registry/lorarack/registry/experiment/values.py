@@ -1,6 +1,6 @@
 """An experiment: its arms, what was frozen when it started, and how far it is."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import Field
@@ -16,6 +16,8 @@ from lorarack.registry.values import naming
 ALPHA = 0.05
 #: How long after its answer feedback is taken.
 FEEDBACK_DAYS = 7
+#: How long after a change servers may still deal by the weights before it.
+FOLLOW_SECONDS = 2.0
 #: The metric of right-or-wrong feedback; all others are graded, from 0 to 1.
 THUMBS = "thumbs"
 
@@ -89,6 +91,12 @@ class Experiment(Value):
         said = {arm.state for arm in self.arms[1:]}
         order = ("RUNNING", "BETTER", "NOT_WORSE", "UNDECIDED", "WORSE")
         return next(state for name in order if (state := ExperimentState[name]) in said)
+
+    @property
+    def dealt_since(self) -> datetime:
+        """From when on every server deals by these weights."""
+        changed = self.dealt_at > self.started_at
+        return self.dealt_at + timedelta(seconds=FOLLOW_SECONDS if changed else 0)
 
     def arm(self, name: str) -> Arm | None:
         """The arm of that name."""
