@@ -121,8 +121,8 @@ def test_guards_stop_an_arm_and_say_why(registry: Registry) -> None:
 def test_a_version_may_be_compared_with_itself(registry: Registry) -> None:
     experiment = begin(registry, (("2", 50), ("2", 50)))
     assert [arm.name for arm in experiment.arms] == ["2", "2b"]
-    dealt = {experiment.assign(f"user {number}").name for number in range(50)}
-    assert dealt == {"2", "2b"}
+    assigned = {experiment.assign(f"user {number}").name for number in range(50)}
+    assert assigned == {"2", "2b"}
 
 
 def test_callers_that_fall_otherwise_than_the_weights_are_a_mismatch(registry: Registry) -> None:
@@ -147,7 +147,7 @@ def test_what_people_see(registry: Registry) -> None:
     assert begun.code == 0
     assert begun.err.startswith("About ")
     assert "requests with feedback will show that an arm as good as the reference is not worse by 0.2" in begun.err
-    assert begun.out == "support@prod is dealt between version 2 (50 %), version 1 (50 %)\n"
+    assert begun.out == "support@prod is split between version 2 (50 %), version 1 (50 %)\n"
     experiment = registry.experiments.list()[0]
     for seed, requests in enumerate((20, 40, 100, 200)):
         serve(registry, experiment, {"1": 0.97, "2": 0.97}, requests, seed)

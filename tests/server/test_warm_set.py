@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from io import BytesIO
 from typing import IO
 
@@ -11,6 +12,8 @@ from tests.server.values import LIMITS, MOMENT, RecordingEngine, version
 
 from lorarack.registry import AdapterView, Snapshot, Version
 from lorarack.registry.errors import StoreError
+from lorarack.registry.experiment.scores import Scores
+from lorarack.registry.experiment.values import Arm, Experiment, Plan
 from lorarack.server.residency import Residency
 from lorarack.server.warm_set import WarmSet
 
@@ -118,4 +121,41 @@ async def test_a_pin_that_could_not_be_loaded_is_tried_again(monkeypatch: pytest
     broken.clear()
     await asyncio.sleep(0.03)
     await warm.keep(now)
+    assert residency.resident == {"support@1"}
+
+
+def between(*arms: Arm) -> Snapshot:
+    """support@prod names version 1, and an experiment splits its callers between ``arms``; support@canary names version 2."""
+    plan = Plan(metric="thumbs", margin=0.05, limit=100, needed=20, pilot=Scores(), salt="s")
+    made = Experiment(
+        id=1, adapter="support", alias="prod", plan=plan, arms=arms, started_at=MOMENT, started_by="ann",
+        weights_changed_at=MOMENT,
+    )  # fmt: skip
+    return replace(snapshot(support(prod=1, canary=2)), experiments={("support", "prod"): made} if arms else {})
+
+
+async def test_the_arms_of_an_experiment_are_loaded_before_their_callers_come_and_stay_while_they_get_requests() -> (
+    None
+):
+    engine = RecordingEngine()
+    residency = Residency(engine, open_copy, LIMITS)
+    warm = WarmSet(residency, (), 4)
+    reference, challenger = Arm(name="1", version=1, weight=50), Arm(name="2", version=2, weight=50)
+    unfit = Arm(name="4", version=4, weight=0)
+    running = between(reference, challenger, unfit)
+    await warm.prepare(between(), running)
+    assert residency.resident == {"support@1", "support@2"}
+    moved = replace(running, adapters=snapshot(support(prod=1)).adapters)  # nothing but the experiment names version 2
+    warm.follow(running, moved)
+    await asyncio.sleep(0.05)
+    assert engine.ids == {1, 2}
+    again = Residency(RecordingEngine(), open_copy, LIMITS)
+    await WarmSet(again, (), 4).start(moved)
+    assert again.resident == {"support@1", "support@2"}
+
+
+async def test_a_stopped_arm_is_not_loaded() -> None:
+    residency = Residency(RecordingEngine(), open_copy, LIMITS)
+    stopped = Arm(name="3", version=3, weight=50, stopped="too many errors")
+    await WarmSet(residency, (), 4).prepare(between(), between(Arm(name="1", version=1, weight=50), stopped))
     assert residency.resident == {"support@1"}

@@ -1,4 +1,4 @@
-"""A live experiment under real traffic: users are dealt, say what they think of real answers, and the worse version is stopped."""
+"""A live experiment under real traffic: users are split, say what they think of real answers, and the worse version is stopped."""
 
 import time
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def test_users_are_dealt_and_their_feedback_stops_the_worse_version(server: Serv
         return user, said.json()["arm"]
 
     with ThreadPoolExecutor(8) as pool:
-        dealt = list(pool.map(use, range(REQUESTS)))
+        assigned = list(pool.map(use, range(REQUESTS)))
     time.sleep(1.0)  # at most this is unwritten, and unseen
     status = server.registry.experiments.status("plain", "prod")
     assert sum(tally.requests for tally in status.tallies.values()) == REQUESTS
@@ -66,10 +66,10 @@ def test_users_are_dealt_and_their_feedback_stops_the_worse_version(server: Serv
     assert (challenger.state, challenger.stopped is None) == ("worse", False)
     assert status.recommended == "2"
     # Until it was stopped each user had the arm that the salt says; now all have the reference.
-    assert {user for user, arm in dealt if arm == "1"} <= {
-        user for user, _ in dealt if experiment.assign(user).name == "1"
+    assert {user for user, arm in assigned if arm == "1"} <= {
+        user for user, _ in assigned if experiment.assign(user).name == "1"
     }
-    again = ask(server, "plain@prod", PROMPTS[0], next(user for user, arm in dealt if arm == "1"))
+    again = ask(server, "plain@prod", PROMPTS[0], next(user for user, arm in assigned if arm == "1"))
     assert again.headers["x-lorarack-arm"] == "2"
 
 

@@ -36,7 +36,7 @@ class AppState:
         residency: what is loaded.
         router: from a request to what answers it.
         open_requests: requests that have not ended.
-        experiments: keeps what live experiments observe; None: nothing is dealt between versions.
+        experiments: keeps what live experiments observe; None: no alias is split between versions.
         engine_is_dead: asks the engine's client.
         warm_set: what is loaded before anybody asks.
         further_observers: who is told of requests beside the count of open ones and the log.

@@ -1,4 +1,4 @@
-"""What is loaded before anybody asks: the versions that pins and aliases name.
+"""What is loaded before anybody asks: the versions that pins and aliases name, and the arms of experiments.
 
 A pin is a reference. The version that it names now is loaded before the server is ready and never evicted; where the reference
 is an alias that moves, the pin moves with it. Aliases are warm as far as the engine has places, and may be evicted.
@@ -25,7 +25,7 @@ KEEP_SECONDS = 5.0
 
 
 class WarmSet:
-    """Keeps the versions of pins and aliases loaded, for one event loop."""
+    """Keeps the versions of pins, aliases and experiments loaded, for one event loop."""
 
     def __init__(
         self, residency: Residency, pins: Sequence[str] = (), places: int = 0, *, lets_go: bool = True
@@ -68,9 +68,9 @@ class WarmSet:
         return list(found.values())
 
     def wanted(self, snapshot: Snapshot) -> list[Version]:
-        """What is to be warm: pins, then aliases that somebody set, then defaults; the newest versions first."""
+        """What is to be warm: pins, then arms and aliases that somebody set, then defaults; the newest versions first."""
         pinned = {version.reference: version for version in self.pinned(snapshot)}
-        named: list[tuple[bool, float, Version]] = []
+        named = [(False, -version.created_at.timestamp(), version) for version in self._arms(snapshot)]
         for view in snapshot.adapters.values():
             for alias, number in view.aliases.items():
                 version = view.numbered(number)
@@ -81,6 +81,14 @@ class WarmSet:
                 break
             pinned.setdefault(version.reference, version)
         return list(pinned.values())
+
+    def _arms(self, snapshot: Snapshot) -> Iterator[Version]:
+        """The versions that get requests of running experiments and can be served here."""
+        for experiment in snapshot.experiments.values():
+            for arm in experiment.open_arms:
+                version = snapshot.find(experiment.adapter, arm.version)
+                if version is not None and incompatibility(version, self._residency.limits) is None:
+                    yield version
 
     def start(self, snapshot: Snapshot) -> "asyncio.Task[None]":
         """Begin to load what is to be warm. What cannot be loaded is logged and does not keep the server from starting."""
@@ -96,9 +104,11 @@ class WarmSet:
             self._warmed = True
 
     async def prepare(self, before: Snapshot, after: Snapshot) -> None:
-        """Before requests see ``after``: load what aliases have moved to, if what they moved from is loaded."""
+        """Before requests see ``after``: load what aliases have moved to, if what they moved from is loaded, and new arms."""
         resident = self._residency.resident
+        known = {version.reference for version in self._arms(before)} | resident
         new = [version for version in self.pinned(after) if version.reference not in resident]
+        new += [version for version in self._arms(after) if version.reference not in known]
         for old, now in _changed(before, after):
             for alias, number in now.aliases.items():
                 left, version = old.aliases.get(alias), now.numbered(number)
@@ -109,12 +119,13 @@ class WarmSet:
         await self._load(new, FLIP_SECONDS)
 
     def follow(self, before: Snapshot, after: Snapshot) -> None:
-        """Once requests see ``after``: pins move; what may not be served, or is named by no alias any more, is unloaded."""
+        """Once requests see ``after``: pins move; what may not be served, or what no alias and no experiment names, is unloaded."""
         self._residency.follow(after)
         self._residency.pin(self.pinned(after))
+        arms = {version.reference for version in self._arms(after)}
         for old, now in _changed(before, after) if self._lets_go else ():
             for number in set(old.aliases.values()) - set(now.aliases.values()):
-                if (left := now.numbered(number)) is not None:
+                if (left := now.numbered(number)) is not None and left.reference not in arms:
                     self._residency.let_go(left)
 
     async def keep(self, snapshot: Snapshot) -> None:

@@ -167,11 +167,14 @@ def test_weights_change_and_callers_are_counted_anew(catalog: Catalog) -> None:
     adjusted = catalog.experiments.set_weights("ann", ident, {"1": 50, "2": 50})
     assert [arm.weight for arm in adjusted.arms] == [50, 50]
     assert catalog.experiments.observed(ident).callers == {}
-    later = adjusted.dealt_since + timedelta(seconds=1)
+    later = adjusted.assigned_since + timedelta(seconds=1)
     catalog.experiments.record(
-        [answer(ident, "b", at=adjusted.dealt_at - timedelta(minutes=1)), answer(ident, "c", at=later, arm="1")]
+        [
+            answer(ident, "b", at=adjusted.weights_changed_at - timedelta(minutes=1)),
+            answer(ident, "c", at=later, arm="1"),
+        ]
     )
-    assert catalog.experiments.observed(ident).callers == {"1": 1}  # the other one was dealt before
+    assert catalog.experiments.observed(ident).callers == {"1": 1}  # the other one was assigned before
     assert catalog.events(0, 1000)[-1].kind == "experiment_adjusted"
 
 

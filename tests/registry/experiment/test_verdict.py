@@ -1,4 +1,4 @@
-"""What is said of a challenger, when a guard trips, and whether the arms were dealt as promised."""
+"""What is said of a challenger, when a guard trips, and whether the arms were assigned as promised."""
 
 import math
 
@@ -131,7 +131,7 @@ def test_a_quantile_is_within_a_bucket_of_the_true_one() -> None:
 def test_arms_dealt_as_promised_are_rarely_called_mismatched_and_others_are() -> None:
     weights = {"3": 90.0, "5": 10.0}
     rng = np.random.default_rng(3)
-    dealt = np.cumsum(rng.random((500, 500)) < 0.1, axis=1, dtype=np.float64)
+    assigned = np.cumsum(rng.random((500, 500)) < 0.1, axis=1, dtype=np.float64)
     looks = range(9, 500, 10)
 
     def ever(run: Floats) -> bool:
@@ -139,7 +139,7 @@ def test_arms_dealt_as_promised_are_rarely_called_mismatched_and_others_are() ->
             log_mismatch({"3": n + 1 - int(run[n]), "5": int(run[n])}, weights) >= math.log(1 / 0.05) for n in looks
         )
 
-    assert sum(map(ever, dealt)) / len(dealt) <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 500)
+    assert sum(map(ever, assigned)) / len(assigned) <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / 500)
     assert log_mismatch({"3": 400, "5": 100}, weights) > math.log(1000)
     assert log_mismatch({}, weights) == pytest.approx(0)
 

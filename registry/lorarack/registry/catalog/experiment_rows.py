@@ -52,7 +52,7 @@ def _experiment(row: Any, arms: Sequence[Any]) -> Experiment:
         ),
         started_at=row.started_at,
         started_by=row.started_by,
-        dealt_at=row.dealt_at,
+        weights_changed_at=row.weights_changed_at,
         ended_at=row.ended_at,
         reason=row.reason,
     )

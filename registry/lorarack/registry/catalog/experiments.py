@@ -66,7 +66,7 @@ def _start(connection: Connection, actor: str, new: NewExperiment) -> Experiment
     moment = now(connection)
     row = {
         "adapter_id": owner.id, "alias": new.alias, "metric": new.plan.metric, "plan": new.plan.to_json(),
-        "started_at": moment, "started_by": actor, "dealt_at": moment,
+        "started_at": moment, "started_by": actor, "weights_changed_at": moment,
     }  # fmt: skip
     ident = inserted_id(connection.execute(insert(EXPERIMENTS), row))
     empty = Tally(scores=Scores(graded=new.plan.graded)).to_json()
@@ -87,7 +87,7 @@ def _set_weights(connection: Connection, actor: str, ident: int, weights: Mappin
     _running(connection, ident)
     for name, weight in weights.items():
         _set_arm(connection, ident, name, weight=weight)
-    _deal(connection, ident)
+    _set_weights_changed(connection, ident)
     adjusted = read_experiment(connection, ident)
     _record(connection, actor, "experiment_adjusted", adjusted)
     return adjusted
@@ -105,7 +105,7 @@ def _keep_review(connection: Connection, actor: str, ident: int, found: Review) 
     for name, reason in found.stopped.items():
         if (arm := experiment.arm(name)) and arm.stopped is None:
             _set_arm(connection, ident, name, stopped=reason)
-            _deal(connection, ident)
+            _set_weights_changed(connection, ident)
             _record(connection, actor, "experiment_arm_stopped", experiment, arm.version, arm=name, reason=reason)
     return read_experiment(connection, ident)
 
@@ -209,8 +209,8 @@ def _set_arm(connection: Connection, ident: int, name: str, **values: Any) -> No
     connection.execute(update(ARMS).where(ARMS.c.experiment_id == ident, ARMS.c.name == name).values(**values))
 
 
-def _deal(connection: Connection, ident: int) -> None:
-    connection.execute(update(EXPERIMENTS).where(EXPERIMENTS.c.id == ident).values(dealt_at=now(connection)))
+def _set_weights_changed(connection: Connection, ident: int) -> None:
+    connection.execute(update(EXPERIMENTS).where(EXPERIMENTS.c.id == ident).values(weights_changed_at=now(connection)))
 
 
 def _record(
@@ -239,7 +239,7 @@ def _observed(connection: Connection, ident: int, *, with_callers: bool) -> Obse
 
 def _callers(connection: Connection, experiment: Experiment) -> dict[str, int]:
     query = select(EXPOSURES.c.arm, func.count(EXPOSURES.c.caller.distinct())).group_by(EXPOSURES.c.arm)
-    since = (EXPOSURES.c.experiment_id == experiment.id, EXPOSURES.c.at >= experiment.dealt_since)
+    since = (EXPOSURES.c.experiment_id == experiment.id, EXPOSURES.c.at >= experiment.assigned_since)
     return {row[0]: row[1] for row in connection.execute(query.where(*since))}
 
 

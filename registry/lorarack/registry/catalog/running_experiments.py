@@ -9,7 +9,7 @@ from lorarack.registry.errors import Conflict
 
 
 def running_arms(connection: Connection, adapter_id: int) -> dict[str, set[int]]:
-    """Alias as a reference -> the versions that an experiment on it deals between."""
+    """Alias as a reference -> the versions that an experiment on it has as arms."""
     query = select(ADAPTERS.c.name, EXPERIMENTS.c.alias, ARMS.c.number)
     query = query.join_from(EXPERIMENTS, ARMS, ARMS.c.experiment_id == EXPERIMENTS.c.id)
     query = query.join(ADAPTERS, ADAPTERS.c.id == EXPERIMENTS.c.adapter_id)

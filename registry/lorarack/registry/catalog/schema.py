@@ -242,7 +242,7 @@ EXPERIMENTS = Table(
     _must("plan", JSON),  # what is frozen at the start: margin, guards, salt, limit …
     _must("started_at", Moment),
     _must("started_by", _text(255)),
-    _must("dealt_at", Moment),  # when its weights were last changed
+    _must("weights_changed_at", Moment),  # when its weights were last changed
     Column("ended_at", Moment),
     Column("reason", _text()),
     Index("ix_experiments_alias", "adapter_id", "alias", "id"),

@@ -62,7 +62,7 @@ def start(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Deal the callers of an alias between versions, until feedback says which is as good. Margin and metric are fixed here.
+    """Split the callers of an alias between versions, until feedback says which is as good. Margin and metric are fixed here.
 
     One of the arms is the version that the alias names: the others are compared with it.
 
@@ -85,7 +85,7 @@ def start(
             emit({"requests_needed": planned.plan.needed, "limit": planned.plan.limit}, json, lambda: None)
             return
         begun = experiments.start(planned)
-    emit(begun, json, lambda: f"[bold]{begun.named}[/bold] is dealt between {_dealt(begun)}")
+    emit(begun, json, lambda: f"[bold]{begun.named}[/bold] is split between {_split(begun)}")
 
 
 def list_(
@@ -124,7 +124,7 @@ def adjust(alias: AliasArgument, arm: ArmOption, registry: RegistryOption = None
     adapter, name = split_alias(alias)
     with open_registry(registry, create=False) as opened:
         adjusted = opened.experiments.adjust(adapter, name, [_split_arm(text) for text in arm])
-    emit(adjusted, json, lambda: f"[bold]{adjusted.named}[/bold] is dealt between {_dealt(adjusted)}")
+    emit(adjusted, json, lambda: f"[bold]{adjusted.named}[/bold] is split between {_split(adjusted)}")
 
 
 def stop(
@@ -188,7 +188,7 @@ def _forecast(planned: NewExperiment) -> str:
     )
 
 
-def _dealt(experiment: Experiment) -> str:
+def _split(experiment: Experiment) -> str:
     return ", ".join(f"version {arm.version} ({arm.weight:g} %)" for arm in experiment.arms)
 
 

@@ -12,7 +12,7 @@ def assign_arm(salt: str, caller: str, weights: Mapping[str, float]) -> str:
     """The arm of ``caller``, by weighted rendezvous hashing: each arm bids, the highest bid wins.
 
     An arm's share of all callers is its share of the weights. When one arm's weight is raised, callers move into that arm and
-    nowhere else; when it is lowered, they move out of that arm and nowhere else. Another salt deals all callers anew.
+    nowhere else; when it is lowered, they move out of that arm and nowhere else. Another salt assigns all callers anew.
 
     The bid ``-weight / ln(u)``, u uniform in (0, 1), is that of Schindelhauer and Schomaker, "Weighted distributed hash tables"
     (SPAA 2005).

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 
 def log_mismatch(counts: Mapping[str, int], weights: Mapping[str, float]) -> float:
-    """The log evidence that arms are not dealt by ``weights``; it may be looked at after every caller.
+    """The log evidence that callers are not split by ``weights``; it may be looked at after every caller.
 
     A Dirichlet mixture of all other shares against the promised ones: Lindon and Malek, "Anytime-valid inference for multinomial
     count data" (NeurIPS 2022). The prior is centred on the promised shares with the weight of one caller an arm.

@@ -16,7 +16,7 @@ from lorarack.registry.values import naming
 ALPHA = 0.05
 #: How long after its answer feedback is taken.
 FEEDBACK_DAYS = 7
-#: How long after a change servers may still deal by the weights before it.
+#: How long after a change servers may still assign by the weights before it.
 FOLLOW_SECONDS = 2.0
 #: The metric of right-or-wrong feedback; all others are graded, from 0 to 1.
 THUMBS = "thumbs"
@@ -61,7 +61,7 @@ class Experiment(Value):
     arms: tuple[Arm, ...]
     started_at: datetime
     started_by: str
-    dealt_at: datetime = Field(description="when weights were last changed")
+    weights_changed_at: datetime = Field(description="when weights were last changed")
     ended_at: datetime | None = None
     reason: str | None = Field(default=None, description="why it has ended")
 
@@ -93,10 +93,10 @@ class Experiment(Value):
         return next(state for name in order if (state := ExperimentState[name]) in said)
 
     @property
-    def dealt_since(self) -> datetime:
-        """From when on every server deals by these weights."""
-        changed = self.dealt_at > self.started_at
-        return self.dealt_at + timedelta(seconds=FOLLOW_SECONDS if changed else 0)
+    def assigned_since(self) -> datetime:
+        """From when on every server assigns by these weights."""
+        changed = self.weights_changed_at > self.started_at
+        return self.weights_changed_at + timedelta(seconds=FOLLOW_SECONDS if changed else 0)
 
     def arm(self, name: str) -> Arm | None:
         """The arm of that name."""
@@ -104,8 +104,8 @@ class Experiment(Value):
 
     def assign(self, caller: str) -> Arm:
         """The arm that answers ``caller``. Where that is stopped the reference does, and no other caller moves."""
-        dealt = self.arm(assign_arm(self.plan.salt, caller, {arm.name: arm.weight for arm in self.arms}))
-        return dealt if dealt is not None and dealt.stopped is None else self.reference
+        assigned = self.arm(assign_arm(self.plan.salt, caller, {arm.name: arm.weight for arm in self.arms}))
+        return assigned if assigned is not None and assigned.stopped is None else self.reference
 
     def to_json(self) -> dict[str, Any]:
         """As docs/json.md has it."""

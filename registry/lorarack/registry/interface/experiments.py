@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Experiments(Protocol):
-    """Live experiments: an alias's callers are dealt between versions of its adapter, and feedback says which is as good.
+    """Live experiments: an alias's callers are split between versions of its adapter, and feedback says which is as good.
 
     An experiment is asked for by its adapter and alias: the one that runs there, else the last that did.
     """
@@ -34,7 +34,7 @@ class Experiments(Protocol):
             Conflict: an arm is not ready, or on another base; the alias names none of the arms; an experiment runs there.
         """
     def start(self, new: NewExperiment) -> Experiment:
-        """Begin to deal callers. ``Conflict``: as ``plan``, or the alias has moved since."""
+        """Begin to split callers. ``Conflict``: as ``plan``, or the alias has moved since."""
     def list(self, adapter: str | None = None) -> tuple[Experiment, ...]: """All, the newest first."""
     def status(self, adapter: str, alias: str) -> ExperimentStatus: """What is known now. Reads only."""
 

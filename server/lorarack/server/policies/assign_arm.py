@@ -18,9 +18,9 @@ _HASH_BYTES = 16
 
 
 class AssignArm:
-    """A policy: deals requests for an alias between the arms of the experiment that runs on it.
+    """A policy: splits the requests for an alias between the arms of the experiment that runs on it.
 
-    The same user gets the same arm: the one that the request names, else the owner of its key. Requests without either are dealt
+    The same user gets the same arm: the one that the request names, else the owner of its key. Requests without either are assigned
     one by one. Where this server cannot serve an arm's version, the reference answers and the request counts for no arm.
     """
 

@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("plan", sa.JSON(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_by", _text(255), nullable=False),
-        sa.Column("dealt_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("weights_changed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason", _text(), nullable=True),
         sa.ForeignKeyConstraint(["adapter_id"], ["adapters.id"], name="fk_experiments_adapter_id"),
