@@ -2,9 +2,10 @@
 last event says.
 """
 
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select
 
 from lorarack.registry.catalog.connection import inserted_id, now, put
 from lorarack.registry.catalog.rows import LARGEST, AdapterRow, VersionRow, find_version
@@ -121,10 +122,15 @@ def move_alias(
 
 def _last_move(connection: Connection, adapter_id: int, alias: str) -> Row[Any] | None:
     """The event that moved the alias to where it is, and the number of the version ``there``."""
+    return connection.execute(_last_moves(), {"owner_id": adapter_id, "alias": alias}).first()
+
+
+@cache
+def _last_moves() -> Select[Any]:
     query = select(EVENTS, VERSIONS.c.number.label("there"))
     query = query.join_from(ALIASES, VERSIONS, VERSIONS.c.id == ALIASES.c.version_id)
     query = query.join(EVENTS, EVENTS.c.id == ALIASES.c.event_id)
-    return connection.execute(query.where(ALIASES.c.adapter_id == adapter_id, ALIASES.c.name == alias)).first()
+    return query.where(ALIASES.c.adapter_id == bindparam("owner_id"), ALIASES.c.name == bindparam("alias"))
 
 
 def _alias_value(row: Row[Any]) -> Alias:

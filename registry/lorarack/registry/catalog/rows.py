@@ -1,9 +1,10 @@
 """What the catalog's own code reads of an adapter's and a version's row, by name and with types."""
 
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select
 
 from lorarack.registry.catalog.schema import ADAPTERS, VERSIONS
 from lorarack.registry.errors import NotFound
@@ -51,12 +52,18 @@ def find_version(connection: Connection, adapter: str, number: int) -> tuple[Ada
     Raises:
         NotFound: no such version.
     """
-    query = select(*ADAPTER, *VERSION).select_from(OWNED)
-    its = (ADAPTERS.c.name == adapter, VERSIONS.c.number == number)
-    found = connection.execute(query.where(*its)).first() if 0 < number <= LARGEST else None
+    found = None
+    if 0 < number <= LARGEST:
+        found = connection.execute(_version_of(), {"adapter_name": adapter, "number": number}).first()
     if found is None:
         raise NotFound(f"There is no version {adapter}@{number}.", code="unknown_reference")
     return AdapterRow(*found[: len(ADAPTER)]), VersionRow(*found[len(ADAPTER) :])
+
+
+@cache
+def _version_of() -> Select[Any]:
+    its = (ADAPTERS.c.name == bindparam("adapter_name"), VERSIONS.c.number == bindparam("number"))
+    return select(*ADAPTER, *VERSION).select_from(OWNED).where(*its)
 
 
 def find_adapter(connection: Connection, name: str) -> AdapterRow | None:

@@ -10,7 +10,7 @@ from functools import cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Text, cast, func, literal, null, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, Text, bindparam, cast, func, literal, null, select, union_all
 
 from lorarack.registry.artifact.manifest import WEIGHTS
 from lorarack.registry.catalog.connection import is_listed
@@ -30,7 +30,8 @@ _METRIC = ("name", "split", "value", "step", "dataset", "higher_is_better")
 
 def find_version(connection: Connection, reference: Reference, *, with_curves: bool = False) -> Version | None:
     """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
-    rows = connection.execute(_matching(reference)).mappings().all()
+    statement = _matching(type(reference.selector))
+    rows = connection.execute(statement, _parameters(reference)).mappings().all()
     if len(rows) != 1:
         return None
     has = _load_belongings(connection, [rows[0]["engine_id"]], metrics=True, curves=with_curves)
@@ -139,26 +140,35 @@ def _adapters_with_base() -> Select[Any]:
     return query.join_from(ADAPTERS, BASES, BASES.c.id == ADAPTERS.c.base_id).order_by(ADAPTERS.c.name)
 
 
-def _matching(reference: Reference) -> Select[Any]:
-    """The statement for what the reference may name: one row where that is clear."""
-    query = _version_query().where(ADAPTERS.c.name == reference.name)
+@cache
+def _matching(selector: type) -> Select[Any]:
+    """The statement for what a selector of that type may name: one row where that is clear."""
+    query = _version_query().where(ADAPTERS.c.name == bindparam("adapter_name"))
     newest = query.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)
+    if selector is ByNumber:
+        return query.where(VERSIONS.c.number == bindparam("selected"))
+    if selector is ByAlias:
+        its = (ALIASES.c.adapter_id == ADAPTERS.c.id, ALIASES.c.name == bindparam("selected"))
+        named = select(ALIASES.c.version_id).where(*its).correlate(ADAPTERS).scalar_subquery()
+        return query.where(VERSIONS.c.id == named)
+    if selector is ByDigest:
+        # A range, not LIKE: it uses the index. Two are enough to know that it is not one.
+        return query.where(VERSIONS.c.digest >= bindparam("selected"), VERSIONS.c.digest < bindparam("end")).limit(2)
+    return newest.where(VERSIONS.c.rank == bindparam("selected")) if selector is ByRank else newest
+
+
+def _parameters(reference: Reference) -> dict[str, Any]:
+    """What the statement's parameters are for ``reference``."""
     match reference.selector:
         case ByNumber(number):
-            return query.where(VERSIONS.c.number == min(number, LARGEST))
-        case ByAlias(alias):
-            its = (ALIASES.c.adapter_id == ADAPTERS.c.id, ALIASES.c.name == alias)
-            return query.where(
-                VERSIONS.c.id == select(ALIASES.c.version_id).where(*its).correlate(ADAPTERS).scalar_subquery()
-            )
+            given: dict[str, Any] = {"selected": min(number, LARGEST)}
+        case ByAlias(selected) | ByRank(selected):
+            given = {"selected": selected}
         case ByDigest(prefix):
-            # A range, not LIKE: it uses the index. Two are enough to know that it is not one.
-            start = f"sha256:{prefix}"
-            return query.where(VERSIONS.c.digest >= start, VERSIONS.c.digest < f"{start}g").limit(2)
-        case ByRank(rank):
-            return newest.where(VERSIONS.c.rank == rank)
+            given = {"selected": f"sha256:{prefix}", "end": f"sha256:{prefix}g"}
         case Latest():
-            return newest
+            given = {}
+    return {"adapter_name": reference.name, **given}
 
 
 @cache
