@@ -30,7 +30,7 @@ _METRIC = ("name", "split", "value", "step", "dataset", "higher_is_better")
 
 def find_version(connection: Connection, reference: Reference, *, with_curves: bool = False) -> Version | None:
     """The version that a reference names, by one indexed look; None when there is none or not exactly one."""
-    statement = _matching(type(reference.selector))
+    statement = _matching(type(reference.selector))  # type: ignore[arg-type]  # mypy: a type is hashable
     rows = connection.execute(statement, _parameters(reference)).mappings().all()
     if len(rows) != 1:
         return None
@@ -141,7 +141,7 @@ def _adapters_with_base() -> Select[Any]:
 
 
 @cache
-def _matching(selector: type) -> Select[Any]:
+def _matching(selector: type[object]) -> Select[Any]:
     """The statement for what a selector of that type may name: one row where that is clear."""
     query = _version_query().where(ADAPTERS.c.name == bindparam("adapter_name"))
     newest = query.where(VERSIONS.c.state == State.READY.value).order_by(VERSIONS.c.number.desc()).limit(1)
