@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from tests.adapters.openai_stand_in import Said, openai_server
 from tests.tiny import tiny_adapter, tiny_base
 
@@ -22,8 +23,12 @@ def test_the_face_costs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_comparison_from_python(tmp_path: Path) -> None:
+def test_a_comparison_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One call; the scores become metrics, and the answers are kept for the next one."""
+    monkeypatch.setenv(
+        "LORARACK_HOME", str(tmp_path / "usual")
+    )  # scores that were made elsewhere look into the usual registry
+    monkeypatch.delenv("LORARACK_REGISTRY", raising=False)
     with open_registry(tmp_path / "home") as registry, openai_server(lambda body: Said(body["prompt"])) as server:
         registry.add_base(str(tiny_base(tmp_path / "tiny")), "tiny")
         for rank in (2, 4):
