@@ -59,7 +59,8 @@ def test_numbers_that_are_not_finite_hurt_their_caller_alone(
 ) -> None:
     hostile = published(attacked, make(name, strength), name, lora_alpha=alpha)
     answer = attacked.post("/v1/completions", model=hostile, prompt=LONG, max_tokens=8, temperature=0)
-    assert answer.status_code >= 500, answer.text
+    # Found by the probe at its first load; or the engine cannot even load it.
+    assert answer.status_code == 422 or answer.status_code >= 500, answer.text
     said = answer.json()["error"]["message"]
     assert "not finite" in said or "overflow" in said
     for _ in range(2):

@@ -95,7 +95,7 @@ def check_exposure(host: str | None, *, asks_for_keys: bool, close_metrics: bool
         )
     if host is not None and not _is_loopback(host):
         raise UsageError(
-            f"--host {host} lets other machines use this server, and it has no key to ask for: make one with "
+            f"--host {host[:80]!a} lets other machines use this server, and it has no key to ask for: make one with "
             "'lorarack key add NAME', give --api-key, or leave --host out.",
             code="no_key",
         )
