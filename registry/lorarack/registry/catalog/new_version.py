@@ -3,9 +3,10 @@ shares with it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
 from lorarack.registry.catalog.connection import inserted_id, now, put
 from lorarack.registry.catalog.events import move_alias, record
@@ -43,8 +44,7 @@ def add_version(
     if not all(is_stored(file.digest) for file in new.files):
         raise BlobGone
     adapter = adapter_for(connection, new.adapter, new.base)
-    query = select(*VERSION).where(VERSIONS.c.adapter_id == adapter.id, VERSIONS.c.digest == new.digest)
-    found = connection.execute(query).first()
+    found = connection.execute(_by_digest(), {"owner_id": adapter.id, "its_digest": new.digest}).first()
     if found is None:
         adapter, row = insert_version(connection, actor, adapter, new)
         add_metrics(connection, row.id, [*([new.measured] if new.measured else []), *new.metrics], has_none=True)
@@ -73,10 +73,7 @@ def adapter_for(connection: Connection, name: str, base_name: str) -> AdapterRow
         NotFound: no such base.
         Conflict: the adapter was trained on another base, or a base has its name.
     """
-    joined = BASES.outerjoin(ADAPTERS, ADAPTERS.c.name == name)
-    found = connection.execute(
-        select(BASES.c.id, *ADAPTER).select_from(joined).where(BASES.c.name == base_name)
-    ).first()
+    found = connection.execute(_base_and_adapter(), {"adapter_name": name, "base_name": base_name}).first()
     if found is None:
         raise unknown_base(base_name)
     base, *columns = found
@@ -96,6 +93,18 @@ def adapter_for(connection: Connection, name: str, base_name: str) -> AdapterRow
             code="other_base",
         )
     return adapter
+
+
+@cache
+def _by_digest() -> Select[Any]:
+    its = (VERSIONS.c.adapter_id == bindparam("owner_id"), VERSIONS.c.digest == bindparam("its_digest"))
+    return select(*VERSION).where(*its)
+
+
+@cache
+def _base_and_adapter() -> Select[Any]:
+    joined = BASES.outerjoin(ADAPTERS, ADAPTERS.c.name == bindparam("adapter_name"))
+    return select(BASES.c.id, *ADAPTER).select_from(joined).where(BASES.c.name == bindparam("base_name"))
 
 
 def refuse_taken_name(connection: Connection, name: str) -> None:

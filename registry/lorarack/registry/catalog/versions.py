@@ -43,10 +43,16 @@ def same_weights(
 ) -> list[tuple[str, tuple[StoredFile, ...]]]:
     """Digest and files of each version of ``adapter`` that has the weight file among ``files``."""
     weights = next(file for file in files if file.name == WEIGHTS)
-    query = select(VERSIONS.c.digest, VERSIONS.c.files).select_from(OWNED)
-    query = query.where(ADAPTERS.c.name == adapter, VERSIONS.c.bytes == weights.bytes)
-    rows = connection.execute(query.where(cast(VERSIONS.c.files, Text).contains(weights.digest))).all()
+    given = {"adapter_name": adapter, "size": weights.bytes, "weights": f"%{weights.digest}%"}
+    rows = connection.execute(_same_weights(), given).all()
     return [(digest, tuple(StoredFile.model_validate(file) for file in stored)) for digest, stored in rows]
+
+
+@cache
+def _same_weights() -> Select[Any]:
+    query = select(VERSIONS.c.digest, VERSIONS.c.files).select_from(OWNED)
+    its = (ADAPTERS.c.name == bindparam("adapter_name"), VERSIONS.c.bytes == bindparam("size"))
+    return query.where(*its, cast(VERSIONS.c.files, Text).like(bindparam("weights")))  # a digest has no wildcard
 
 
 def adapter_names(connection: Connection) -> tuple[str, ...]:
