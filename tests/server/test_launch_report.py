@@ -1,5 +1,7 @@
 """What `plan` says is what a start would do, with the reason of each setting and the bytes that follow from it."""
 
+import inspect
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,10 @@ from tests.command_line import lorarack
 from tests.json_schemas import hold
 from tests.server.plans import GPU, machine, plan, tiny
 from tests.system.server import free_port
+from tests.tiny import tiny_base
 
+from lorarack.registry import open_registry
+from lorarack.server import cli
 from lorarack.server.launch_report import LaunchReport
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")]
@@ -33,6 +38,22 @@ def test_each_setting_has_a_reason_or_is_the_users(tmp_path: Path) -> None:
     assert all(setting.reason for setting in found.settings if setting.said_by == "lorarack")
     assert "secret" not in str(found.to_json())
     assert (found.slots, found.places, found.max_rank) == (3, 64, 16)
+
+
+def test_plan_takes_what_serve_takes_and_shows_it(tmp_path: Path) -> None:
+    serve, plan_ = (inspect.signature(command).parameters for command in (cli.serve, cli.plan))
+    assert [*serve, "json"] == [*plan_]
+    assert all(serve[name] == plan_[name] for name in serve if name != "base")
+    tiny_base(tmp_path / "tiny")
+    with open_registry(tmp_path / "home") as registry:
+        registry.add_base(str(tmp_path / "tiny"), "tiny")
+        registry.keys.add("web-shop")
+    flags = ("--registry", str(tmp_path / "home"), "--port", str(free_port()), "--json")
+    told = lorarack("plan", "tiny", "--close-metrics", "--key-concurrency", "4", *flags)
+    assert told.code == 0, told.err
+    said = {one["name"]: one["value"] for one in json.loads(told.out)["settings"]}
+    assert (said["--close-metrics"], said["--key-concurrency"]) == ("True", "4")
+    assert "--max-waiting" not in said
 
 
 def test_bytes_follow_from_ranks_and_layers(tmp_path: Path) -> None:

@@ -14,6 +14,19 @@ from lorarack.registry.registry import open_registry
 from lorarack.server.cli_common import key_from_environment, named
 from lorarack.server.cli_plan import plan
 from lorarack.server.cli_top import top
+from lorarack.server.serve_options import (
+    AdapterConcurrencyOption,
+    AdapterTokensOption,
+    CloseMetricsOption,
+    CpuLoraOption,
+    HostOption,
+    KeyConcurrencyOption,
+    KeyTokensOption,
+    MaxRunningOption,
+    MaxWaitingOption,
+    PinOption,
+    PortOption,
+)
 from lorarack.server.settings import AdmissionLimits, CpuLora
 
 
@@ -31,47 +44,18 @@ def serve(
     base: Annotated[
         str, typer.Argument(help="The base model: name, Hub id or folder, as 'lorarack base list' has it.")
     ],
-    host: Annotated[
-        str | None,
-        typer.Option(help="Address to listen on. Default: 127.0.0.1. Another one wants a key (lorarack key add)."),
-    ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Default: 8000.")] = None,
+    host: HostOption = None,
+    port: PortOption = None,
     registry: RegistryOption = None,
-    cpu_lora: Annotated[
-        CpuLora,
-        typer.Option(
-            help="On a CPU: a kernel compiled for this processor, torch alone, or neither and no compilation."
-        ),
-    ] = CpuLora.KERNEL,
-    close_metrics: Annotated[
-        bool,
-        typer.Option("--close-metrics", help="Ask for a key on /metrics too, one with the scope metrics or admin."),
-    ] = False,
-    max_running: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Requests in the engine at once; others wait in their adapter's turn. Default: its rows."
-        ),
-    ] = None,
-    max_waiting: Annotated[
-        int | None, typer.Option(min=1, help="Requests of one adapter that wait; more get 429. Default: any number.")
-    ] = None,
-    adapter_concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Requests of one adapter at once; more get 429.")
-    ] = None,
-    key_concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Requests of one key at once; more get 429.")
-    ] = None,
-    adapter_tokens_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Tokens that one adapter reads and generates; beyond them 429.")
-    ] = None,
-    key_tokens_per_minute: Annotated[
-        int | None, typer.Option(min=1, help="Tokens that one key's requests read and generate; beyond them 429.")
-    ] = None,
-    pin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="REF", help="Keep the version that this reference names loaded. May be repeated."),
-    ] = None,
+    cpu_lora: CpuLoraOption = CpuLora.KERNEL,
+    close_metrics: CloseMetricsOption = False,
+    max_running: MaxRunningOption = None,
+    max_waiting: MaxWaitingOption = None,
+    adapter_concurrency: AdapterConcurrencyOption = None,
+    key_concurrency: KeyConcurrencyOption = None,
+    adapter_tokens_per_minute: AdapterTokensOption = None,
+    key_tokens_per_minute: KeyTokensOption = None,
+    pin: PinOption = None,
 ) -> None:
     """Serve a base model and all its adapters with vLLM, OpenAI-compatible. Any vLLM flag can follow.
 

@@ -11,7 +11,20 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit
 from lorarack.registry.registry import open_registry
 from lorarack.server.kv_cache import gib
-from lorarack.server.settings import CpuLora
+from lorarack.server.serve_options import (
+    AdapterConcurrencyOption,
+    AdapterTokensOption,
+    CloseMetricsOption,
+    CpuLoraOption,
+    HostOption,
+    KeyConcurrencyOption,
+    KeyTokensOption,
+    MaxRunningOption,
+    MaxWaitingOption,
+    PinOption,
+    PortOption,
+)
+from lorarack.server.settings import AdmissionLimits, CpuLora
 
 if TYPE_CHECKING:
     from lorarack.server.launch_report import LaunchReport, Setting
@@ -20,12 +33,18 @@ if TYPE_CHECKING:
 def plan(
     context: typer.Context,
     base: Annotated[str, typer.Argument(help="The base model, as 'lorarack serve' takes it.")],
-    host: Annotated[str | None, typer.Option(help="As for 'lorarack serve'.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="As for 'lorarack serve'.")] = None,
+    host: HostOption = None,
+    port: PortOption = None,
     registry: RegistryOption = None,
-    cpu_lora: Annotated[CpuLora, typer.Option(help="As for 'lorarack serve'.")] = CpuLora.KERNEL,
-    close_metrics: Annotated[bool, typer.Option("--close-metrics", help="As for 'lorarack serve'.")] = False,
-    pin: Annotated[list[str] | None, typer.Option(metavar="REF", help="As for 'lorarack serve'.")] = None,
+    cpu_lora: CpuLoraOption = CpuLora.KERNEL,
+    close_metrics: CloseMetricsOption = False,
+    max_running: MaxRunningOption = None,
+    max_waiting: MaxWaitingOption = None,
+    adapter_concurrency: AdapterConcurrencyOption = None,
+    key_concurrency: KeyConcurrencyOption = None,
+    adapter_tokens_per_minute: AdapterTokensOption = None,
+    key_tokens_per_minute: KeyTokensOption = None,
+    pin: PinOption = None,
     json: JsonOption = False,
 ) -> None:
     """Say what 'lorarack serve' would do with the same arguments: settings with their reasons, memory, what a rank costs.
@@ -37,7 +56,24 @@ def plan(
     from lorarack.server.launch import report
 
     with open_registry(registry, create=False) as opened:
-        found = report(opened, opened.base(base), context.args, host=host, port=port, cpu_lora=cpu_lora, pins=pin or ())
+        found = report(
+            opened,
+            opened.base(base),
+            context.args,
+            host=host,
+            port=port,
+            cpu_lora=cpu_lora,
+            close_metrics=close_metrics,
+            admission=AdmissionLimits(
+                max_running=max_running,
+                max_waiting=max_waiting,
+                adapter_concurrency=adapter_concurrency,
+                key_concurrency=key_concurrency,
+                adapter_tokens_per_minute=adapter_tokens_per_minute,
+                key_tokens_per_minute=key_tokens_per_minute,
+            ),
+            pins=pin or (),
+        )
     emit(found, json, lambda: _shown(found))
 
 

@@ -78,6 +78,7 @@ def report(
     port: int | None = None,
     cpu_lora: CpuLora = CpuLora.KERNEL,
     close_metrics: bool = False,
+    admission: AdmissionLimits | None = None,
     pins: Sequence[str] = (),
 ) -> LaunchReport:
     """What `plan` says, worked out with vLLM's own parser and the model's configuration. This imports vLLM.
@@ -90,7 +91,16 @@ def report(
     """
     with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
         made, machine = _plan(
-            registry, base, flags, host, port, cpu_lora, close_metrics, AdmissionLimits(), pins, Path(scratch)
+            registry,
+            base,
+            flags,
+            host,
+            port,
+            cpu_lora,
+            close_metrics,
+            admission or AdmissionLimits(),
+            pins,
+            Path(scratch),
         )
     arguments = engine_arguments(made, machine, [adapter.name for adapter in registry.adapters()])
     return launch_report(made, machine, arguments.args, arguments.size, arguments.cache)

@@ -108,6 +108,10 @@ def _settings(plan: LaunchPlan, args: Any) -> Iterator[Setting]:
         if key not in ours and hasattr(args, key):
             value = "(not shown)" if key in _SECRET else _shown(getattr(args, key))
             yield Setting(name=flag, value=value, said_by="user", reason=None)
+    if plan.settings.close_metrics:
+        yield Setting(name="--close-metrics", value="True", said_by="user", reason=None)
+    for key, limit in plan.settings.admission.model_dump(exclude_none=True).items():
+        yield Setting(name=f"--{key.replace('_', '-')}", value=str(limit), said_by="user", reason=None)
     for name, text in sorted(plan.environment.items()):
         yield Setting(name=name, value=text, said_by="lorarack", reason=_VARIABLES.get(name))
 
