@@ -8,26 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.registry.artifact.configurations import parsed, problems_of
 from tests.tiny import adapter_config
 
 from lorarack.registry.artifact.adapter_config import applied_config, canonical_config, config_for_base, parse_config
-from lorarack.registry.artifact.peft_config import PeftConfig, matches
-
-
-def parsed(**changes: Any) -> PeftConfig:
-    config, _, problems = parse_config(json.dumps(adapter_config() | changes).encode())
-    assert problems == []
-    assert config is not None
-    return config
-
-
-def problems_of(raw: bytes | None = None, **changes: Any) -> str:
-    """The one problem of the configuration; it is then not to be used."""
-    raw = json.dumps(adapter_config() | changes).encode() if raw is None else raw
-    config, _, problems = parse_config(raw)
-    assert config is None
-    assert len(problems) == 1, problems
-    return problems[0]
+from lorarack.registry.artifact.peft_config import matches
 
 
 def test_what_peft_writes_by_default_is_accepted() -> None:
