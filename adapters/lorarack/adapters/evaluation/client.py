@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lorarack.adapters.data.rows import Row
+from lorarack.adapters.evaluation.answer_stream import read_stream
 from lorarack.adapters.evaluation.answers import Reply
 from lorarack.adapters.evaluation.likelihood import reference_likelihood
-from lorarack.adapters.evaluation.answer_stream import read_stream
 from lorarack.registry.errors import LorarackError, RateLimited, Unavailable
 from lorarack.registry.openai_client import ModelServer
 
