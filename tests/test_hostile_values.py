@@ -94,7 +94,13 @@ def problem(line: list[str]) -> str | None:
     return f"more than a sentence: {answer.err}" if answer.code and answer.err.count("\n") > 1 and not listed else None
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def marks(command: Command) -> tuple[pytest.MarkDecorator, ...]:
+    """``plan`` imports vLLM to read its flags."""
+    ignored = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")
+    return (pytest.mark.torch, ignored) if command.name == "plan" else ()
+
+
+@pytest.mark.parametrize("command", [pytest.param(each, id=each.name, marks=marks(each)) for each in COMMANDS])
 def test_every_value_of_every_parameter_ends_in_one_sentence(command: Command, playground: Playground) -> None:
     """Texts that are no text, numbers without end, days before and after all time; files, pipes, loops where others are wanted."""
     values = {**TEXTS, **playground.paths()}

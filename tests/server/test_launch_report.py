@@ -13,7 +13,7 @@ from tests.system.server import free_port
 from tests.tiny import tiny_base
 
 from lorarack.registry import open_registry
-from lorarack.server import cli
+from lorarack.server import cli, cli_plan
 from lorarack.server.launch_report import LaunchReport
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")]
@@ -41,7 +41,7 @@ def test_each_setting_has_a_reason_or_is_the_users(tmp_path: Path) -> None:
 
 
 def test_plan_takes_what_serve_takes_and_shows_it(tmp_path: Path) -> None:
-    serve, plan_ = (inspect.signature(command).parameters for command in (cli.serve, cli.plan))
+    serve, plan_ = (inspect.signature(command).parameters for command in (cli.serve, cli_plan.plan))
     assert [*serve, "json"] == [*plan_]
     assert all(serve[name] == plan_[name] for name in serve if name != "base")
     tiny_base(tmp_path / "tiny")
