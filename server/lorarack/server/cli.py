@@ -11,10 +11,7 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.errors import EngineError, UsageError
 from lorarack.registry.registry import open_registry
-from lorarack.server.cli_common import key_from_environment, named
-from lorarack.server.cli_plan import plan
-from lorarack.server.cli_top import top
-from lorarack.server.serve_options import (
+from lorarack.server.cli_common import (
     AdapterConcurrencyOption,
     AdapterTokensOption,
     CloseMetricsOption,
@@ -26,7 +23,11 @@ from lorarack.server.serve_options import (
     MaxWaitingOption,
     PinOption,
     PortOption,
+    key_from_environment,
+    named,
 )
+from lorarack.server.cli_plan import plan
+from lorarack.server.cli_top import top
 from lorarack.server.settings import AdmissionLimits, CpuLora
 
 

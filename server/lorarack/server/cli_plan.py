@@ -10,8 +10,7 @@ from rich.table import Table
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit
 from lorarack.registry.registry import open_registry
-from lorarack.server.kv_cache import gib
-from lorarack.server.serve_options import (
+from lorarack.server.cli_common import (
     AdapterConcurrencyOption,
     AdapterTokensOption,
     CloseMetricsOption,
@@ -24,6 +23,7 @@ from lorarack.server.serve_options import (
     PinOption,
     PortOption,
 )
+from lorarack.server.kv_cache import gib
 from lorarack.server.settings import AdmissionLimits, CpuLora
 
 if TYPE_CHECKING:
