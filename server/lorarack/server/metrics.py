@@ -101,7 +101,7 @@ class RequestMetrics:
         self._generated = counter("lorarack_generation_tokens", "Tokens of answers.")
         self._ttft = histogram("lorarack_time_to_first_token_seconds", "From a request's arrival, loading included.")
         self._itl = histogram(
-            "lorarack_inter_token_latency_seconds", "Between tokens: a request's mean, counted for each of its tokens."
+            "lorarack_inter_token_latency_seconds", "Between tokens: the mean of each request."
         )
         self._seconds = histogram("lorarack_request_seconds", "From a request's arrival to the end of its response.")
         self._loads = counter("lorarack_loads", "Loads into the engine.")
@@ -142,10 +142,9 @@ class RequestMetrics:
             self._generated.labels(label).inc(usage.completion)
         if exchange.first_token is not None:
             self._ttft.labels(label).observe(exchange.first_token)
-        gaps = self._itl.labels(label)
         for generation in exchange.generations:
-            for _ in range(generation.tokens - 1):
-                gaps.observe(generation.decode_seconds / (generation.tokens - 1))
+            if generation.tokens > 1:
+                self._itl.labels(label).observe(generation.decode_seconds / (generation.tokens - 1))
 
     def _loaded(self, version: Version, seconds: float) -> None:
         label = self.label(version.reference)
