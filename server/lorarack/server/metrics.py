@@ -100,9 +100,7 @@ class RequestMetrics:
         self._prompt = counter("lorarack_prompt_tokens", "Tokens of prompts.")
         self._generated = counter("lorarack_generation_tokens", "Tokens of answers.")
         self._ttft = histogram("lorarack_time_to_first_token_seconds", "From a request's arrival, loading included.")
-        self._itl = histogram(
-            "lorarack_inter_token_latency_seconds", "Between tokens: the mean of each request."
-        )
+        self._itl = histogram("lorarack_inter_token_latency_seconds", "Between tokens: the mean of each request.")
         self._seconds = histogram("lorarack_request_seconds", "From a request's arrival to the end of its response.")
         self._loads = counter("lorarack_loads", "Loads into the engine.")
         self._load_errors = counter("lorarack_load_errors", "Loads that failed.")
