@@ -45,6 +45,13 @@ def test_pieces_may_end_anywhere(place: Path, cuts: list[int]) -> None:
     assert largest(place, ARRAYS, cuts) == LARGEST
 
 
+def test_an_empty_tensor_behind_a_piece_takes_nothing_of_the_next(place: Path) -> None:
+    """Every place of one cut: the empty tensor begins where a full one does, which a piece may end within."""
+    size = len(write_safetensors(place, ARRAYS).read_bytes())
+    wrong = [cut for cut in range(size) if largest(place, ARRAYS, [cut]) != LARGEST]
+    assert wrong == []
+
+
 def test_one_byte_at_a_time(place: Path) -> None:
     assert largest(place, ARRAYS, list(range(2000))) == LARGEST
 

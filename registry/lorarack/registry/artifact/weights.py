@@ -170,7 +170,8 @@ class LargestNumbers:
         start, self._at = self._at, self._at + len(piece)
         view = memoryview(piece)
         while self._place < len(self._tensors) and (tensor := self._tensors[self._place]).start < self._at:
-            self._look(tensor, view[max(tensor.start - start, 0) : tensor.end - start])
+            # An empty tensor may lie before this piece: an end below 0 would count from the piece's own.
+            self._look(tensor, view[max(tensor.start - start, 0) : max(tensor.end - start, 0)])
             if tensor.end > self._at:
                 break
             self._place += 1
