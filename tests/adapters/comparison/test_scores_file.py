@@ -140,6 +140,10 @@ GOOD = '{"row": 1, "scores": {"a@1": 1, "a@2": 0}}\n'
         (GOOD + '{"row": 2, "scores": {"": 1, "a@2": 0}}', "a score needs the name of its version"),
         (GOOD + '{"row": 2, "group": [1], "scores": {"a@1": 1, "a@2": 0}}', "'group' must be a text or a number"),
         (GOOD + "[" * 100_000, "line 2: this is no JSON object"),
+        (
+            GOOD + '{"row": 2, "scores": {"a@1": 1, "a@1": 0, "a@2": 0}}',
+            "line 2: it has 'a@1' twice in one object; keep one",
+        ),
         ('{"row": 1, "scores": {"a@1": 1, "a@2": null}}', "no row with a score of all 2 versions (a@1, a@2)"),
     ],
 )
@@ -150,6 +154,14 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) ->
     assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), said
     assert sentence in said.err
     assert "scores.jsonl" in said.err
+
+
+@pytest.mark.parametrize("losses", [[(1, 0), (2, 0), (1, 0)], [(0, 0)], [(0, 1), (0, 2)], [(1e9, 1e-300)]])
+def test_a_mean_loss_of_0_is_one_sentence(tmp_path: Path, losses: Scores) -> None:
+    """The margin is a share of it, and so are the differences."""
+    said = lorarack("compare", "--scores", write(tmp_path, losses), *COSTS, "--loss")
+    assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), said
+    assert "The mean loss of a@" in said.err
 
 
 def test_a_file_that_memory_would_not_hold_is_refused(tmp_path: Path) -> None:

@@ -8,8 +8,12 @@ import numpy.typing as npt
 from scipy.stats import binomtest
 
 from lorarack.adapters.comparison.paired import Graded, Pair, RightOrWrong, lower_bound, upper_bound
+from lorarack.registry.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
+
+#: A mean loss below this counts as 0: no other loss is a share of it that says anything.
+_LEAST_LOSS = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,9 +47,19 @@ class ScoreTable:
         return np.asarray(self.scores.mean(axis=0), dtype=np.float64)
 
     def pair(self, first: int, second: int) -> Pair:
-        """The difference ``first`` minus ``second``: above 0 where the first is the better one."""
+        """The difference ``first`` minus ``second``: above 0 where the first is the better one.
+
+        Raises:
+            UsageError: the mean loss of ``second`` is 0, and differences are shares of it.
+        """
         one, other = self.scores[:, first], self.scores[:, second]
         if self.losses:
+            if other.mean() < _LEAST_LOSS:
+                raise UsageError(
+                    f"The mean loss of {self.references[second]} is {other.mean():g}, and losses are compared as shares of each "
+                    "other; compare scores from 0 to 1 instead, such as exact matches.",
+                    code="no_loss",
+                )
             gain, weight = _by_group((other - one, other), self.groups)
             return Graded(gain, weight, lowest=None, highest=None)
         if self.binary and not _has_groups(self.groups):

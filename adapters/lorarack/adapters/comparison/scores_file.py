@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from lorarack.adapters.comparison.score_table import ScoreTable
+from lorarack.adapters.data.records import WrongRecord, unique_keys
 from lorarack.adapters.data.text_file import read_text_file
 from lorarack.registry.errors import UsageError
 
@@ -110,7 +111,9 @@ def _left_out(references: tuple[str, ...], lines: list[_Line], complete: list[_L
 
 def _read_line(where: str, text: str, losses: bool, group_by: str) -> _Line:
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=unique_keys)
+    except WrongRecord as error:
+        _refuse(where, str(error))
     except (ValueError, RecursionError):
         _refuse(where, f"this is no JSON object like {_EXAMPLE}")
     if not isinstance(found, dict) or not isinstance(found.get("scores"), dict):

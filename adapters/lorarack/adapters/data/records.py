@@ -48,7 +48,7 @@ def parse_json(text: str) -> Any:
         WrongRecord: not JSON, a key that stands twice, or half of a character.
     """
     try:
-        found = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+        found = json.loads(text, parse_constant=_no_constant, object_pairs_hook=unique_keys)
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise WrongRecord(
@@ -73,8 +73,12 @@ def _entries(text: str) -> Iterator[tuple[int, Any]]:
     yield from enumerate(found if isinstance(found, list) else [found], start=1)
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys each stand once: readers do not agree on which of two counts."""
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys each stand once: readers do not agree on which of two counts.
+
+    Raises:
+        WrongRecord: a key stands twice.
+    """
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
