@@ -10,7 +10,7 @@ import pytest
 from tests.registry.parts import interrupted
 from tests.tiny import tiny_adapter
 
-from lorarack.registry import GcReport, Parent, Registry, open_registry
+from lorarack.registry import GcReport, Parent, Registry, State, open_registry
 from lorarack.registry.blobs.folder import FolderBlobs
 from lorarack.registry.errors import Conflict, Damaged, StoreError, UsageError
 
@@ -162,6 +162,35 @@ def test_a_blob_taken_before_its_version_is_written_is_put_again(filled: Registr
     )
     assert taken == [1]
     assert filled.verify(published.version.reference).number == 5
+
+
+@pytest.mark.parametrize("moment", ["add_version", "repair"])
+def test_a_file_taken_while_a_damaged_version_is_repaired_is_put_again(
+    filled: Registry, tmp_path: Path, moment: str
+) -> None:
+    """The repair brings a configuration that no version has yet: with no grace, ``gc`` may take it until it is written."""
+    again = tiny_adapter(tmp_path / "again", seed=2, lora_dropout=0.25)
+    path = (
+        Path(filled.location)
+        / "blobs"
+        / "sha256"
+        / weights(filled, "support@2")[7:9]
+        / weights(filled, "support@2")[7:]
+    )
+    path.chmod(0o600)
+    path.write_bytes(b"damaged")
+    with pytest.raises(Damaged):
+        filled.verify("support@2")
+    taken: list[int] = []
+
+    def collect() -> None:
+        if not taken:
+            taken.append(filled.gc(grace_seconds=0).removed("blob"))
+
+    done = interrupted(filled, moment, collect).publish(again, "support", base="tiny")
+    assert (done.created, done.version.reference) == (False, "support@2")
+    assert filled.verify("support@2").state is State.READY
+    assert taken == [1]
 
 
 def test_a_publisher_whose_files_are_always_taken_is_told(

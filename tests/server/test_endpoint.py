@@ -71,7 +71,9 @@ def metrics() -> Iterator[None]:
         REGISTRY.unregister(collector)
 
 
-async def started(registry: Registry, client: Client, tmp_path: Path, *pins: str) -> tuple[FastAPI, Any]:
+async def started(
+    registry: Registry, client: Client, tmp_path: Path, *pins: str, processes: int = 1
+) -> tuple[FastAPI, Any]:
     from lorarack.server.vllm.endpoint import LorarackEndpoints
 
     settings = ServingSettings(
@@ -97,7 +99,11 @@ async def started(registry: Registry, client: Client, tmp_path: Path, *pins: str
         scheduler_config=SimpleNamespace(max_num_seqs=8),
     )  # fmt: skip
     state = SimpleNamespace(openai_serving_models=models, vllm_config=config)
-    await endpoints.init_state(client, state, SimpleNamespace(api_server_count=1, port=1, api_key=None))
+    args = SimpleNamespace(
+        api_server_count=processes, port=1, api_key=None, otlp_traces_endpoint=None,
+        allowed_origins=[], allow_credentials=False, allowed_methods=["*"], allowed_headers=["*"],
+    )  # fmt: skip
+    await endpoints.init_state(client, state, args)
     return app, endpoints
 
 
@@ -120,6 +126,17 @@ async def test_a_start_warms_what_pins_and_aliases_name_and_follows_them(registr
             rows = (await asking.get("/v1/residency")).json()
             assert [row["reference"] for row in rows["data"] if row["pinned"]] == ["support@3"]
             assert rows["capacity"] == 3
+    finally:
+        await stop(endpoints)
+
+
+async def test_a_further_api_process_leaves_what_others_have_loaded(registry: Registry, tmp_path: Path) -> None:
+    """All share one engine, and none knows what the others' requests need."""
+    engine = Client()
+    engine.ids = {901, 902}
+    _, endpoints = await started(registry, engine, tmp_path, "support@3", processes=2)
+    try:
+        assert engine.ids >= {901, 902}
     finally:
         await stop(endpoints)
 

@@ -2,6 +2,7 @@
 
 import importlib
 import itertools
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -110,6 +111,44 @@ async def test_with_a_key_the_app_is_reached(app: Any, key: str) -> None:
         transport=httpx.ASGITransport(ApiKeyMiddleware(app, ring("secret"))), base_url="http://x"
     ) as c:
         assert (await c.get("/version", headers=headers)).status_code == 200
+
+
+async def test_refusals_have_the_cors_headers_of_all_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind vLLM's own middlewares. Without them a page is told of a failed connection where a key is missing."""
+    from fastapi import FastAPI
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser
+    from vllm.entrypoints.serve.middleware.register import init_entrypoints_middleware
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    from lorarack.server.http import model_resolver
+    from lorarack.server.vllm.endpoint import cors_of
+
+    monkeypatch.setattr(model_resolver, "MAX_BODY_BYTES", 2**20)
+    state: Any = SimpleNamespace(observers=(), open_requests=SimpleNamespace(draining=False))
+    page, other = "https://page.example", "https://other.example"
+    flags = ["some-model", "--allowed-origins", f'["{page}"]', "--allow-credentials"]
+    args = make_arg_parser(FlexibleArgumentParser()).parse_args(flags)
+    app = FastAPI()
+    app.post("/v1/completions")(lambda: None)
+    app.add_middleware(model_resolver.ModelResolverMiddleware, state=lambda: state)
+    init_entrypoints_middleware(args, app, ("generate",))
+    gate = ApiKeyMiddleware(app, ring("secret"), with_cors=cors_of(args))
+    json, key = {"content-type": "application/json"}, {"x-api-key": "secret"}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(gate), base_url="http://x") as client:
+        for status, headers, content in (
+            (401, json, b"{}"),
+            (415, key, b"{}"),
+            (413, {**json, **key}, b"{" + b" " * 2**20),
+        ):
+            response = await client.post("/v1/completions", content=content, headers={**headers, "origin": page})
+            assert response.status_code == status
+            assert response.headers["access-control-allow-origin"] == page
+            assert response.headers["access-control-allow-credentials"] == "true"
+            assert response.headers["vary"] == "Origin"
+            foreign = await client.post("/v1/completions", content=content, headers={**headers, "origin": other})
+            assert foreign.status_code == status
+            assert "access-control-allow-origin" not in foreign.headers
+        assert "access-control-allow-origin" not in (await client.post("/v1/completions")).headers
 
 
 async def answer(app: Any, method: str, path: str, root: str) -> int:

@@ -1,6 +1,7 @@
 """What a disk can say, and making it keep what it was told."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,7 +12,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from lorarack.registry.errors import StoreError
+from lorarack.registry.errors import LorarackError, StoreError
 
 _COPY_BYTES = 2**18
 
@@ -33,6 +34,29 @@ def disk_errors() -> Iterator[None]:
         raise StoreError(
             sentences.get(error.errno or 0, f"The disk failed{where}: {error.strerror or error}.")
         ) from error
+
+
+@contextmanager
+def lock_file(path: Path, busy: LorarackError) -> Iterator[None]:
+    """Hold ``path`` for this process alone; it is made, and stays. The lock ends with the process, however that ends.
+
+    On a file system without locks nobody is kept out.
+
+    Raises:
+        LorarackError: ``busy``, where another process holds it.
+        StoreError: the disk.
+    """
+    with disk_errors():
+        lock = path.open("a")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise busy from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
+                raise
+        yield
 
 
 def open_plain(path: Path) -> BufferedReader:

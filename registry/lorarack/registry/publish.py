@@ -17,7 +17,7 @@ from lorarack.registry.base_model.known_base import KnownBase
 from lorarack.registry.bases import check_adapter, find_base, is_called, originals
 from lorarack.registry.blobs.blob import check_blob, read_blob
 from lorarack.registry.disk import WatchedFile, disk_errors
-from lorarack.registry.errors import BlobGone, Conflict, InvalidArtifact, LorarackError
+from lorarack.registry.errors import BlobGone, Conflict, InvalidArtifact, LorarackError, StoreError
 from lorarack.registry.hub.base_files import files_of
 from lorarack.registry.interface import BlobStore, Catalog
 from lorarack.registry.records import NewVersion
@@ -57,14 +57,15 @@ def publish(
         # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
         with suppress(BlobGone):
             version, created = catalog.add_version(actor, new, blobs.has)
-            break
-    else:
-        raise BlobGone
-    notes = (*artifact.notes, *_template_notes(artifact, base))
-    if version.state is State.DAMAGED:
-        version = _repaired(catalog, blobs, actor, version, new.files)
-        notes = (*notes, f"{version.reference} was damaged; these files are in its place, and it is ready again.")
-    return Published(version=version, created=created, notes=notes)
+            notes = (*artifact.notes, *_template_notes(artifact, base))
+            if version.state is State.DAMAGED:
+                version = _repaired(catalog, blobs, actor, version, new.files)
+                notes = (
+                    *notes,
+                    f"{version.reference} was damaged; these files are in its place, and it is ready again.",
+                )
+            return Published(version=version, created=created, notes=notes)
+    raise BlobGone
 
 
 def _template_notes(artifact: Artifact, base: Base) -> tuple[str, ...]:
@@ -203,11 +204,21 @@ def _named_base(config: bytes) -> str | None:
 
 
 def _repaired(catalog: Catalog, blobs: BlobStore, actor: str, version: Version, new: Sequence[StoredFile]) -> Version:
-    """The damaged version, made ready by ``new`` files, which hold the same artifact. Raises ``Damaged``."""
+    """The damaged version, made ready by ``new`` files, which hold the same artifact.
+
+    Raises:
+        Damaged: one of its other files is damaged too.
+        BlobGone: ``gc`` took a file that the version did not have yet.
+    """
     files = {file.name: file for file in (*version.files, *new)}
     for file in files.values():
-        check_blob(blobs, file.digest)
-    catalog.repair(actor, version.adapter, version.number, tuple(files.values()))
+        try:
+            check_blob(blobs, file.digest)
+        except StoreError as error:
+            if error.code == "missing" and file not in version.files:
+                raise BlobGone from error
+            raise
+    catalog.repair(actor, version.adapter, version.number, tuple(files.values()), blobs.has)
     return get_version(catalog, version.reference, with_curves=True)
 
 

@@ -16,7 +16,7 @@ from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.studies.report import StudyReport
 from lorarack.adapters.training.progress import Silent
 from lorarack.registry import Registry
-from lorarack.registry.errors import UsageError
+from lorarack.registry.errors import Conflict, UsageError
 
 pytestmark = pytest.mark.torch
 
@@ -181,6 +181,27 @@ def test_a_killed_study_goes_on(registry: Registry, recipe: Make, tmp_path: Path
     check(report, registry)
     assert finished
     assert 0 < len(heard.runs) < 4
+
+
+def test_two_processes_do_not_work_on_one_study(registry: Registry, recipe: Make, tmp_path: Path) -> None:
+    """The second one is told so, touches nothing, and works once the first one is gone."""
+    from lorarack.adapters.studies.run import study
+
+    made, studies = recipe(ranks=[1, 2], max_steps=2), tmp_path / "studies"
+    folder = study(made, registry, strategy="grid", rates=(0.02,), folder=studies).folder
+    before = sorted(folder.rglob("*"))
+    held = "import fcntl, sys; lock = open(sys.argv[1]); fcntl.flock(lock, fcntl.LOCK_EX); print('held', flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", held, str(folder / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
+    with pytest.raises(Conflict, match=r"Another process works on the study in '.*'; wait for it, or stop it"):
+        study(made, registry, strategy="grid", rates=(0.02,), folder=studies)
+    assert sorted(folder.rglob("*")) == before
+    other.kill()
+    other.communicate()
+    study(made, registry, strategy="grid", rates=(0.02,), folder=studies)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from tests.registry.contract.catalog_values import new, put, stored, version
 from tests.registry.contract.catalogs import Opener
 
 from lorarack.registry import Parent, State
-from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.errors import BlobGone, Conflict, NotFound
 from lorarack.registry.interface import Catalog
 from lorarack.registry.reference import parse_reference
 
@@ -93,14 +93,17 @@ def test_damage_and_repair(catalog: Catalog) -> None:
     assert version(catalog, "support", 1).state_reason == "a bit flipped"
     assert catalog.find_version(parse_reference("support@latest")) is None
     files = new(content="repaired").files
-    catalog.repair("ann", "support", 1, files)
+    with pytest.raises(BlobGone):
+        catalog.repair("ann", "support", 1, files, lambda digest: digest == files[0].digest)
+    assert version(catalog, "support", 1).state is State.DAMAGED
+    catalog.repair("ann", "support", 1, files, stored)
     assert (version(catalog, "support", 1).state, version(catalog, "support", 1).files) == (State.READY, files)
-    catalog.repair("ann", "support", 1, found.files)  # no longer damaged: left alone
+    catalog.repair("ann", "support", 1, found.files, stored)  # no longer damaged: left alone
     assert version(catalog, "support", 1).files == files
     catalog.set_state("ann", "support", 1, State.QUARANTINED, "why")
     assert not catalog.mark_damaged("ann", "support", 1, found.digest, "no")
     with pytest.raises(NotFound):
-        catalog.repair("ann", "support", 2, files)
+        catalog.repair("ann", "support", 2, files, stored)
 
 
 def _alias(catalog: Catalog) -> None:

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 # Found before a test changes the PATH.
-SHELL, _SLEEP, _REMOVE = shutil.which("sh"), shutil.which("sleep"), shutil.which("rm")
+SHELL, SLEEP, _REMOVE = shutil.which("sh"), shutil.which("sleep"), shutil.which("rm")
 
 #: Takes g++'s arguments, says its version, and finds out where the result belongs.
 _START = """#!{shell}
@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do [ "$1" = -o ] && out=$2; shift; done
 WORKS = 'printf "a whole kernel" > "$out"'
 FAILS = 'printf "half a ker" > "$out"; echo "library.cpp:1:1: error: what is this" >&2; exit 1'
 DIES = 'printf "half a ker" > "$out"; kill -9 $$'
-HANGS = f'printf "half a ker" > "$out"; exec {_SLEEP} 60'
+HANGS = f'printf "half a ker" > "$out"; exec {SLEEP} 60'
 LOSES = f'{_REMOVE} "$out"'
 
 

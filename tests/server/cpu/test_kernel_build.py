@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.server.cpu.compilers import DIES, FAILS, HANGS, LOSES, SHELL, WORKS, calls, compiler
+from tests.server.cpu.compilers import DIES, FAILS, HANGS, LOSES, SHELL, SLEEP, WORKS, calls, compiler
 
 from lorarack.registry.errors import EngineError
 from lorarack.server.cpu import kernel_build
@@ -73,6 +73,20 @@ def test_a_builder_that_is_killed_leaves_nothing_that_is_taken_for_a_kernel(
     assert not path.exists()
     use(monkeypatch, compiler(tmp_path / "bin", WORKS))
     build_kernel(path)
+    assert is_intact(path)
+
+
+def test_of_several_processes_one_compiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that start together in a new home: the others wait, and use what the first one made."""
+    folder = compiler(tmp_path / "bin", f"{SLEEP} 1\n{WORKS}")
+    use(monkeypatch, folder)
+    path = kernel_path(tmp_path / "cache")
+    module = kernel_build.__name__
+    script = f"import sys, pathlib, {module} as kernel_build; kernel_build.build_kernel(pathlib.Path(sys.argv[1]))"
+    builders = [subprocess.Popen([sys.executable, "-c", script, str(path)]) for _ in range(4)]
+    assert [builder.wait(60) for builder in builders] == [0] * 4
+    assert calls(folder) == 1
+    assert list(path.parent.iterdir()) == [path]
     assert is_intact(path)
 
 

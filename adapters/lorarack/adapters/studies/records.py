@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -10,14 +12,14 @@ from pydantic import Field, ValidationError
 from lorarack.adapters.training.fit import Fit, Validation
 from lorarack.adapters.training.learning_rate import RateProbe
 from lorarack.adapters.training.row_losses import RowLosses
-from lorarack.registry.disk import disk_errors
-from lorarack.registry.errors import StoreError
+from lorarack.registry.disk import disk_errors, lock_file
+from lorarack.registry.errors import Conflict, StoreError
 from lorarack.registry.reference_logprobs import ReferenceLogprobs
 from lorarack.registry.value import Value
 from lorarack.registry.values import Metric
 
 Source = Literal["trained", "truncated", "recovered", "warm"]
-_RECORD = "run.json"
+_RECORD, _LOCK = "run.json", "lock"
 #: Where a study keeps how its learning rate was chosen.
 PROBE_FILE = "learning_rate.json"
 
@@ -68,6 +70,20 @@ class StudyFolder:
 
     def __init__(self, place: Path) -> None:
         self.place = place
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Work on the study.
+
+        Raises:
+            Conflict: another process does.
+            StoreError: the folder cannot be made.
+        """
+        with disk_errors():
+            self.place.mkdir(parents=True, exist_ok=True)
+        said = f"Another process works on the study in {str(self.place)!r}; wait for it, or stop it."
+        with lock_file(self.place / _LOCK, Conflict(said, code="study_busy")):
+            yield
 
     def find(self, key: str) -> RunRecord | None:
         """The finished run of that key.

@@ -48,7 +48,8 @@ def study(
 
     Raises:
         NotFound: no such base or file.
-        Conflict: the adapter belongs to another base, a base has its name, or the base's files are another model by now.
+        Conflict: the adapter belongs to another base, a base has its name, the base's files are another model by now, or another
+            process works on this study.
         UsageError: bad rows, ranks, rates, seeds or margin.
         EngineError: training failed; what was finished before is kept.
         StoreError: disk or database.
@@ -64,7 +65,7 @@ def study(
         progress.note(text)
     name = plan.name(inputs)
     place = StudyFolder((folder or home_folder() / "studies") / name)
-    with silence_libraries():
+    with place.alone(), silence_libraries():
         from lorarack.adapters.studies.session import StudySession
 
         session = StudySession(inputs, plan, place, progress)

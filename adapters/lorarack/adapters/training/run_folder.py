@@ -4,7 +4,6 @@
 its name only once it is whole and on the disk.
 """
 
-import fcntl
 import json
 import os
 import secrets
@@ -19,6 +18,7 @@ from lorarack.adapters.recipe import Recipe, parse_recipe
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.provenance import software
+from lorarack.registry.disk import lock_file
 from lorarack.registry.errors import Conflict, NotFound, UsageError
 from lorarack.registry.settings import home_folder
 
@@ -107,13 +107,8 @@ class RunFolder:
         Raises:
             Conflict: another process does.
         """
-        with (self.path / _LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise Conflict(
-                    f"Another process works on the run in {str(self.path)!r}; wait for it, or stop it.", code="run_busy"
-                ) from error
+        said = f"Another process works on the run in {str(self.path)!r}; wait for it, or stop it."
+        with lock_file(self.path / _LOCK, Conflict(said, code="run_busy")):
             yield
 
     def mark_published(self, rank: int, reference: str) -> None:

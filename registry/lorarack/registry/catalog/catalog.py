@@ -161,8 +161,15 @@ class SqlCatalog(Catalog):
     def mark_damaged(self, actor: str, adapter: str, number: int, digest: str, reason: str) -> bool:
         return self._write(lifecycle.mark_damaged, actor, adapter, number, digest, reason)
 
-    def repair(self, actor: str, adapter: str, number: int, files: "Sequence[StoredFile]") -> None:
-        self._write(lifecycle.repair, actor, adapter, number, files)
+    def repair(
+        self,
+        actor: str,
+        adapter: str,
+        number: int,
+        files: "Sequence[StoredFile]",
+        is_stored: Callable[[str], bool],
+    ) -> None:
+        self._write(lifecycle.repair, actor, adapter, number, files, is_stored)
 
     def delete_version(self, actor: str, adapter: str, number: int) -> None:
         self._write(lifecycle.delete_version, actor, adapter, number)

@@ -1,6 +1,6 @@
 """What changes of a version that is there: what is said about it, its state, and its deletion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete
 
@@ -9,7 +9,7 @@ from lorarack.registry.catalog.new_version import add_metrics, set_tags, set_ver
 from lorarack.registry.catalog.retention import holds
 from lorarack.registry.catalog.rows import VersionRow, find_version
 from lorarack.registry.catalog.schema import FINISHED, LEASES, METRICS, PARENTS, TAGS, TEXTS, VERSIONS
-from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.errors import BlobGone, Conflict, NotFound
 from lorarack.registry.values import Metric, State, StoredFile
 
 
@@ -72,9 +72,23 @@ def mark_damaged(connection: Connection, actor: str, adapter: str, number: int, 
     return row.state == State.DAMAGED
 
 
-def repair(connection: Connection, actor: str, adapter: str, number: int, files: Sequence[StoredFile]) -> None:
-    """Make a damaged version ready with ``files``, which were verified. Raises ``NotFound``."""
+def repair(
+    connection: Connection,
+    actor: str,
+    adapter: str,
+    number: int,
+    files: Sequence[StoredFile],
+    is_stored: Callable[[str], bool],
+) -> None:
+    """Make a damaged version ready with ``files``, which were verified.
+
+    Raises:
+        NotFound: no such version.
+        BlobGone: a file is not stored any more.
+    """
     _, row = find_version(connection, adapter, number)
+    if not all(is_stored(file.digest) for file in files):
+        raise BlobGone
     if row.state == State.DAMAGED:
         set_version(connection, row.id, files=[file.to_json() for file in files])
         _set_state(connection, actor, adapter, row, State.READY, None, "published again, whole")

@@ -79,8 +79,8 @@ class Catalog(Protocol):
         """``Conflict``: an alias names what would be archived."""
     def mark_damaged(self, actor: str, adapter: str, number: int, digest: str, reason: str) -> bool:
         """Take a ready version of that digest out of use; whether it is marked as damaged now."""
-    def repair(self, actor: str, adapter: str, number: int, files: Sequence[StoredFile]) -> None:
-        """Make a damaged version ready with these files."""
+    def repair(self, actor: str, adapter: str, number: int, files: Sequence[StoredFile], is_stored: Callable[[str], bool]) -> None:
+        """Make a damaged version ready with these files. ``is_stored`` and ``BlobGone``: as in ``add_version``."""
     def delete_version(self, actor: str, adapter: str, number: int) -> None: """``Conflict``: something holds it."""
     def lease(self, versions: Sequence[tuple[str, int]], holder: str, seconds: float) -> None: """As in ``Registry``."""
     def release(self, holder: str, version: tuple[str, int] | None = None) -> None: """As in ``Registry``."""

@@ -2,9 +2,11 @@
 
 The result lies in a cache, under a digest of what it depends on (the sources, the processor's features, the C library, torch) and
 the compiler's version. Another machine that shares the home builds its own, and one without a compiler uses what another compiler
-made for it. The library's bytes are followed by their digest, so that a damaged one is detected before it is loaded.
+made for it. The library's bytes are followed by their digest, so that a damaged one is detected before it is loaded. Of several
+processes that miss it at the same time one compiles, and the others wait for it.
 """
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -12,7 +14,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -60,14 +63,20 @@ def is_intact(path: Path) -> bool:
 
 
 def build_kernel(path: Path) -> None:
-    """Compile the kernel to ``path``, atomically.
+    """Compile the kernel to ``path``, atomically, unless another process has by the time that it is this one's turn.
 
     Raises:
         EngineError: the compiler failed, or the folder cannot be written.
     """
+    private_folder(path.parent)
+    with _alone_in(path.parent):
+        if not is_intact(path):
+            _compile(path)
+
+
+def _compile(path: Path) -> None:
     torch = _torch_folder()
     try:
-        private_folder(path.parent)
         _sweep(path.parent)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=_PART)
     except OSError as error:
@@ -91,6 +100,24 @@ def build_kernel(path: Path) -> None:
         raise EngineError(f"g++ did not run: {error}") from error
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process builds a kernel in ``folder``. The lock ends with its process, so a killed one holds nobody up.
+
+    On a file system without locks nobody waits: each builds the whole kernel under a name of its own.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise EngineError(f"{folder} cannot be read: {error.strerror}.") from error
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _sweep(cache: Path) -> None:

@@ -1,5 +1,8 @@
 """The key check of all routes, before anything else of the app. vLLM's own guards only paths under four prefixes."""
 
+from collections.abc import Callable
+from functools import partial
+
 from lorarack.registry.access import Scope
 from lorarack.server.caller import Caller
 from lorarack.server.http.asgi import (
@@ -34,9 +37,18 @@ class ApiKeyMiddleware:
     without one is not read, and no key goes further in than here.
     """
 
-    def __init__(self, app: App, keys: KeyRing, *, close_metrics: bool = False) -> None:
+    def __init__(
+        self,
+        app: App,
+        keys: KeyRing,
+        *,
+        close_metrics: bool = False,
+        with_cors: Callable[[App], App] = lambda app: app,
+    ) -> None:
+        """``with_cors`` is put around refusals: what adds CORS headers to all else lies further in."""
         self._app = app
         self._keys = keys
+        self._with_cors = with_cors
         self._open = OPEN_PATHS - {METRICS} if close_metrics else OPEN_PATHS
 
     async def __call__(self, scope: Asgi, receive: Receive, send: Send) -> None:
@@ -48,10 +60,10 @@ class ApiKeyMiddleware:
         wanted = scope_of(path_of(scope))
         if caller is None:
             message = "This server wants a key: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'."
-            await self._refuse(scope, send, 401, message)
+            await self._with_cors(partial(_refuse, 401, message))(scope, receive, send)
         elif not caller.has(wanted):
             message = f"The key {caller.name!r} is not for this route; use one with the scope {wanted.value!r}."
-            await self._refuse(scope, send, 403, message)
+            await self._with_cors(partial(_refuse, 403, message))(scope, receive, send)
         else:
             await self._app(self._inside(scope, caller), receive, send)
 
@@ -69,12 +81,13 @@ class ApiKeyMiddleware:
         names = (b"origin", b"access-control-request-method")
         return scope["method"] == "OPTIONS" and all(header(scope, name) for name in names)
 
-    async def _refuse(self, scope: Asgi, send: Send, status: int, message: str) -> None:
-        body = error_body(path_of(scope), status, message, "not_allowed")
-        if scope["type"] == "websocket":
-            await refuse_websocket(scope, send, status, body)
-        else:
-            await send_json(send, status, body, [(b"www-authenticate", b"Bearer")] if status == 401 else [FINAL])
+
+async def _refuse(status: int, message: str, scope: Asgi, _: Receive, send: Send) -> None:
+    body = error_body(path_of(scope), status, message, "not_allowed")
+    if scope["type"] == "websocket":
+        await refuse_websocket(scope, send, status, body)
+    else:
+        await send_json(send, status, body, [(b"www-authenticate", b"Bearer")] if status == 401 else [FINAL])
 
 
 def scope_of(path: str) -> Scope:

@@ -4,16 +4,19 @@ import asyncio
 import functools
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from prometheus_client import REGISTRY
+from starlette.middleware.cors import CORSMiddleware
 
 from lorarack.registry import open_registry
 from lorarack.server.app_state import AppState
 from lorarack.server.background import repeat
 from lorarack.server.experiment_recorder import ExperimentRecorder
 from lorarack.server.http.api_key import ApiKeyMiddleware
+from lorarack.server.http.asgi import App
 from lorarack.server.http.feedback import make_feedback_router
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
 from lorarack.server.http.routes import make_router
@@ -100,15 +103,18 @@ class LorarackEndpoints:
             observer=metrics.residency_observer,
         )
         warm_set = WarmSet(residency, self._settings.pins, lora.max_cpu_loras, lets_go=alone)
-        # Warm-up may leave dummy adapters whose ids (1, 2, …) are those of real versions, which would then never be loaded.
-        for engine_id in await engine.list():
+        # Warm-up may leave dummy adapters. With several API processes they stay until others need their room: what is there may be
+        # what another process has loaded.
+        for engine_id in await engine.list() if alone else ():
             await engine.unload(engine_id)
         self._begin(resolver, warm_set, Leases(registry, holder_name(args.port), lambda: residency.loaded))
         keys = [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]
         ring = KeyRing(keys, lambda: resolver.snapshot.keys)
         # Around everything: `add_middleware` would come too late, since SageMaker's part has the stack built by now.
         inner = self._app.middleware_stack or self._app.build_middleware_stack()
-        self._app.middleware_stack = ApiKeyMiddleware(inner, ring, close_metrics=self._settings.close_metrics)
+        self._app.middleware_stack = ApiKeyMiddleware(
+            inner, ring, close_metrics=self._settings.close_metrics, with_cors=cors_of(args)
+        )
         admit = Admit.within(self._settings.admission, rows_of(state.vllm_config, args.api_server_count))
         experiments = ExperimentRecorder(registry.experiments, resolver.refresh)
         self._tasks.append(asyncio.create_task(experiments.keep()))
@@ -148,6 +154,17 @@ class LorarackEndpoints:
 
     async def _base_cards(self) -> list[dict[str, Any]]:
         return [card.model_dump() for card in (await self._models.registry.show_available_models()).data]
+
+
+def cors_of(args: Any) -> Callable[[App], App]:
+    """What puts the CORS of vLLM's flags around an app, as vLLM does around its routes."""
+    return functools.partial(
+        CORSMiddleware,
+        allow_origins=args.allowed_origins,
+        allow_credentials=args.allow_credentials,
+        allow_methods=args.allowed_methods,
+        allow_headers=args.allowed_headers,
+    )
 
 
 def _log_like_vllm() -> None:
