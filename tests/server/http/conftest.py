@@ -1,5 +1,6 @@
 """A gateway over a small registry, in front of an app that answers with what it was asked."""
 
+import shutil
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
@@ -19,18 +20,25 @@ from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
 
 
+@pytest.fixture(scope="session")
+def home_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("http")
+    with open_registry(place / "home") as registry:
+        registry.add_base(str(tiny_base(place / "base")), "tiny")
+        registry.publish(tiny_adapter(place / "one", rank=4), "support", base="tiny")
+        registry.publish(tiny_adapter(place / "two", rank=32), "support", base="tiny")
+        registry.publish(tiny_adapter(place / "three", rank=8), "support", base="tiny")
+        registry.archive("support@3", "worse")
+        registry.set_alias("support", "prod", 1)
+    return place / "home"
+
+
 @pytest.fixture
-async def state(tmp_path: Path) -> AppState:
-    registry = open_registry(tmp_path / "home")
-    base = registry.add_base(str(tiny_base(tmp_path / "base")), "tiny")
-    registry.publish(tiny_adapter(tmp_path / "one", rank=4), "support", base="tiny")
-    registry.publish(tiny_adapter(tmp_path / "two", rank=32), "support", base="tiny")
-    registry.publish(tiny_adapter(tmp_path / "three", rank=8), "support", base="tiny")
-    registry.archive("support@3", "worse")
-    registry.set_alias("support", "prod", 1)
+async def state(tmp_path: Path, home_template: Path) -> AppState:
+    registry = open_registry(shutil.copytree(home_template, tmp_path / "home"))
     resolver = ReferenceResolver(registry, base_names=("tiny",))
     await resolver.refresh()
-    limits = Limits("tiny", base.fingerprint, 16)
+    limits = Limits("tiny", registry.base("tiny").fingerprint, 16)
 
     def copy_of(version: Version) -> IO[bytes]:
         return BytesIO(version.digest.encode())

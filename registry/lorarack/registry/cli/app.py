@@ -1,8 +1,9 @@
 """The root of the command line: the registry's own commands, and those that other components mount."""
 
 from collections.abc import Iterable
+from functools import cache
 from importlib import import_module
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,12 +31,22 @@ MODULES = {
 _MODULE_OF = {command: module for module, commands in MODULES.items() for command in commands}
 
 
-def build_app(first: str | None = None) -> typer.Typer:
-    """The root application with every installed component's commands.
+def root_command(first: str | None = None) -> Any:
+    """What runs a command line whose first word is ``first``: a Click command, built once a process.
 
-    With ``first``, the first word of a command line, it has the commands of that word's module alone where it is a command of
-    the registry: importing all the others takes longer than most commands do.
+    Where the word is a command of the registry, it has the commands of that word's module alone: importing all the others
+    takes longer than most commands do.
     """
+    return _root_command(_MODULE_OF.get(first) if first else None)
+
+
+@cache
+def _root_command(module: str | None) -> Any:
+    return typer.main.get_command(build_app(module))
+
+
+def build_app(module: str | None = None) -> typer.Typer:
+    """The root application with every installed component's commands, or with those of one of ``MODULES``."""
     app = typer.Typer(
         name="lorarack",
         no_args_is_help=True,
@@ -43,8 +54,8 @@ def build_app(first: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    if first in _MODULE_OF:
-        _mount(app, [_MODULE_OF[first]])
+    if module:
+        _mount(app, [module])
         return app
     _mount(app, MODULES)
     from importlib.metadata import entry_points

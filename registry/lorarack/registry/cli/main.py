@@ -10,9 +10,9 @@ def main() -> None:
     """Run the command line; errors that lorarack foresaw become one sentence and their exit code."""
     _write_any_text()
     try:
-        from lorarack.registry.cli.app import build_app
+        from lorarack.registry.cli.app import root_command
 
-        build_app(sys.argv[1] if len(sys.argv) > 1 else None)()
+        root_command(sys.argv[1] if len(sys.argv) > 1 else None)()
     except LorarackError as error:
         from lorarack.registry.cli.output import complain
 
