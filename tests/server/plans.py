@@ -7,7 +7,7 @@ from tests.tiny import tiny_base
 
 from lorarack.registry import Base, Version, open_registry
 from lorarack.registry.errors import EngineError
-from lorarack.server.launch_plan import LaunchPlan, ServeRequest, ServerPaths, plan_launch
+from lorarack.server.launch_plan import LaunchPlan, ServeOptions, ServeRequest, ServerPaths, plan_launch
 from lorarack.server.machine import Machine
 from lorarack.server.memory import Memory
 from lorarack.server.vllm_version import InstalledVllm
@@ -41,10 +41,16 @@ def tiny(folder: Path) -> Base:
 
 
 def plan(
-    base: Base, *flags: str, on: Machine | None = None, versions: tuple[Version, ...] = (), **asked: Any
+    base: Base,
+    *flags: str,
+    on: Machine | None = None,
+    versions: tuple[Version, ...] = (),
+    originals: tuple[str, ...] = (),
+    **options: Any,
 ) -> LaunchPlan:
     """How a server of ``base`` would start."""
-    return plan_launch(ServeRequest(base, (base.source,), flags, **asked), PLACES, on or machine(), versions)
+    request = ServeRequest(base, (base.source,), ServeOptions(flags, **options), originals)
+    return plan_launch(request, PLACES, on or machine(), versions)
 
 
 NO_CACHE = EngineError("/c can be written by others.", code="shared_cache")

@@ -12,7 +12,7 @@ from tests.system.server import free_port
 from tests.tiny import tiny_base
 
 from lorarack.registry import open_registry
-from lorarack.server import plan
+from lorarack.server import ServeOptions, plan
 from lorarack.server.vllm_version import installed_vllm
 
 LORARACK = [sys.executable, "-P", "-c", "from lorarack.registry.cli.main import main; main()"]
@@ -86,7 +86,7 @@ def test_from_python_a_plan_starts_nothing(home: Path) -> None:
     """Nor does it change a variable, or leave a folder."""
     before, running = dict(os.environ), children(os.getpid())
     with open_registry(home) as registry:
-        made = plan(registry, registry.base("tiny"), ["--max-loras", "3"], port=free_port())
+        made = plan(registry, registry.base("tiny"), ServeOptions(["--max-loras", "3"], port=free_port()))
     assert made.engine_args[-2:] == ("--max-loras", "3")
     assert made.environment["VLLM_PLUGINS"]
     assert not Path(made.settings.errors).exists()

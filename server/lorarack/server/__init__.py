@@ -9,12 +9,17 @@ import typing
 if typing.TYPE_CHECKING:
     from lorarack.server.client import Chunk, Prompt, ask
     from lorarack.server.launch import plan, serve
-    from lorarack.server.launch_plan import LaunchPlan
+    from lorarack.server.launch_plan import LaunchPlan, ServeOptions
     from lorarack.server.settings import CpuLora
 
-__all__ = ["Chunk", "CpuLora", "LaunchPlan", "Prompt", "ask", "plan", "serve"]
+__all__ = ["Chunk", "CpuLora", "LaunchPlan", "Prompt", "ServeOptions", "ask", "plan", "serve"]
 
-_MODULES = {"client": "Chunk Prompt ask", "launch": "plan serve", "launch_plan": "LaunchPlan", "settings": "CpuLora"}
+_MODULES = {
+    "client": "Chunk Prompt ask",
+    "launch": "plan serve",
+    "launch_plan": "LaunchPlan ServeOptions",
+    "settings": "CpuLora",
+}
 _WHERE = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 

@@ -65,25 +65,28 @@ def serve(
     Example: lorarack serve smollm2 --port 8000 --max-loras 4 --max-model-len 2048
     """
     from lorarack.server.launch import serve as start
+    from lorarack.server.launch_plan import ServeOptions
 
     with open_registry(registry, create=False) as opened:
         start(
             opened,
             opened.base(base),
-            context.args,
-            host=host,
-            port=port,
-            cpu_lora=cpu_lora,
-            close_metrics=close_metrics,
-            admission=AdmissionLimits(
-                max_running=max_running,
-                max_waiting=max_waiting,
-                adapter_concurrency=adapter_concurrency,
-                key_concurrency=key_concurrency,
-                adapter_tokens_per_minute=adapter_tokens_per_minute,
-                key_tokens_per_minute=key_tokens_per_minute,
+            ServeOptions(
+                context.args,
+                host=host,
+                port=port,
+                cpu_lora=cpu_lora,
+                close_metrics=close_metrics,
+                admission=AdmissionLimits(
+                    max_running=max_running,
+                    max_waiting=max_waiting,
+                    adapter_concurrency=adapter_concurrency,
+                    key_concurrency=key_concurrency,
+                    adapter_tokens_per_minute=adapter_tokens_per_minute,
+                    key_tokens_per_minute=key_tokens_per_minute,
+                ),
+                pins=pin or (),
             ),
-            pins=pin or (),
         )
     note("Stopped.")
     # vLLM has stopped its processes by now. An ordinary exit would print a page about objects that Triton's bindings leak.

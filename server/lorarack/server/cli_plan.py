@@ -54,25 +54,28 @@ def plan(
     Example: lorarack plan smollm2 --max-loras 4 --max-model-len 2048
     """
     from lorarack.server.launch import report
+    from lorarack.server.launch_plan import ServeOptions
 
     with open_registry(registry, create=False) as opened:
         found = report(
             opened,
             opened.base(base),
-            context.args,
-            host=host,
-            port=port,
-            cpu_lora=cpu_lora,
-            close_metrics=close_metrics,
-            admission=AdmissionLimits(
-                max_running=max_running,
-                max_waiting=max_waiting,
-                adapter_concurrency=adapter_concurrency,
-                key_concurrency=key_concurrency,
-                adapter_tokens_per_minute=adapter_tokens_per_minute,
-                key_tokens_per_minute=key_tokens_per_minute,
+            ServeOptions(
+                context.args,
+                host=host,
+                port=port,
+                cpu_lora=cpu_lora,
+                close_metrics=close_metrics,
+                admission=AdmissionLimits(
+                    max_running=max_running,
+                    max_waiting=max_waiting,
+                    adapter_concurrency=adapter_concurrency,
+                    key_concurrency=key_concurrency,
+                    adapter_tokens_per_minute=adapter_tokens_per_minute,
+                    key_tokens_per_minute=key_tokens_per_minute,
+                ),
+                pins=pin or (),
             ),
-            pins=pin or (),
         )
     emit(found, json, lambda: _shown(found))
 

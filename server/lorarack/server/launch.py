@@ -22,7 +22,14 @@ from lorarack.server.cpu.backend import compile_kernel, needs_compile
 from lorarack.server.defaults import LOOPBACK, PORT
 from lorarack.server.engine_arguments import engine_arguments
 from lorarack.server.engine_errors import error_line, first_error
-from lorarack.server.launch_plan import LaunchPlan, ServeRequest, ServerPaths, plan_launch, wanted_versions
+from lorarack.server.launch_plan import (
+    LaunchPlan,
+    ServeOptions,
+    ServeRequest,
+    ServerPaths,
+    plan_launch,
+    wanted_versions,
+)
 from lorarack.server.launch_report import LaunchReport, launch_report
 from lorarack.server.local_cache import recently_used
 from lorarack.server.machine import Machine, inspect_machine
@@ -31,21 +38,9 @@ from lorarack.server.process.parent_death import reaper
 from lorarack.server.process.prespawn import PrespawnedEngine, openmp_environment, use_prespawned
 from lorarack.server.process.shutdown_log_filter import ENGINE
 from lorarack.server.refused_flags import check_variables
-from lorarack.server.settings import AdmissionLimits, CpuLora
 
 
-def plan(
-    registry: Registry,
-    base: Base,
-    flags: Sequence[str] = (),
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    cpu_lora: CpuLora = CpuLora.KERNEL,
-    close_metrics: bool = False,
-    admission: AdmissionLimits | None = None,
-    pins: Sequence[str] = (),
-) -> LaunchPlan:
+def plan(registry: Registry, base: Base, options: ServeOptions | None = None) -> LaunchPlan:
     """What `serve` would do with the same arguments, on this machine, now. Starts nothing and changes no variable.
 
     Raises:
@@ -55,32 +50,10 @@ def plan(
         EngineError: no vLLM here, or one that cannot serve this base.
     """
     with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
-        return _plan(
-            registry,
-            base,
-            flags,
-            host,
-            port,
-            cpu_lora,
-            close_metrics,
-            admission or AdmissionLimits(),
-            pins,
-            Path(scratch),
-        )[0]
+        return _plan(registry, base, options or ServeOptions(), Path(scratch))[0]
 
 
-def report(
-    registry: Registry,
-    base: Base,
-    flags: Sequence[str] = (),
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    cpu_lora: CpuLora = CpuLora.KERNEL,
-    close_metrics: bool = False,
-    admission: AdmissionLimits | None = None,
-    pins: Sequence[str] = (),
-) -> LaunchReport:
+def report(registry: Registry, base: Base, options: ServeOptions | None = None) -> LaunchReport:
     """What `plan` says, worked out with vLLM's own parser and the model's configuration. This imports vLLM.
 
     Raises:
@@ -90,46 +63,18 @@ def report(
         EngineError: no vLLM here, one that cannot serve this base, or too little memory.
     """
     with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
-        made, machine = _plan(
-            registry,
-            base,
-            flags,
-            host,
-            port,
-            cpu_lora,
-            close_metrics,
-            admission or AdmissionLimits(),
-            pins,
-            Path(scratch),
-        )
+        made, machine = _plan(registry, base, options or ServeOptions(), Path(scratch))
     arguments = engine_arguments(made, machine, [adapter.name for adapter in registry.adapters()])
     return launch_report(made, machine, arguments.args, arguments.size, arguments.cache)
 
 
-def serve(
-    registry: Registry,
-    base: Base,
-    flags: Sequence[str] = (),
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    cpu_lora: CpuLora = CpuLora.KERNEL,
-    close_metrics: bool = False,
-    admission: AdmissionLimits | None = None,
-    pins: Sequence[str] = (),
-) -> None:
+def serve(registry: Registry, base: Base, options: ServeOptions | None = None) -> None:
     """Serve ``base`` and its adapters until SIGINT or SIGTERM. Only in a process's main thread, and once.
 
     Args:
         registry: where the versions are.
         base: what to serve them over.
-        flags: any vLLM flags.
-        host: address to listen on; None: what ``flags`` (a vLLM config file) say, else loopback only.
-        port: likewise, else 8000.
-        cpu_lora: how LoRA is computed where the engine runs on a CPU.
-        close_metrics: whether ``/metrics`` wants a key too.
-        admission: limits of adapters and keys; None: none.
-        pins: references whose versions are loaded before the server is ready, and stay loaded.
+        options: how; None: as `lorarack serve` does without options.
 
     Raises:
         UsageError: flags or variables that vLLM does not know, or that would go past this server's promises.
@@ -139,34 +84,13 @@ def serve(
     """
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="lorarack-") as scratch, _stopped_by_sigterm():
         preflight.check_platform()
-        preflight.check_port(host or LOOPBACK, PORT if port is None else port)
-        made, machine = _plan(
-            registry,
-            base,
-            flags,
-            host,
-            port,
-            cpu_lora,
-            close_metrics,
-            admission or AdmissionLimits(),
-            pins,
-            Path(scratch),
-        )
+        asked = options or ServeOptions()
+        preflight.check_port(asked.host or LOOPBACK, PORT if asked.port is None else asked.port)
+        made, machine = _plan(registry, base, asked, Path(scratch))
         execute(made, machine, [adapter.name for adapter in registry.adapters()])
 
 
-def _plan(
-    registry: Registry,
-    base: Base,
-    flags: Sequence[str],
-    host: str | None,
-    port: int | None,
-    cpu_lora: CpuLora,
-    close_metrics: bool,
-    admission: AdmissionLimits,
-    pins: Sequence[str],
-    scratch: Path,
-) -> tuple[LaunchPlan, Machine]:
+def _plan(registry: Registry, base: Base, options: ServeOptions, scratch: Path) -> tuple[LaunchPlan, Machine]:
     vllm = preflight.check_platform()
     check_keys(None, os.environ)
     checked = preflight.check_base(registry, base.name)
@@ -175,24 +99,13 @@ def _plan(
     copied_from = registry.originals(checked.base)[1:]
     originals = tuple(print_ for base in copied_from for print_ in (base.fingerprint, *base.fingerprints))
     snapshot, now = registry.snapshot(), datetime.now(UTC)
-    request = ServeRequest(
-        checked.base,
-        (checked.source, *pinned),
-        tuple(flags),
-        host,
-        port,
-        cpu_lora,
-        originals,
-        tuple(pins),
-        close_metrics=close_metrics,
-        admission=admission,
-        has_keys=any(key.state(now) == "active" for key in registry.keys.list()),
-    )
+    has_keys = any(key.state(now) == "active" for key in registry.keys.list())
+    request = ServeRequest(checked.base, (checked.source, *pinned), options, originals, has_keys)
     machine = inspect_machine(vllm)
     check_variables(machine.environ, machine.endpoint_plugins)
     preflight.check_compile_caches(machine.environ)
     paths = ServerPaths(Path(registry.location), home_folder() / "cache" / "adapters", scratch, os.getpid())
-    wanted = wanted_versions(snapshot, pins, recently_used(paths.adapters))
+    wanted = wanted_versions(snapshot, options.pins, recently_used(paths.adapters))
     return plan_launch(request, paths, machine, snapshot.versions, wanted), machine
 
 

@@ -1,6 +1,6 @@
 """What a start will do, as a value. Planning does nothing and reads nothing but its arguments."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,33 +16,44 @@ COMPILED = {"TORCHINDUCTOR_CACHE_DIR": "torchinductor", "TRITON_CACHE_DIR": "tri
 
 
 @dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """What the user asks of a server.
+
+    Attributes:
+        flags: any vLLM flags.
+        host: address to listen on; None: what ``flags`` (a vLLM config file) say, else loopback only.
+        port: likewise, else 8000.
+        cpu_lora: how LoRA is computed where the engine runs on a CPU.
+        close_metrics: whether ``/metrics`` wants a key too.
+        admission: how much is let into the engine.
+        pins: references whose versions are loaded before the server is ready, and stay loaded.
+    """
+
+    flags: Sequence[str] = ()
+    host: str | None = None
+    port: int | None = None
+    cpu_lora: CpuLora = CpuLora.KERNEL
+    close_metrics: bool = False
+    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
+    pins: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ServeRequest:
-    """What the user asked for.
+    """What is served, and how.
 
     Attributes:
         base: what to serve adapters over.
         source: what vLLM loads for it: a folder or a Hub id, then flags.
-        flags: any vLLM flags.
-        host: address to listen on; None: what ``flags`` say, else loopback only.
-        port: likewise, else 8000.
-        cpu_lora: how LoRA is computed where the engine runs on a CPU.
+        options: what the user asks for.
         originals: fingerprints of the bases that this one is a copy of, whose versions it serves too.
-        pins: references whose versions are loaded before the server is ready, and stay.
-        close_metrics: whether ``/metrics`` wants a key too.
-        admission: how much is let into the engine.
         has_keys: whether the registry has a key that opens something.
     """
 
     base: Base
     source: tuple[str, ...]
-    flags: tuple[str, ...] = ()
-    host: str | None = None
-    port: int | None = None
-    cpu_lora: CpuLora = CpuLora.KERNEL
+    options: ServeOptions = field(default_factory=ServeOptions)
     originals: tuple[str, ...] = ()
-    pins: tuple[str, ...] = ()
-    close_metrics: bool = False
-    admission: AdmissionLimits = field(default_factory=AdmissionLimits)
     has_keys: bool = False
 
 
@@ -135,15 +146,15 @@ def plan_launch(
     The slots' rank follows ``wanted`` among them (`wanted_versions`); None: all.
     """
     base, cpu = request.base, machine.vllm.cpu
-    backend = choose_backend(request.cpu_lora, machine.vllm, machine.kernel) if cpu else None
+    backend = choose_backend(request.options.cpu_lora, machine.vllm, machine.kernel) if cpu else None
     settings = ServingSettings(
         registry=str(places.registry),
         base=base.name,
         fingerprint=base.fingerprint,
         originals=request.originals,
-        close_metrics=request.close_metrics,
-        admission=request.admission,
-        pins=request.pins,
+        close_metrics=request.options.close_metrics,
+        admission=request.options.admission,
+        pins=tuple(request.options.pins),
         cache=str(places.adapters),
         errors=str(places.scratch),
         launcher=places.launcher,
@@ -151,7 +162,7 @@ def plan_launch(
     plugins = _plugins(machine)
     plan = LaunchPlan(
         base=base,
-        engine_args=(*request.source, *_address(request), *request.flags),
+        engine_args=(*request.source, *_address(request.options), *request.options.flags),
         defaults=engine_defaults(base.fingerprint, versions, request.originals, cpu=cpu, wanted=wanted),
         settings=settings,
         environment=_environment(machine, settings, plugins, places.scratch, backend),
@@ -164,9 +175,9 @@ def plan_launch(
     return plan.with_backend(backend) if backend else plan
 
 
-def _address(request: ServeRequest) -> list[str]:
-    host = [f"--host={request.host}"] if request.host is not None else []
-    return host + ([f"--port={request.port}"] if request.port is not None else [])
+def _address(options: ServeOptions) -> list[str]:
+    host = [f"--host={options.host}"] if options.host is not None else []
+    return host + ([f"--port={options.port}"] if options.port is not None else [])
 
 
 def _plugins(machine: Machine) -> tuple[str, ...]:
