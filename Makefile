@@ -1,8 +1,9 @@
 # The same verbs for people and for CI. Everything runs in .venv, which `setup` makes.
 VENV ?= .venv
 RUN := $(VENV)/bin
-# In the order of tests/spread.py, not by the number of tests in a file.
-TESTS := $(RUN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# In the order of tests/spread.py, not by the number of tests in a file. One process more than two cores have: some wait.
+PROCESSES ?= 3
+TESTS := $(RUN)/python -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 export VENV
 
 .PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train bench-study bench-experiments soak build clean
@@ -21,8 +22,8 @@ demo: setup ## the whole story on this machine: base, train, publish, serve, com
 test: setup lint ## lint, then every test, real servers included
 	@$(TESTS)
 
-test-fast: setup ## the tests that start no server and import no torch
-	@$(TESTS) -m "not system and not torch"
+test-fast: setup ## under two minutes: no server, no torch, no test of very many inputs
+	@$(TESTS) -m "not system and not torch and not thorough"
 
 attack: setup ## attacks on a real server, eager and then compiled (docs/security.md)
 	@LORARACK_ATTACK=eager $(RUN)/python -m pytest tests/attack -v

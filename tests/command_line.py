@@ -1,6 +1,5 @@
 """The ``lorarack`` command as a user runs it, without the cost of a process."""
 
-import gc
 import io
 import json
 import sys
@@ -36,6 +35,4 @@ def lorarack(*arguments: object) -> Answer:
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-        finally:
-            gc.unfreeze()  # a process that does one command after another must still find its garbage
     return Answer(code, out.getvalue(), err.getvalue())

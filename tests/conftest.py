@@ -1,5 +1,6 @@
 """What tests of every component share: the small real base model, made once per machine."""
 
+import gc
 import json
 import os
 import signal
@@ -12,7 +13,6 @@ import pytest
 from hypothesis import settings
 from tests import spread
 from tests.system.session_adapters import adapters as adapters
-from tests.system.session_adapters import everyone as everyone
 from tests.system.session_adapters import prompts as prompts
 from tests.system.session_adapters import reference as reference
 from tests.system.session_server import server as server
@@ -24,7 +24,7 @@ settings.register_profile("steady", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
-# Two processes test at once, so each computes with one thread. Threads of OpenMP that wait for each other sleep instead of
+# Several processes test at once, so each computes with one thread. Threads of OpenMP that wait for each other sleep instead of
 # spinning, or everything takes three times as long beside any other process. Both are read when torch is loaded, here and in the
 # processes that tests start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -45,6 +45,23 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> spread.BySer
 
 def pytest_runtest_teardown(item: pytest.Item) -> None:
     stop_when_it_has_ended(item)
+    freeze_what_was_imported()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
+
+
+_frozen_modules = 0
+
+
+def freeze_what_was_imported() -> None:
+    """Keep imported modules out of garbage collections: with torch's one takes half a second, and every training asks for it."""
+    global _frozen_modules
+    if len(sys.modules) > _frozen_modules + 500:
+        _frozen_modules = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")

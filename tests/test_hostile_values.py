@@ -12,6 +12,8 @@ from types import FrameType
 import pytest
 from tests.hostile import TEXTS, Command, Playground, commands, make_playground, run
 
+pytestmark = pytest.mark.thorough
+
 #: They take no value that could stop them before they train and serve (tests/adapters/demo has the demo).
 TOO_LONG = {"demo run", "demo base"}
 COMMANDS = [command for command in commands() if command.name not in TOO_LONG]

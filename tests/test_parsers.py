@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.parsers import parsers
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize("name", parsers(Path()))
 def test_spoiled_input_is_read_or_refused(name: str, tmp_path: Path) -> None:

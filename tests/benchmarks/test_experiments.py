@@ -5,6 +5,8 @@ import json
 import pytest
 from benchmarks import bench_experiments
 
+pytestmark = pytest.mark.thorough
+
 
 def test_it_runs_and_every_share_and_count_is_within_its_goal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

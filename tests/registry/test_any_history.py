@@ -25,6 +25,8 @@ from lorarack.registry import (
 )
 from lorarack.registry.errors import Conflict
 
+pytestmark = pytest.mark.thorough
+
 ADAPTERS = st.sampled_from(["one", "two/b"])
 ALIASES = st.sampled_from(["default", "prod"])
 NUMBERS = st.integers(1, 5)

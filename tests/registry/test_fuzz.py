@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.registry.fuzzing import Sandbox
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.mark.parametrize("kind", ["header", "configuration", "tokenizer", "manifest"])
 def test_spoiled_input_does_no_harm(kind: str, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from tests.tiny import tiny_base
 from lorarack.registry import Query, Registry, open_registry
 from lorarack.registry.catalog.new_version import searchable_text, written
 
+pytestmark = pytest.mark.thorough
+
 #: What folding, quoting, patterns and the index could get wrong, beside plain letters.
 ODD = "aAbB éÉßẞſſİıǆΣςσ𝔸🙂e\u0301%_\"'*\\-\n\t\x01\x19\x1a\x1b\x1c\x1d\x1e\x1f\ufeff\ufffd\ufffe\uffff\U0010ffff"
 TEXTS = st.text(st.sampled_from(ODD), max_size=8) | st.text(

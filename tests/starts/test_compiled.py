@@ -2,17 +2,20 @@
 
 Another server than the other tests': compiled, the head and the embedding adapted too, and fewer slots and host copies than
 adapters, so that nearly every request rewrites a slot and many read an adapter again. Its cache folder is its own: what a start
-leaves there for the next must not be another server's.
+leaves there for the next must not be another server's. Its base has the first layers of the small one only: compiling takes as
+long as there are layers, and they are all alike. ``test_readme`` and `make attack` compile the small base itself.
 """
 
 import random
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.system.reference import Reference, cut_base
 from tests.system.server import Server
+from tests.system.session_adapters import TIED, eight_adapters, tokens_of
 from tests.system.session_server import BASE
 from tests.system.test_served_equals_trained import ask, check
 
@@ -25,13 +28,36 @@ FLAGS = (
     "--max-loras", "3", "--max-cpu-loras", "4",
 )  # fmt: skip
 REWRITES = 100
+LAYERS = 4
 
 
 @pytest.fixture(scope="module")
-def home(small_base: Path, everyone: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def base(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cut_base(small_base, tmp_path_factory.mktemp("cut") / "base", LAYERS)
+
+
+@pytest.fixture(scope="module")
+def everyone(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return eight_adapters(base, tmp_path_factory.mktemp("eight"))
+
+
+@pytest.fixture(scope="module")
+def reference(base: Path, everyone: dict[str, Path]) -> Reference:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", TIED)
+        return Reference(base, everyone)
+
+
+@pytest.fixture(scope="module")
+def prompts(reference: Reference) -> list[list[int]]:
+    return tokens_of(reference)
+
+
+@pytest.fixture(scope="module")
+def home(base: Path, everyone: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("compiled") / "registry"
     with open_registry(home) as registry:
-        registry.add_base(str(small_base), BASE)
+        registry.add_base(str(base), BASE)
         for reference, folder in everyone.items():
             registry.publish(folder, reference.partition("@")[0], base=BASE)
     return home
@@ -61,7 +87,7 @@ def test_it_is_compiled_and_computed_by_the_kernel(compiled: Server) -> None:
 
 
 def test_a_hundred_rewritten_slots_and_every_answer_right(
-    compiled: Server, everyone: dict[str, Path], reference: Any, prompts: list[list[int]]
+    compiled: Server, everyone: dict[str, Path], reference: Reference, prompts: list[list[int]]
 ) -> None:
     """Eight adapters take turns in three slots, beside base requests and long ones that run while slots change."""
     choice = random.Random(5)
@@ -80,8 +106,9 @@ def test_a_hundred_rewritten_slots_and_every_answer_right(
         check(answer, model, prompt, reference)
 
 
-def test_the_second_start_compiles_nothing_and_begins_early(compiled: Server, home: Path, everyone: dict[str, Path], reference: Any,
-                                           prompts: list[list[int]]) -> None:  # fmt: skip
+def test_the_second_start_compiles_nothing_and_begins_early(
+    compiled: Server, home: Path, everyone: dict[str, Path], reference: Reference, prompts: list[list[int]]
+) -> None:
     """vLLM itself saves what it compiled, cannot load it, and compiles again at every start."""
     again = start(home)
     try:

@@ -1,6 +1,10 @@
 """What is right: PEFT in float32, one adapter at a time, one prompt at a time."""
 
-from collections.abc import Mapping, Sequence
+import json
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,12 +12,17 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 # The server that is compared runs on the same cores: two threads that wait for each other at every operation would take
 # minutes on a machine that is busy with anything else.
 torch.set_num_threads(1)
 
+#: Sequences at a time.
+BATCH = 8
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
@@ -28,6 +37,18 @@ class Truth:
 @cache
 def _base(folder: Path) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+def cut_base(base: Path, folder: Path, layers: int) -> Path:
+    """The first ``layers`` layers of a base, with its embedding, head and tokenizer."""
+    shutil.copytree(base, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    config = json.loads((base / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": layers}))
+    kept = {f"model.layers.{number}." for number in range(layers)}
+    with safe_open(base / "model.safetensors", "pt") as weights:
+        names = [name for name in weights.keys() if ".layers." not in name or name.startswith(tuple(kept))]  # noqa: SIM118
+        save_file({name: weights.get_tensor(name) for name in names}, folder / "model.safetensors", {"format": "pt"})
+    return folder
 
 
 def make_adapter(base: Path, folder: Path, rank: int, seed: int, strength: float, **config: Any) -> Path:
@@ -52,29 +73,53 @@ class Reference:
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
         first, *others = folders.items()
         self._model = PeftModel.from_pretrained(model, first[1], adapter_name=_plain(first[0]))
-        for name, folder in others:
+        self.add(dict(others))
+        self._known: dict[tuple[str | None, tuple[int, ...]], Truth] = {}
+
+    def add(self, folders: Mapping[str, Path]) -> None:
+        """More adapters over the same base."""
+        for name, folder in folders.items():
             self._model.load_adapter(folder, adapter_name=_plain(name))
         self._model.eval()
-        self._known: dict[tuple[str | None, tuple[int, ...]], Truth] = {}
 
     def truth(self, name: str | None, tokens: Sequence[int]) -> Truth:
         """What adapter ``name`` (None: the bare base) says of ``tokens``."""
-        key = (name, tuple(tokens))
-        if key not in self._known:
-            if name is None:
-                with self._model.disable_adapter():
-                    self._known[key] = self._compute(tokens)
-            else:
-                self._model.set_adapter(_plain(name))
-                self._known[key] = self._compute(tokens)
-        return self._known[key]
+        self.compute([(name, tokens)])
+        return self._known[name, tuple(tokens)]
+
+    def compute(self, asked: Iterable[tuple[str | None, Sequence[int]]]) -> None:
+        """Compute what `truth` will be asked for, an adapter's sequences in batches: the weights are read once a batch."""
+        wanted: dict[str | None, set[tuple[int, ...]]] = defaultdict(set)
+        for name, tokens in asked:
+            if (name, tuple(tokens)) not in self._known:
+                wanted[name].add(tuple(tokens))
+        for name, sequences in wanted.items():
+            with self._only(name):
+                rows = sorted(sequences)
+                for start in range(0, len(rows), BATCH):
+                    batch = rows[start : start + BATCH]
+                    self._known |= {(name, row): truth for row, truth in zip(batch, self._batch(batch), strict=True)}
+
+    @contextmanager
+    def _only(self, name: str | None) -> Iterator[None]:
+        if name is None:
+            with self._model.disable_adapter():
+                yield
+        else:
+            self._model.set_adapter(_plain(name))
+            yield
 
     @torch.no_grad()
-    def _compute(self, tokens: Sequence[int]) -> Truth:
-        logits = self._model(torch.tensor([list(tokens)])).logits[0]
-        table = torch.log_softmax(logits.double(), dim=-1)
-        logprobs = tuple(table[place, token].item() for place, token in enumerate(tokens[1:]))
-        return Truth(logprobs, tuple(logits.argmax(dim=-1).tolist()))
+    def _batch(self, rows: Sequence[tuple[int, ...]]) -> list[Truth]:
+        """Padded on the right, where no token looks."""
+        padded = pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+        return [_truth(row, logits[: len(row)]) for row, logits in zip(rows, self._model(padded).logits, strict=True)]
+
+
+def _truth(tokens: Sequence[int], logits: torch.Tensor) -> Truth:
+    table = torch.log_softmax(logits, dim=-1)
+    logprobs = tuple(table[place, token].item() for place, token in enumerate(tokens[1:]))
+    return Truth(logprobs, tuple(logits.argmax(dim=-1).tolist()))
 
 
 def _plain(name: str) -> str:

@@ -91,11 +91,12 @@ def wait(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
         AssertionError: it has ended, or takes longer than any machine should; with the end of its log.
     """
     end = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < end:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/ready").status_code == 200:
-                return
-        time.sleep(0.1)
+    with httpx.Client(base_url=url) as client:
+        while process.poll() is None and time.monotonic() < end:
+            with contextlib.suppress(httpx.TransportError):
+                if client.get("/ready").status_code == 200:
+                    return
+            time.sleep(0.1)
     raise AssertionError(f"the server {'is not ready' if process.poll() is None else 'stopped'}:\n{tail(log)}")
 
 

@@ -20,46 +20,51 @@ TEXTS = (
 @pytest.fixture(scope="session")
 def adapters(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Six adapters by the reference under which the session's server has them."""
+    return six_adapters(small_base, tmp_path_factory.mktemp("adapters"))
+
+
+def six_adapters(base: Path, place: Path) -> dict[str, Path]:
+    """Of several ranks, scales and targets, by reference; their folders are in ``place``."""
     from tests.system.reference import make_adapter
 
-    place = tmp_path_factory.mktemp("adapters")
     attention = ["q_proj", "k_proj", "v_proj", "o_proj"]
     return {
-        "plain@1": make_adapter(small_base, place / "r4", 4, 1, 0.05),
-        "plain@2": make_adapter(small_base, place / "r16", 16, 2, 0.03),
-        "strong@1": make_adapter(small_base, place / "strong", 8, 3, 0.3),
-        "rslora@1": make_adapter(small_base, place / "rslora", 16, 4, 0.02, use_rslora=True),
+        "plain@1": make_adapter(base, place / "r4", 4, 1, 0.05),
+        "plain@2": make_adapter(base, place / "r16", 16, 2, 0.03),
+        "strong@1": make_adapter(base, place / "strong", 8, 3, 0.3),
+        "rslora@1": make_adapter(base, place / "rslora", 16, 4, 0.02, use_rslora=True),
         "pattern@1": make_adapter(
-            small_base, place / "pattern", 4, 5, 0.05,
+            base, place / "pattern", 4, 5, 0.05,
             rank_pattern={"down_proj": 12}, alpha_pattern={"down_proj": 6},
         ),
-        "partial@1": make_adapter(small_base, place / "partial", 2, 6, 0.1, target_modules=attention),
+        "partial@1": make_adapter(base, place / "partial", 2, 6, 0.1, target_modules=attention),
     }  # fmt: skip
 
 
-@pytest.fixture(scope="session")
-def everyone(small_base: Path, adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def eight_adapters(base: Path, place: Path) -> dict[str, Path]:
     """The six and two more, on the head and on the embedding."""
     from tests.system.reference import make_adapter
 
-    place = tmp_path_factory.mktemp("heads")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", TIED)
-        head = make_adapter(small_base, place / "head", 4, 7, 0.05, target_modules=["q_proj", "lm_head"])
-        tokens = make_adapter(small_base, place / "tokens", 8, 8, 0.05, target_modules=["v_proj", "embed_tokens"])
-    return {**adapters, "head@1": head, "tokens@1": tokens}
+        head = make_adapter(base, place / "head", 4, 7, 0.05, target_modules=["q_proj", "lm_head"])
+        tokens = make_adapter(base, place / "tokens", 8, 8, 0.05, target_modules=["v_proj", "embed_tokens"])
+    return {**six_adapters(base, place), "head@1": head, "tokens@1": tokens}
 
 
 @pytest.fixture(scope="session")
-def reference(small_base: Path, everyone: dict[str, Path]) -> Any:
+def reference(small_base: Path, adapters: dict[str, Path]) -> Any:
     """What PEFT says, in float32."""
     from tests.system.reference import Reference
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", TIED)
-        return Reference(small_base, everyone)
+    return Reference(small_base, adapters)
 
 
 @pytest.fixture(scope="session")
 def prompts(reference: Any) -> list[list[int]]:
+    return tokens_of(reference)
+
+
+def tokens_of(reference: Any) -> list[list[int]]:
+    """``TEXTS`` as tokens."""
     return [reference.tokenizer(text)["input_ids"] for text in TEXTS]

@@ -85,7 +85,7 @@ def folders(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     }
 
 
-def test_an_alias_moves_under_load(server: Server, small_base: Path, folders: dict[str, Path]) -> None:
+def test_an_alias_moves_under_load(server: Server, reference: Reference, folders: dict[str, Path]) -> None:
     """Each answer is of the version that its header names: by its own log probabilities, held against PEFT's.
 
     And of one that the alias named meanwhile: not before it was set, and not after somebody saw a newer one.
@@ -93,8 +93,8 @@ def test_an_alias_moves_under_load(server: Server, small_base: Path, folders: di
     for name, folder in folders.items():
         assert server.registry.publish(folder, "moving", base=BASE).version.reference == name
     server.registry.set_alias("moving", "live", 1)
-    truth = Reference(small_base, folders)
-    prompt = truth.tokenizer(TEXT)["input_ids"]
+    reference.add(folders)
+    prompt = reference.tokenizer(TEXT)["input_ids"]
     crowd = Crowd(server, prompt)
     with ThreadPoolExecutor(CLIENTS) as pool:
         asking = [pool.submit(crowd.ask_on) for _ in range(CLIENTS)]
@@ -110,7 +110,7 @@ def test_an_alias_moves_under_load(server: Server, small_base: Path, folders: di
     assert not crowd.failures
     for answer in crowd.answers:
         assert answer.seen_before <= answer.version <= answer.set_by_end
-        check_logprobs(truth, f"moving@{answer.version}", prompt, answer.body)
+        check_logprobs(reference, f"moving@{answer.version}", prompt, answer.body)
     until_gone(server, {f"moving@{number}" for number in range(2, VERSIONS)})
 
 

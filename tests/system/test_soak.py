@@ -13,7 +13,7 @@ from tests.system.soak import Answered, Soak, said_of
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 
-MINUTES = float(os.environ.get("LORARACK_SOAK_MINUTES", "1.5"))
+MINUTES = float(os.environ.get("LORARACK_SOAK_MINUTES", "0.75"))
 ADAPTERS, RANKS = 10, (2, 4, 8, 12, 16)
 #: Of a log probability: float32, in batches of changing size.
 TOLERANCE = 5e-3
@@ -35,15 +35,16 @@ def folders(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.mark.timeout(60 * MINUTES + 900)
-def test_a_soak(server: Server, small_base: Path, folders: dict[str, Path]) -> None:
+def test_a_soak(server: Server, reference: Reference, folders: dict[str, Path]) -> None:
     for name, folder in folders.items():
         assert server.registry.publish(folder, name.partition("@")[0], base=BASE).version.reference == name
     for number in range(ADAPTERS):
         server.registry.set_alias(f"soak{number}", "live", 1)
-    truth = Reference(small_base, folders)
-    prompts = [truth.tokenizer(text)["input_ids"] for text in TEXTS]
+    reference.add(folders)
+    prompts = [reference.tokenizer(text)["input_ids"] for text in TEXTS]
     report = Soak(server, [f"soak{number}" for number in range(ADAPTERS)], prompts, seed=1).run(60 * MINUTES)
-    wrong = [answer for answer in report.answers if not (report.could_be(answer) and is_right(truth, answer))]
+    reference.compute((name_of(answer), [*answer.prompt, *answer.tokens]) for answer in report.answers)
+    wrong = [answer for answer in report.answers if not (report.could_be(answer) and is_right(reference, answer))]
     print(said_of(report, len(wrong)))
     assert not wrong, wrong[0]
     assert not report.failures, report.failures[:3]
@@ -53,8 +54,12 @@ def test_a_soak(server: Server, small_base: Path, folders: dict[str, Path]) -> N
     assert median(report.memory[-half // 2 :]) <= (1 + GROWTH) * median(report.memory[half // 2 : half])
 
 
+def name_of(answer: Answered) -> str | None:
+    """The adapter of the reference that answered."""
+    return None if answer.version == BASE else answer.version
+
+
 def is_right(truth: Reference, answer: Answered) -> bool:
     """Whether the log probabilities are those of PEFT with the version that the answer names."""
-    name = None if answer.version == BASE else answer.version
-    expected = truth.truth(name, [*answer.prompt, *answer.tokens]).logprobs[len(answer.prompt) - 1 :]
+    expected = truth.truth(name_of(answer), [*answer.prompt, *answer.tokens]).logprobs[len(answer.prompt) - 1 :]
     return max(abs(mine - right) for mine, right in zip(answer.logprobs, expected, strict=True)) <= TOLERANCE

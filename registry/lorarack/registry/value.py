@@ -17,9 +17,10 @@ class Value(BaseModel):
         return self.model_dump(mode="json")
 
 
-class Said(Value):
-    """A value that callers write out in Python: one that cannot be raises ``UsageError``, like everything else that is wrong in a
-    call. As part of another value, or of a file that is read, it is that one's ``ValidationError``.
+class InputValue(Value):
+    """A value that callers construct in Python: invalid fields raise ``UsageError``, as other wrong arguments of a call do.
+
+    Validated as part of another value or of a file, it raises pydantic's ``ValidationError`` there.
     """
 
     code: ClassVar[str]

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, JsonValue, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from lorarack.registry.reference_logprobs import ReferenceLogprobs
-from lorarack.registry.value import Said, Value
+from lorarack.registry.value import InputValue, Value
 
 #: Module name (as in the base's weight file, without ``.weight``) to (out_features, in_features).
 #: Of an embedding: (rows of the table, width).
@@ -84,7 +84,7 @@ class CheckedBase(Value):
     notes: tuple[str, ...] = ()
 
 
-class Metric(Said):
+class Metric(InputValue):
     """A number measured on one split of one data set, at one training step or (``step=None``) of the finished version."""
 
     code = "bad_metric"
@@ -147,7 +147,7 @@ class StoredFile(Value):
     bytes: int
 
 
-class Parent(Said):
+class Parent(InputValue):
     """What a version was derived from, and how: ``resized``, ``merged``, ``continued``, ``pulled`` or a word of your own."""
 
     code = "bad_parent"

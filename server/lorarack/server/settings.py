@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import Field, ValidationError
 
 from lorarack.registry.errors import EngineError
-from lorarack.registry.value import Said, Value
+from lorarack.registry.value import InputValue, Value
 
 #: Name of the environment variable.
 VARIABLE = "LORARACK_SERVING"
@@ -26,7 +26,7 @@ class CpuLora(StrEnum):
     OFF = "off"
 
 
-class AdmissionLimits(Said):
+class AdmissionLimits(InputValue):
     """What one API process lets into the engine. None: as much as comes."""
 
     code = "bad_limit"

@@ -15,6 +15,8 @@ from lorarack.adapters.comparison.margin_rule import adjusted_p_values
 from lorarack.adapters.comparison.paired import Graded, Pair
 from lorarack.adapters.comparison.score_table import ScoreTable
 
+pytestmark = pytest.mark.thorough
+
 
 def not_worse(table: ScoreTable, margin: float) -> list[bool]:
     """For each version whether it is called not worse."""

@@ -10,6 +10,8 @@ from scipy.stats import binom, multinomial, norm
 from lorarack.adapters.comparison.exact_test import exact_p_value, score_statistic
 from lorarack.adapters.comparison.paired import RightOrWrong, lower_bound, upper_bound
 
+pytestmark = pytest.mark.thorough
+
 
 def test_when_no_row_differs_only_the_number_of_rows_speaks() -> None:
     """To have seen none of the losses of a version that is five points worse: 0.95 to the number of rows."""

@@ -12,6 +12,8 @@ from scipy.stats import multinomial
 
 from lorarack.adapters.comparison.paired import Graded
 
+pytestmark = pytest.mark.thorough
+
 #: Levels of two to six versions, by Holm's steps.
 LEVELS = (0.05, 0.025, 0.05 / 3, 0.0125, 0.01)
 

@@ -13,6 +13,8 @@ from lorarack.adapters.data.conversation import ROLES
 from lorarack.adapters.data.row_keys import MESSAGE_KEYS, OTHER_FORMATS, ROW_KEYS
 from lorarack.registry.errors import UsageError
 
+pytestmark = pytest.mark.thorough
+
 TEXT = st.text(st.characters(codec=None, exclude_categories=[]), max_size=6)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.sampled_from(["function", "text", *ROLES]),

@@ -48,7 +48,7 @@ class Field:
         with open_registry(self.home) as registry:
             while True:
                 registry.gc(grace_seconds=GRACE)
-                time.sleep(0.002)
+                time.sleep(0.01)
 
     def fork(self, work: Callable[[], None]) -> int:
         """A child that does ``work``, notes what goes wrong, and never returns here."""

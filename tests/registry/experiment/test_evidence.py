@@ -14,6 +14,8 @@ from lorarack.registry.experiment.evidence import (
     log_evidence_above_from_sums,
 )
 
+pytestmark = pytest.mark.thorough
+
 RUNS, LENGTH = 1000, 1000
 LEVEL = math.log(1 / 0.05)
 VALUES = np.array([-1.0, 0.0, 1.0])

@@ -12,6 +12,8 @@ from lorarack.registry.experiment.requests_needed import requests_needed
 from lorarack.registry.experiment.scores import Scores
 from lorarack.registry.experiment.sequence import ConfidenceSequence, log_difference_above, lower_bound
 
+pytestmark = pytest.mark.thorough
+
 LEVEL = math.log(2 / 0.05)
 KINDS = pytest.mark.parametrize("graded", [False, True], ids=["right or wrong", "graded"])
 

@@ -27,13 +27,10 @@ def test_peft_loads_what_was_pushed(
     push(registry, "orders", "acme/orders")
     folder = write_folder(registry, "orders", tmp_path / "folder", repo_id="acme/orders")
     outputs = {"hub": ("acme/tiny-base", "acme/orders"), "folder": (str(base_folder), str(folder))}
-    for name, source in outputs.items():
-        subprocess.run(
-            [sys.executable, str(LOADER), *source, str(tmp_path / f"{name}.safetensors")],
-            env=environment(hub, tmp_path / "hf-home", None),
-            check=True,
-            timeout=300,
-        )
+    asked = [word for name, source in outputs.items() for word in (*source, str(tmp_path / f"{name}.safetensors"))]
+    subprocess.run(
+        [sys.executable, str(LOADER), *asked], env=environment(hub, tmp_path / "hf-home", None), check=True, timeout=300
+    )
     assert any(e.path.startswith("/acme/orders/resolve/") for e in hub.log)
     found = {name: load_file(tmp_path / f"{name}.safetensors") for name in outputs}
     expected = adapter_tensors()
