@@ -36,7 +36,7 @@ def entered(call: Callable[[], object]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("what", "at_most"), [("publish", 20), ("resolve", 8), ("fetch", 18), ("search", 11), ("import", 24)]
+    ("what", "at_most"), [("publish", 21), ("resolve", 8), ("fetch", 18), ("search", 11), ("import", 25)]
 )
 def test_a_call_runs_through_few_files(
     what: str, at_most: int, registry: Registry, base_folder: Path, tmp_path: Path

@@ -29,6 +29,7 @@ class Client:
 
     def __init__(self) -> None:
         self.ids: set[int] = {1, 2}  # what warm-up leaves
+        self.renderer = SimpleNamespace(render_chat_async=None)
 
     async def get_supported_tasks(self) -> tuple[str, ...]:
         return ("embed",)
@@ -92,7 +93,8 @@ async def started(
     models = SimpleNamespace(base_model_paths=[base], lora_requests={}, registry=names)
     lora = SimpleNamespace(max_cpu_loras=3, max_loras=2, max_lora_rank=16, target_modules=None)
     model = SimpleNamespace(
-        get_vocab_size=lambda: 100, architectures=["X"], registry=SimpleNamespace(resolve_model_cls=lambda *_: (object, ""))
+        get_vocab_size=lambda: 100, architectures=["X"], max_model_len=256, dtype="torch.float32",
+        registry=SimpleNamespace(resolve_model_cls=lambda *_: (object, ""))
     )  # fmt: skip
     config = SimpleNamespace(
         lora_config=lora, model_config=model, parallel_config=SimpleNamespace(data_parallel_size=1),

@@ -36,6 +36,7 @@ if typing.TYPE_CHECKING:
     )
     from lorarack.registry.reference import Reference, parse_reference
     from lorarack.registry.registry import open_registry
+    from lorarack.registry.serving_defaults import ServingDefaults
     from lorarack.registry.settings import home_folder
     from lorarack.registry.snapshot import Snapshot
     from lorarack.registry.values import (
@@ -88,6 +89,7 @@ __all__ = [
     "Retention",
     "Rule",
     "Scope",
+    "ServingDefaults",
     "Snapshot",
     "State",
     "StoredFile",
@@ -110,6 +112,7 @@ _MODULES = {
     ),
     "reference": "Reference parse_reference",
     "registry": "open_registry",
+    "serving_defaults": "ServingDefaults",
     "settings": "home_folder",
     "snapshot": "Snapshot",
     "values": "Adapter Alias Base BaseId Dataset Event Metric Parent Provenance Published State StoredFile Version",

@@ -1,4 +1,4 @@
-"""How two versions differ: configuration, metrics, provenance, tags and the delta weight of each module."""
+"""How two versions differ: configuration, defaults, metrics, provenance, tags and the delta weight of each module."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -7,9 +7,10 @@ from typing import Any
 
 from lorarack.registry.artifact.adapter_config import applied_config, parse_config
 from lorarack.registry.artifact.deltas import Deltas, distance, norm
-from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
 from lorarack.registry.blobs.blob import read_blob
 from lorarack.registry.errors import Damaged
+from lorarack.registry.fetch import serving_defaults
 from lorarack.registry.interface import BlobStore, Catalog
 from lorarack.registry.lifecycle import verify
 from lorarack.registry.metrics import by_dataset, latest_metrics, pair
@@ -39,7 +40,7 @@ def diff(catalog: Catalog, blobs: BlobStore, actor: str, a: str, b: str) -> Diff
     return Diff(
         a=one.reference,
         b=other.reference,
-        configuration=_changes(_configuration(blobs, one), _configuration(blobs, other)),
+        configuration=_changes(*(_configuration(catalog, blobs, actor, version) for version in (one, other))),
         metrics=tuple(_metric_changes(one, other)),
         provenance=_changes(_flat(one.provenance), _flat(other.provenance)),
         tags=_changes(one.tags, other.tags),
@@ -47,10 +48,12 @@ def diff(catalog: Catalog, blobs: BlobStore, actor: str, a: str, b: str) -> Diff
     )
 
 
-def _configuration(blobs: BlobStore, version: Version) -> dict[str, Any]:
+def _configuration(catalog: Catalog, blobs: BlobStore, actor: str, version: Version) -> dict[str, Any]:
     own = version.model_dump(mode="json", include=set(_FIELDS))
     _, stored, _ = parse_config(read_blob(blobs, _file(version, CONFIG)))
-    return own | {key: value for key, value in stored.items() if key not in _SAID}
+    asked = _leaves("defaults", serving_defaults(catalog, blobs, actor, version).given)
+    template = {CHAT_TEMPLATE: version.file_digest(CHAT_TEMPLATE)}
+    return own | {key: value for key, value in stored.items() if key not in _SAID} | template | asked
 
 
 def _modules(blobs: BlobStore, one: Version, other: Version) -> tuple[ModuleChange, ...]:

@@ -1,10 +1,10 @@
-"""From stored files back to a PEFT folder: verified, and there whole or not at all."""
+"""From stored files back to a PEFT folder: verified, and there whole or not at all; and single small files."""
 
 import os
 from pathlib import Path
 
 from lorarack.registry.artifact.adapter_config import config_for_base
-from lorarack.registry.artifact.manifest import CONFIG
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, DEFAULTS
 from lorarack.registry.bases import get_base
 from lorarack.registry.blobs.blob import copy_blob, read_blob
 from lorarack.registry.blobs.staging import staging_folder
@@ -12,6 +12,7 @@ from lorarack.registry.disk import disk_errors, sync_folder
 from lorarack.registry.errors import Conflict, Damaged
 from lorarack.registry.interface import BlobStore, Catalog
 from lorarack.registry.lifecycle import mark_damaged
+from lorarack.registry.serving_defaults import ServingDefaults
 from lorarack.registry.settings import check_path
 from lorarack.registry.values import Base, Version
 from lorarack.registry.versions import resolve
@@ -24,6 +25,41 @@ def fetch(catalog: Catalog, blobs: BlobStore, actor: str, version: Version | str
         return _write_folder(found, get_base(catalog, found.base), folder, blobs)
     except Damaged as error:
         raise mark_damaged(catalog, actor, found, error) from error
+
+
+def read_file(catalog: Catalog, blobs: BlobStore, actor: str, version: Version, name: str) -> bytes | None:
+    """A small file of a version; None where it has none of that name.
+
+    Raises:
+        Damaged: it has other bytes than were stored.
+        StoreError: it is not there or cannot be read.
+    """
+    digest = version.file_digest(name)
+    if digest is None:
+        return None
+    try:
+        return read_blob(blobs, digest)
+    except Damaged as error:
+        raise mark_damaged(catalog, actor, version, error) from error
+
+
+def chat_template(catalog: Catalog, blobs: BlobStore, actor: str, version: Version) -> str | None:
+    """See ``Registry.chat_template``."""
+    raw = read_file(catalog, blobs, actor, version, CHAT_TEMPLATE)
+    return raw.decode(errors="replace") if raw is not None else None
+
+
+def serving_defaults(catalog: Catalog, blobs: BlobStore, actor: str, version: Version) -> ServingDefaults:
+    """See ``Registry.serving_defaults``."""
+    from lorarack.registry.artifact.prompting import parse_defaults
+
+    raw = read_file(catalog, blobs, actor, version, DEFAULTS)
+    try:
+        return parse_defaults(raw) if raw is not None else ServingDefaults()
+    except ValueError as error:  # written by a later release
+        raise Damaged(
+            f"The defaults of {version.reference} cannot be read by this lorarack; upgrade it ({error})."
+        ) from error
 
 
 def _write_folder(version: Version, base: Base, folder: Path, blobs: BlobStore) -> Path:

@@ -24,21 +24,10 @@ from lorarack.registry.values import (
 )
 
 if TYPE_CHECKING:
+    from lorarack.registry import queries
     from lorarack.registry.base_model.content import Progress
     from lorarack.registry.interface.experiments import Experiments
-    from lorarack.registry.queries import (
-        Best,
-        Diff,
-        Exported,
-        GcReport,
-        Imported,
-        Judgement,
-        Lineage,
-        Page,
-        Query,
-        Retention,
-        Rule,
-    )
+    from lorarack.registry.serving_defaults import ServingDefaults
     from lorarack.registry.snapshot import Snapshot
 
 
@@ -123,10 +112,11 @@ class LocalRegistry(Registry):
         description: str | None = None,
         provenance: Provenance | None = None,
         parents: Sequence[Parent] = (),
+        defaults: "ServingDefaults | None" = None,
     ) -> Published:
         from lorarack.registry import publish
 
-        about = publish.VersionMetadata(metrics, tags, description, provenance, tuple(parents))
+        about = publish.VersionMetadata(metrics, tags, description, provenance, tuple(parents), defaults)
         return publish.publish(self._catalog, self._blobs, self.actor, folder, adapter, base, about)
 
     def check_adapter(self, adapter: str, base: str) -> Base:
@@ -164,25 +154,35 @@ class LocalRegistry(Registry):
 
         return fetch.fetch(self._catalog, self._blobs, self.actor, version, folder)
 
+    def chat_template(self, version: Version) -> str | None:
+        from lorarack.registry import fetch
+
+        return fetch.chat_template(self._catalog, self._blobs, self.actor, version)
+
+    def serving_defaults(self, version: Version) -> "ServingDefaults":
+        from lorarack.registry import fetch
+
+        return fetch.serving_defaults(self._catalog, self._blobs, self.actor, version)
+
     def verify(self, reference: str) -> Version:
         from lorarack.registry import lifecycle
 
         return lifecycle.verify(self._catalog, self._blobs, self.actor, self.get_version(reference))
 
-    def diff(self, a: str, b: str) -> "Diff":
+    def diff(self, a: str, b: str) -> "queries.Diff":
         from lorarack.registry import diff
 
         return diff.diff(self._catalog, self._blobs, self.actor, a, b)
 
-    def lineage(self, reference: str) -> "Lineage":
+    def lineage(self, reference: str) -> "queries.Lineage":
         return versions.lineage(self._catalog, reference)
 
-    def search(self, query: "Query") -> "Page":
+    def search(self, query: "queries.Query") -> "queries.Page":
         from lorarack.registry import search
 
         return search.search(self._catalog, query)
 
-    def best(self, adapter: str, metric: str, *, dataset: str | None = None) -> "Best":
+    def best(self, adapter: str, metric: str, *, dataset: str | None = None) -> "queries.Best":
         from lorarack.registry import search
 
         return search.best(self._catalog, adapter, metric, dataset)
@@ -200,7 +200,7 @@ class LocalRegistry(Registry):
         alias: str,
         version: int,
         *,
-        rule: "Rule | Judgement | None" = None,
+        rule: "queries.Rule | queries.Judgement | None" = None,
         force: bool = False,
         reason: str | None = None,
     ) -> Alias:
@@ -255,12 +255,12 @@ class LocalRegistry(Registry):
 
         gc.set_retention(self._catalog, self.actor, adapter, keep_last, keep_days)
 
-    def retention(self, adapter: str) -> "Retention":
+    def retention(self, adapter: str) -> "queries.Retention":
         from lorarack.registry import gc
 
         return gc.retention(self._catalog, adapter)
 
-    def gc(self, *, dry_run: bool = False, grace_seconds: float = 3600.0) -> "GcReport":
+    def gc(self, *, dry_run: bool = False, grace_seconds: float = 3600.0) -> "queries.GcReport":
         from lorarack.registry import gc
 
         return gc.gc(self._catalog, self._blobs, self.actor, dry_run=dry_run, grace=grace_seconds)
@@ -282,12 +282,12 @@ class LocalRegistry(Registry):
     def snapshot(self, since: "Snapshot | None" = None) -> "Snapshot":
         return self._catalog.snapshot(since)
 
-    def export_to(self, folder: Path, *what: str) -> "Exported":
+    def export_to(self, folder: Path, *what: str) -> "queries.Exported":
         from lorarack.registry.transfer import export
 
         return export.export_to(self._catalog, self._blobs, self.actor, folder, what)
 
-    def import_from(self, folder: Path) -> "Imported":
+    def import_from(self, folder: Path) -> "queries.Imported":
         from lorarack.registry.transfer import import_
 
         return import_.import_from(self._catalog, self._blobs, self.actor, folder)

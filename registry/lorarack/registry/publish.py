@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,7 +10,8 @@ from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
-from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, sha256
+from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, prompting_of, sha256
+from lorarack.registry.artifact.prompting import stored_files
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact
 from lorarack.registry.artifact.weights import HeaderError, LargestNumbers, Tensor, read_tensors
 from lorarack.registry.base_model.known_base import KnownBase
@@ -21,6 +22,7 @@ from lorarack.registry.errors import BlobGone, Conflict, InvalidArtifact, Lorara
 from lorarack.registry.hub.base_files import files_of
 from lorarack.registry.interface import BlobStore, Catalog
 from lorarack.registry.records import NewVersion
+from lorarack.registry.serving_defaults import ServingDefaults
 from lorarack.registry.texts import check_metrics, check_provenance, check_tags, check_text
 from lorarack.registry.values import Base, Metric, Parent, Provenance, Published, State, StoredFile, Version
 from lorarack.registry.versions import get_version
@@ -38,6 +40,8 @@ class VersionMetadata:
     description: str | None = None
     provenance: Provenance | None = None
     parents: tuple[Parent, ...] = ()
+    #: In place of what the folder says; None: what it says.
+    defaults: ServingDefaults | None = None
 
 
 def publish(
@@ -53,11 +57,19 @@ def publish(
         get_version(catalog, parent.version)
     for _ in range(MAX_STORES):
         new, artifact = store(folder, adapter, base, about, blobs, partial(_check_base, catalog, base))
-        new = under_known_digest(new, catalog.same_weights(adapter, new.files), blobs)
+        known = catalog.same_weights(adapter, new.files)
+        new = under_known_digest(new, known, blobs)
+        twin = _twin(catalog, new, dict(known))
+        new = _with_origin_of(twin, new)
         # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
         with suppress(BlobGone):
             version, created = catalog.add_version(actor, new, blobs.has)
-            notes = (*artifact.notes, *_template_notes(artifact, base))
+            notes = (*artifact.notes, *_prompting_notes(artifact, about, base))
+            if twin and created:
+                notes = (
+                    *notes,
+                    f"It has the weights of {twin.reference} and is asked otherwise: a version of its own.",
+                )
             if version.state is State.DAMAGED:
                 version = _repaired(catalog, blobs, actor, version, new.files)
                 notes = (
@@ -68,15 +80,30 @@ def publish(
     raise BlobGone
 
 
-def _template_notes(artifact: Artifact, base: Base) -> tuple[str, ...]:
-    """What is to be known of the adapter's own chat template: prompts are rendered with the base's when it is served."""
-    template = artifact.chat_template
-    if template is None or sha256(template.strip()) == base.template:
-        return ()
-    return (
-        f"Its chat template is not that of base {base.name!r}. It is kept, and servers do not apply it: "
-        "if it was trained with it, its prompts will read otherwise than in training.",
-    )
+def _prompting_notes(artifact: Artifact, about: VersionMetadata, base: Base) -> Iterator[str]:
+    """What servers will do to requests for it: the publisher may not know what is in the folder."""
+    template = artifact.prompting.chat_template
+    if template is not None and sha256(template.strip()) != base.template:
+        yield f"Its chat template is not that of base {base.name!r}: servers render its chats with its own."
+    defaults = artifact.prompting.defaults if about.defaults is None else about.defaults
+    if defaults and defaults.given:
+        yield f"Servers fill in where requests are silent: {', '.join(defaults.words)}."
+
+
+def _twin(catalog: Catalog, new: NewVersion, known: Mapping[str, tuple[StoredFile, ...]]) -> Version | None:
+    """The newest version of the adapter with the weights and the configuration of ``new``, which is asked otherwise."""
+    if new.digest in known:
+        return None
+    config = next(file for file in new.files if file.name == CONFIG)
+    same = [get_version(catalog, f"{new.adapter}@{digest}") for digest, files in known.items() if config in files]
+    return max(same, key=lambda version: version.number, default=None)
+
+
+def _with_origin_of(twin: Version | None, new: NewVersion) -> NewVersion:
+    """``new`` with where the weights of ``twin`` come from, unless the publisher says it."""
+    if twin is None or new.provenance is not None or new.parents:
+        return new
+    return replace(new, provenance=twin.provenance, parents=(Parent(version=twin.reference, relation="reprompted"),))
 
 
 def store(
@@ -125,13 +152,12 @@ def store(
         StoredFile(name=CONFIG, digest=blobs.put(artifact.canonical), bytes=len(artifact.canonical)),
         StoredFile(name=WEIGHTS, digest=weights, bytes=artifact.weights_bytes),
     ]
-    if artifact.chat_template is not None:
-        template = artifact.chat_template
-        files.append(StoredFile(name=CHAT_TEMPLATE, digest=blobs.put(template), bytes=len(template)))
+    for name, data in stored_files(artifact.prompting, about.defaults).items():
+        files.append(StoredFile(name=name, digest=blobs.put(data), bytes=len(data)))
     new = NewVersion(
         adapter=adapter,
         base=base.name,
-        digest=_digest(artifact, weights, folder),
+        digest=_digest(artifact, files, folder),
         rank=artifact.rank,
         alpha=artifact.config.lora_alpha,
         rslora=artifact.config.use_rslora,
@@ -155,8 +181,8 @@ def under_known_digest(
 ) -> NewVersion:
     """``new`` under the digest that the same artifact has here already.
 
-    Up to 0.1.0 a digest covered more of the configuration than what is applied. A version keeps the digest that it was
-    published with, so whether an old one is the same artifact is told from its stored configuration.
+    Up to 0.1.0 a digest covered more of the configuration than what is applied, and no chat template. A version keeps the
+    digest that it was published with, so whether an old one is the same artifact is told from its stored files.
 
     Args:
         new: what is about to be added.
@@ -164,13 +190,17 @@ def under_known_digest(
         blobs: where the files are.
     """
     known = dict(same_weights)
-    weights = next(file.digest for file in new.files if file.name == WEIGHTS)
-    own_config = next(file.digest for file in new.files if file.name == CONFIG)
+    own = _digests(new.files)
+    prompting = prompting_of(own)
     for digest, files in known.items() if new.digest not in known else ():
-        config = next((file.digest for file in files if file.name == CONFIG), "")
+        found = _digests(files)
+        if prompting_of(found) != prompting:
+            continue
+        config = found.get(CONFIG, "")
         # A configuration that is missing or damaged tells nothing.
         with suppress(LorarackError, ValueError, RecursionError):
-            if config == own_config or artifact_digest(json.loads(read_blob(blobs, config)), weights) == new.digest:
+            same = config == own[CONFIG]
+            if same or artifact_digest(json.loads(read_blob(blobs, config)), own[WEIGHTS], prompting) == new.digest:
                 return replace(new, digest=digest)
     return new
 
@@ -228,11 +258,16 @@ def _measured(artifact: Artifact, about: VersionMetadata) -> Metric | None:
     return None if final and any(said.step is None and said.label == final.label for said in about.metrics) else final
 
 
-def _digest(artifact: Artifact, weights: str, folder: Path) -> str:
+def _digest(artifact: Artifact, files: Sequence[StoredFile], folder: Path) -> str:
+    digests = _digests(files)
     try:
-        return artifact_digest(artifact.settings, weights)
+        return artifact_digest(artifact.settings, digests[WEIGHTS], prompting_of(digests))
     except ValueError as error:
         raise InvalidArtifact([str(error)], subject=f"The folder {str(folder)!r}") from error
+
+
+def _digests(files: Sequence[StoredFile]) -> dict[str, str]:
+    return {file.name: file.digest for file in files}
 
 
 def _tensors(copy: FileIO) -> tuple[Tensor, ...]:

@@ -189,6 +189,10 @@ class Version(Value):
         """``support@3``: names this very version for ever."""
         return f"{self.adapter}@{self.number}"
 
+    def file_digest(self, name: str) -> str | None:
+        """The digest of its stored file of that name; None where it has none."""
+        return next((file.digest for file in self.files if file.name == name), None)
+
     def brief(self) -> dict[str, Any]:
         """What every record about this version begins with, in JSON (docs/json.md)."""
         return {**naming(self.adapter, self.number), "digest": self.digest, "rank": self.rank}

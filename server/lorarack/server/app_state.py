@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from lorarack.registry import AdapterView, Version
 from lorarack.server.caller import Caller
@@ -10,16 +9,17 @@ from lorarack.server.exchange import Observer
 from lorarack.server.experiment_recorder import ExperimentRecorder
 from lorarack.server.limits import Limits, incompatibility
 from lorarack.server.open_requests import OpenRequests
-from lorarack.server.own_template import TemplateNotice
 from lorarack.server.policies.admit import Admit
 from lorarack.server.policies.assign_arm import AssignArm
 from lorarack.server.policies.check_access import CheckAccess
 from lorarack.server.policies.ensure_loaded import EnsureLoaded
 from lorarack.server.policies.resolve_reference import ResolveReference
+from lorarack.server.policies.take_defaults import TakeDefaults
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.request_log import REQUEST_LOG
 from lorarack.server.residency import Residency
 from lorarack.server.router import Policy, Route, Router
+from lorarack.server.version_defaults import DefaultsReader
 from lorarack.server.warm_set import WarmSet
 
 #: How long the registry may go unread before balancers are told that aliases may be out of date here.
@@ -63,6 +63,7 @@ class AppState:
         warm_set: WarmSet | None = None,
         further_observers: tuple[Observer, ...] = (),
         experiments: ExperimentRecorder | None = None,
+        defaults: DefaultsReader | None = None,
     ) -> "AppState":
         """With the policies in their order."""
         limits = residency.limits
@@ -71,20 +72,16 @@ class AppState:
         if experiments is not None:
             policies.append(AssignArm(lambda: resolver.snapshot, limits, experiments.add_failure))
             further.append(experiments.observer)
+        if defaults is not None:
+            policies.append(TakeDefaults(defaults))
         if admit is not None:
             policies.append(admit)
             further.append(admit.observer)
         policies.append(EnsureLoaded(residency))
         router = Router(Route(limits.base, limits.base, limits.fingerprint), policies)
-        further.append(TemplateNotice(partial(_base_template, resolver, limits)).observer)
         further.extend(further_observers)
         opened, warm = OpenRequests(), warm_set or WarmSet(residency)
         return cls(base_names, resolver, residency, router, opened, experiments, engine_is_dead, warm, tuple(further))
-
-    @property
-    def base_template(self) -> str | None:
-        """The digest of the chat template with which all prompts are rendered, unless ``--chat-template`` gives another."""
-        return _base_template(self.resolver, self.limits)
 
     @property
     def limits(self) -> Limits:
@@ -127,8 +124,3 @@ class AppState:
             if number in versions
         ]
         return [*aliases, *((version.reference, version) for version in versions.values())]
-
-
-def _base_template(resolver: ReferenceResolver, limits: Limits) -> str | None:
-    base = resolver.snapshot.bases.get(limits.base)
-    return base.template if base else None

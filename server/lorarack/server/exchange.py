@@ -50,6 +50,7 @@ class Exchange:
         usage: its tokens, as the response or the engine counts them.
         generations: what the engine generated for it.
         completion: the response's own id, where it has one.
+        chat_template: with which its chat is rendered; None: the server's.
     """
 
     caller: Caller
@@ -62,6 +63,7 @@ class Exchange:
     generations: list[Generation] = field(default_factory=list)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     completion: str | None = None
+    chat_template: str | None = None
     began: float = field(default_factory=time.perf_counter)
 
     def elapsed(self) -> float:

@@ -29,6 +29,8 @@ class Limits:
     embeddings: frozenset[str] = EMBEDDINGS
     #: Fingerprints of the bases that this one is a quantized or converted copy of: their versions fit it.
     originals: frozenset[str] = frozenset()
+    #: Tokens of prompt and answer together; None: not known.
+    max_model_len: int | None = None
 
 
 def incompatibility(version: Version, limits: Limits) -> str | None:

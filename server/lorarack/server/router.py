@@ -10,6 +10,7 @@ from lorarack.registry.access import Scope
 from lorarack.registry.errors import NotAllowed
 from lorarack.server.admission.fair_queue import Place
 from lorarack.server.caller import Caller
+from lorarack.server.version_defaults import VersionDefaults
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Route:
         adapter: the version; None for the base.
         arm: of a live experiment; None outside one, and where another version answers than that of the arm.
         place: in the engine; None where nothing is counted.
+        defaults: what the version brings along for requests; None: nothing.
     """
 
     version: str
@@ -63,6 +65,7 @@ class Route:
     adapter: Version | None = None
     arm: AssignedArm | None = None
     place: Place | None = None
+    defaults: VersionDefaults | None = None
 
 
 class Policy(Protocol):

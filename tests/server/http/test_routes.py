@@ -59,7 +59,7 @@ async def test_models_lists_exactly_what_answers(state: AppState) -> None:
     assert cards["acme/support@prod"]["parent"] == "tiny"
     assert cards["acme/support@prod"]["lorarack"]["resident"] is False
     assert cards["zeta"]["lorarack"] | {"digest": ""} == {
-        "version": "zeta@1", "digest": "", "rank": 8, "resident": True, "unapplied_chat_template": None,
+        "version": "zeta@1", "digest": "", "rank": 8, "resident": True, "chat_template": None, "defaults": None,
     }  # fmt: skip
     assert all(card["max_model_len"] == 256 for card in cards.values())
     assert "/secret" not in str(cards)

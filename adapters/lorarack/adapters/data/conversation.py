@@ -8,28 +8,13 @@ from lorarack.adapters.data.messages import Message, PromptOptions, ToolCall
 from lorarack.adapters.data.options import Answers
 from lorarack.adapters.data.records import WrongRecord
 from lorarack.adapters.data.row_keys import MESSAGE_KEYS, given
+from lorarack.registry.serving_defaults import TAKEN_ARGUMENTS
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 #: Content parts that hold text, and under which key.
 _TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text"}
 _MESSAGE_READ = ("role", "content", "tool_calls", "tool_call_id", "name", "reasoning", "weight")
-
-#: What the call that renders a prompt sets by itself.
-_TAKEN_KWARGS = {
-    *(
-        "conversation",
-        "messages",
-        "tools",
-        "documents",
-        "chat_template",
-        "add_generation_prompt",
-        "tokenize",
-        "padding",
-    ),
-    *("continue_final_message", "truncation", "max_length", "return_tensors", "return_dict", "tokenizer_kwargs"),
-    "return_assistant_tokens_mask",
-}
 
 
 def read_messages(found: Any, answers: Answers) -> list[tuple[tuple[Message, ...], Message]]:
@@ -83,7 +68,7 @@ def read_options(found: Mapping[str, Any]) -> PromptOptions:
     kwargs = found.get("chat_template_kwargs") or {}
     if not isinstance(kwargs, dict):
         raise WrongRecord("its 'chat_template_kwargs' is not a JSON object")
-    if taken := sorted(_TAKEN_KWARGS & kwargs.keys()):
+    if taken := sorted(TAKEN_ARGUMENTS & kwargs.keys()):
         raise WrongRecord(f"its 'chat_template_kwargs' has {taken[0]!r}, which rendering sets by itself; leave it out")
     documents = found.get("documents") or []
     if not isinstance(documents, list) or not all(_is_document(entry) for entry in documents):

@@ -9,8 +9,10 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from lorarack.adapters.silence_libraries import silence_libraries
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, DEFAULTS
 from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import Registry
+from lorarack.registry.serving_defaults import ServingDefaults
 from lorarack.registry.values import Parent, Provenance, Published, Version
 
 
@@ -48,7 +50,7 @@ def publish_derived(
     how: Mapping[str, JsonValue],
     name: str | None = None,
 ) -> Published:
-    """Publish what ``folder`` holds as made from ``parents``.
+    """Publish what ``folder`` holds as made from ``parents``: asked as they are, where they agree on that.
 
     Args:
         registry: where the parents are and the version goes.
@@ -64,10 +66,24 @@ def publish_derived(
         InvalidArtifact: the outcome is no adapter that can be kept.
         StoreError: disk or database.
     """
+    template, defaults = _prompting(registry, parents)
+    if template is not None:
+        (folder / CHAT_TEMPLATE).write_bytes(template.encode())
     return registry.publish(
         folder,
         name or parents[0].adapter,
         base=parents[0].base,
+        defaults=defaults,
         provenance=Provenance(recipe={relation: {"from": [version.reference for version in parents], **how}}),
         parents=[Parent(version=version.reference, relation=relation) for version in parents],
+    )
+
+
+def _prompting(registry: Registry, parents: Sequence[Version]) -> tuple[str | None, ServingDefaults]:
+    """The chat template and the defaults that all ``parents`` have; what they differ in is left out."""
+    templates = {version.file_digest(CHAT_TEMPLATE) for version in parents}
+    defaults = {version.file_digest(DEFAULTS) for version in parents}
+    return (
+        registry.chat_template(parents[0]) if len(templates) == 1 else None,
+        registry.serving_defaults(parents[0]) if len(defaults) == 1 else ServingDefaults(),
     )

@@ -8,11 +8,10 @@ from typing import Any
 
 import jinja2.meta
 import jinja2.nodes
-import jinja2.sandbox
-from jinja2.ext import Extension, loopcontrols
 
 from lorarack.adapters.data.messages import Message, PromptOptions
 from lorarack.adapters.data.rows import Row
+from lorarack.registry.artifact.chat_template import parse_template
 
 _Parts = list[dict[str, str]]
 
@@ -135,24 +134,11 @@ def _joined(parts: _Parts) -> str:
     return "\n".join(part["text"] for part in parts)
 
 
-class _Generation(Extension):
-    """transformers' tag that marks what the assistant says."""
-
-    tags = {"generation"}  # noqa: RUF012  (jinja's own form)
-
-    def parse(self, parser: Any) -> Any:
-        """Its body, as if the tag were not there."""
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-
 def _parsed(template: str) -> jinja2.nodes.Template:
     try:
-        return jinja2.sandbox.ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-        ).parse(template)
-    except jinja2.TemplateError as error:
-        raise TemplateRefusal(_reason(error)) from error
+        return parse_template(template)
+    except ValueError as error:
+        raise TemplateRefusal(str(error)) from error
 
 
 @lru_cache(maxsize=8)

@@ -15,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact import limits
-from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, DEFAULTS, GENERATION_CONFIG, WEIGHTS
 from lorarack.registry.artifact.other_formats import missing_problems
 from lorarack.registry.errors import InvalidArtifact, NotFound
 
@@ -23,6 +23,8 @@ from lorarack.registry.errors import InvalidArtifact, NotFound
 READ_LIMITS = {
     CONFIG: limits.MAX_CONFIG_BYTES,
     CHAT_TEMPLATE: limits.MAX_TEMPLATE_BYTES,
+    DEFAULTS: limits.MAX_DEFAULTS_BYTES,
+    GENERATION_CONFIG: limits.MAX_DEFAULTS_BYTES,
     "trainer_state.json": limits.MAX_TRAINER_STATE_BYTES,
     "tokenizer.json": limits.MAX_TOKENIZER_BYTES,
     "tokenizer_config.json": limits.MAX_TOKENIZER_BYTES,

@@ -7,6 +7,7 @@ experts of a 235B model, 11 MB of header). Where JSON is parsed, the number of i
 
 MAX_CONFIG_BYTES = 4 * 2**20
 MAX_TEMPLATE_BYTES = 2**20
+MAX_DEFAULTS_BYTES = 2**19
 MAX_TRAINER_STATE_BYTES = 32 * 2**20
 MAX_TOKENIZER_BYTES = 64 * 2**20
 MAX_WEIGHT_BYTES = 32 * 2**30

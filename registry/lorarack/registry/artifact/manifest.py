@@ -1,7 +1,8 @@
 """The manifest and the digest that names an artifact.
 
-The digest covers the weight file's bytes and what the configuration says about how they are applied, so two machines, two
-hash seeds, two releases of PEFT, or a trip to the Hub and back give one digest.
+The digest covers the weight file's bytes, what the configuration says about how they are applied, and what a server does to
+requests for it (chat template, defaults), so two machines, two hash seeds, two releases of PEFT, or a trip to the Hub and back
+give one digest.
 """
 
 import hashlib
@@ -17,6 +18,11 @@ from lorarack.registry.errors import UsageError
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 CHAT_TEMPLATE = "chat_template.jinja"
+DEFAULTS = "serving_defaults.json"
+#: Of transformers; read where a folder has no ``DEFAULTS``, and not kept.
+GENERATION_CONFIG = "generation_config.json"
+#: What decides which prompt a request becomes, and how its answer is sampled.
+PROMPTING = (CHAT_TEMPLATE, DEFAULTS)
 
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
@@ -46,10 +52,11 @@ def hex_digits(digest: str) -> str:
     return digest.removeprefix("sha256:")
 
 
-def artifact_digest(config: Mapping[str, Any], weights_digest: str) -> str:
-    """The digest of an artifact from its configuration and the digest of its weight file.
+def artifact_digest(config: Mapping[str, Any], weights_digest: str, prompting: Mapping[str, str] | None = None) -> str:
+    """The digest of an artifact from its configuration, the digest of its weight file, and those of its files of ``PROMPTING``.
 
-    Canonical JSON by RFC 8785 (https://www.rfc-editor.org/rfc/rfc8785): 8 and 8.0 are one number.
+    Canonical JSON by RFC 8785 (https://www.rfc-editor.org/rfc/rfc8785): 8 and 8.0 are one number. Without a file of
+    ``PROMPTING`` it is what it was before there were any.
 
     Raises:
         ValueError: the configuration has numbers or texts that canonical JSON cannot hold.
@@ -58,7 +65,13 @@ def artifact_digest(config: Mapping[str, Any], weights_digest: str) -> str:
         applied = rfc8785.dumps({key: _normal(key, config[key]) for key in _HASHED if config.get(key)})
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{CONFIG} holds values that canonical JSON cannot hold") from error
-    return sha256(rfc8785.dumps({"schema": 2, "files": {CONFIG: sha256(applied), WEIGHTS: weights_digest}}))
+    files = {CONFIG: sha256(applied), WEIGHTS: weights_digest, **(prompting or {})}
+    return sha256(rfc8785.dumps({"schema": 3 if prompting else 2, "files": files}))
+
+
+def prompting_of(files: Mapping[str, str]) -> dict[str, str]:
+    """Of digests by name, those of ``PROMPTING``."""
+    return {name: files[name] for name in PROMPTING if name in files}
 
 
 def schema_1_digest(config_digest: str, weights_digest: str) -> str:

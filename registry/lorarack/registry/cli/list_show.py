@@ -6,13 +6,18 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, out
 from lorarack.registry.cli.render import short_digest, size, table
 from lorarack.registry.cli.versions import family_table, metric_texts
 from lorarack.registry.interface import Registry
 from lorarack.registry.registry import open_registry
+from lorarack.registry.serving_defaults import ServingDefaults
 from lorarack.registry.values import Adapter, Version
+
+#: Characters of a default that are shown.
+_LONGEST = 160
 
 
 def mount(app: typer.Typer) -> None:
@@ -49,7 +54,9 @@ def show(
     """
     with open_registry(registry, create=False) as opened:
         version = opened.resolve(reference, with_curves=True)
-    emit(version, json, lambda: _card(version))
+        defaults = opened.serving_defaults(version)
+    record = {**version.to_json(), "defaults": defaults.given, "chat_template": version.file_digest(CHAT_TEMPLATE)}
+    emit(record, json, lambda: _card(version, defaults))
 
 
 def _list_adapters(opened: Registry, json: bool) -> None:
@@ -70,7 +77,7 @@ def _adapters_table(adapters: tuple[Adapter, ...]) -> Table:
     return rows
 
 
-def _card(version: Version) -> Table:
+def _card(version: Version, defaults: ServingDefaults) -> Table:
     card = Table.grid(padding=(0, 2))
     lines: list[tuple[str, str]] = [
         ("version", f"[bold]{version.reference}[/bold]  ({version.state})"),
@@ -83,6 +90,9 @@ def _card(version: Version) -> Table:
         ("published", f"{version.created_at:%Y-%m-%d %H:%M:%S} UTC by {escape(version.created_by)}"),
         ("engine id", str(version.engine_id)),
     ]
+    if template := version.file_digest(CHAT_TEMPLATE):
+        lines.append(("chat template", f"{short_digest(template)}, its own"))
+    lines += [("default", escape(_line(f"{name} = {value}"))) for name, value in defaults.given.items()]
     if version.description:
         lines.append(("description", escape(version.description)))
     lines += [("tag", escape(f"{key}={value}")) for key, value in sorted(version.tags.items())]
@@ -94,6 +104,12 @@ def _card(version: Version) -> Table:
     for label, text in lines:
         card.add_row(f"[dim]{label}[/dim]", text)
     return card
+
+
+def _line(text: str) -> str:
+    """A long text by its beginning; --json has all of it."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 
 
 def _provenance(version: Version) -> list[tuple[str, str]]:

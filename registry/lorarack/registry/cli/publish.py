@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lorarack.registry.artifact.prompting import read_defaults
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
 from lorarack.registry.cli.parsing import parse_metric, parse_parent, parse_tag
@@ -30,10 +31,19 @@ def publish(
         list[str] | None, typer.Option(metavar="NAME@NUMBER[:HOW]", help="What it was derived from: support@1:resized")
     ] = None,
     description: Annotated[str | None, typer.Option(help="One line for people.")] = None,
+    defaults: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="JSON with what servers fill into silent requests: system, temperature, stop…"
+        ),
+    ] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Check a PEFT folder and make it a version of an adapter.
+
+    Its chat_template.jinja, and its serving_defaults.json or generation_config.json, or in their place --defaults, are part of
+    the version: servers apply them.
 
     A metric's name is train_loss, eval_loss, NAME or SPLIT/NAME; a '+' behind the value says that higher is better.
 
@@ -48,6 +58,7 @@ def publish(
             tags=dict(parse_tag(text) for text in tag or ()),
             description=description,
             parents=[parse_parent(text) for text in parent or ()],
+            defaults=read_defaults(defaults) if defaults else None,
         )
     for text in done.notes:
         note(text)

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from lorarack.registry.artifact.manifest import CHAT_TEMPLATE
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, DEFAULTS
 from lorarack.registry.hub.privacy import plain, without_paths
 from lorarack.registry.hub.results import finished_metrics, to_block, to_results
+from lorarack.registry.serving_defaults import ServingDefaults
 from lorarack.registry.values import Base, Provenance, Version
 
 _MAX_RECIPE_ROWS = 60
@@ -35,7 +36,7 @@ class CardOptions:
     example_prompt: str | None = None
 
 
-def model_card(version: Version, base: Base, options: CardOptions) -> str:
+def model_card(version: Version, base: Base, options: CardOptions, defaults: ServingDefaults | None = None) -> str:
     """The text of ``README.md``. The same version and options give the same text."""
     from huggingface_hub import ModelCardData
 
@@ -53,10 +54,12 @@ def model_card(version: Version, base: Base, options: CardOptions) -> str:
         lorarack=to_block(version),
     )
     repo_id = options.repo_id or f"YOUR-NAME/{version.adapter.rpartition('/')[2]}"
-    return f"---\n{data.to_yaml()}\n---\n\n{_page(version, base, repo_id, options.example_prompt)}"
+    return f"---\n{data.to_yaml()}\n---\n\n{_page(version, base, repo_id, options.example_prompt, defaults)}"
 
 
-def _page(version: Version, base: Base, repo_id: str, example_prompt: str | None) -> str:
+def _page(
+    version: Version, base: Base, repo_id: str, example_prompt: str | None, defaults: ServingDefaults | None
+) -> str:
     """The card below its front matter."""
     sections = [
         _title(version, base),
@@ -65,6 +68,7 @@ def _page(version: Version, base: Base, repo_id: str, example_prompt: str | None
         _data(version.provenance),
         _training(version.provenance),
         _use(version, base, repo_id, example_prompt),
+        _asked(defaults),
         _limits(version, base),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -129,6 +133,16 @@ def _training(origin: Provenance | None) -> str:
         rows.append(("libraries", _cell(listed)))
     rows += [(f"recipe: {_cell(key)}", _cell(value)) for key, value in _flat(origin.recipe)[:_MAX_RECIPE_ROWS]]
     return "## Training\n\n" + _table(("", ""), rows) if rows else ""
+
+
+def _asked(defaults: ServingDefaults | None) -> str:
+    if defaults is None or not defaults.given:
+        return ""
+    rows = [(f"`{name}`", _cell(value)) for name, value in _flat(defaults.given)]
+    note = (
+        f"lorarack fills these into requests that are silent about them (`{DEFAULTS}`); other servers have to be told."
+    )
+    return f"## How it is meant to be asked\n\n{_table(('', ''), rows)}\n\n{note}"
 
 
 def _limits(version: Version, base: Base) -> str:
@@ -235,5 +249,5 @@ lorarack ask {name} "{_PROMPT}"
 def _about_template() -> str:
     return (
         f"\n\nIt was trained with a chat template of its own, `{CHAT_TEMPLATE}`: "
-        "give it to the tokenizer (PEFT) or with `--chat-template` (vLLM) when you send messages."
+        "give it to the tokenizer (PEFT) or with `--chat-template` (vLLM) when you send messages; lorarack applies it by itself."
     )

@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from lorarack.registry.artifact.adapter_config import canonical_config, parse_config
-from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
-from lorarack.registry.errors import NotFound, UsageError
+from lorarack.registry.artifact.limits import MAX_TEMPLATE_BYTES
+from lorarack.registry.artifact.manifest import (
+    CHAT_TEMPLATE,
+    CONFIG,
+    DEFAULTS,
+    WEIGHTS,
+    artifact_digest,
+    schema_1_digest,
+    sha256,
+)
+from lorarack.registry.artifact.prompting import canonical_defaults, read_defaults
+from lorarack.registry.errors import LorarackError, NotFound, UsageError
 from lorarack.registry.hub.names import parse_repository
 from lorarack.registry.interface import Registry
 from lorarack.registry.values import Base
@@ -42,15 +52,25 @@ def find_base(
 
 
 def folder_digests(folder: Path) -> frozenset[str]:
-    """The digests of what is in ``folder``, today's and that of 0.1.0; empty when its configuration cannot be read."""
+    """The digests of what is in ``folder``, today's and those of former releases; empty where its files cannot be read."""
     _, data, _ = parse_config((folder / CONFIG).read_bytes())
     with (folder / WEIGHTS).open("rb") as file:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     try:
         former = schema_1_digest(sha256(canonical_config(data)), f"sha256:{weights}")
-        return frozenset({artifact_digest(data, f"sha256:{weights}"), former})
-    except (ValueError, RecursionError):
+        digests = (artifact_digest(data, f"sha256:{weights}", files) for files in ({}, _prompting(folder)))
+        return frozenset({*digests, former})
+    except (ValueError, RecursionError, LorarackError):
         return frozenset()
+
+
+def _prompting(folder: Path) -> dict[str, str]:
+    found = {}
+    if (template := folder / CHAT_TEMPLATE).is_file() and template.stat().st_size <= MAX_TEMPLATE_BYTES:
+        found[CHAT_TEMPLATE] = sha256(template.read_bytes())
+    if (defaults := folder / DEFAULTS).is_file() and (stored := canonical_defaults(read_defaults(defaults))):
+        found[DEFAULTS] = sha256(stored)
+    return found
 
 
 def _revision_note(known: str | None, wanted: object, base: Base) -> tuple[str, ...]:

@@ -111,7 +111,8 @@ def write_folder(
         StoreError: disk or database.
     """
     version = registry.resolve(reference)
-    card = model_card(version, registry.base(version.base), CardOptions(repo_id, license_id, example_prompt))
+    options = CardOptions(repo_id, license_id, example_prompt)
+    card = model_card(version, registry.base(version.base), options, registry.serving_defaults(version))
     registry.fetch(version, folder)
     try:
         with disk_errors():

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lorarack.registry.interface.keys import Keys
     from lorarack.registry.queries import Best, Diff, Exported, GcReport, Imported, Judgement
     from lorarack.registry.queries import Lineage, Page, Query, Retention, Rule
+    from lorarack.registry.serving_defaults import ServingDefaults
     from lorarack.registry.snapshot import Snapshot
     from lorarack.registry.values import Adapter, Alias, Base, CheckedBase, Event, Metric, Parent, Provenance
     from lorarack.registry.values import Published, Version
@@ -83,11 +84,13 @@ class Registry(Protocol):
 
     def publish(self, folder: Path, adapter: str, *, base: str, metrics: Sequence[Metric] = (),
                 tags: Mapping[str, str] | None = None, description: str | None = None,
-                provenance: Provenance | None = None, parents: Sequence[Parent] = ()) -> Published:
+                provenance: Provenance | None = None, parents: Sequence[Parent] = (),
+                defaults: ServingDefaults | None = None) -> Published:
         """Make the PEFT folder a version of ``adapter``; an adapter's first version also becomes its alias ``default``.
 
         The same digest again returns the version that has it, with the new metrics, tags and parents added; a damaged one is
-        repaired by these files.
+        repaired by these files. ``defaults`` stand in the place of those in the folder; the same weights with others are another
+        version, whose parent and provenance, if nothing is said of them, are those of the weights.
 
         Raises:
             InvalidArtifact: every problem of the folder at once.
@@ -113,6 +116,10 @@ class Registry(Protocol):
 
         ``Conflict``: the folder is not empty; or as ``resolve``. ``Damaged``: as ``verify``.
         """
+    def chat_template(self, version: Version) -> str | None:
+        """The chat template that ``version`` was trained with, if it brought one. ``Damaged``: as ``verify``."""
+    def serving_defaults(self, version: Version) -> ServingDefaults:
+        """What ``version`` fills into requests that are silent. ``Damaged``: as ``verify``, or a form that is not known here."""
     def verify(self, reference: str) -> Version:
         """Read all stored bytes of a version. ``Damaged``: they have changed; a ready version is marked as damaged."""
     def diff(self, a: str, b: str) -> Diff:

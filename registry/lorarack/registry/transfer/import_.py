@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
-from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, CONFIG, WEIGHTS, artifact_digest, schema_1_digest, sha256
+from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, prompting_of, schema_1_digest, sha256
+from lorarack.registry.artifact.prompting import stored_files
 from lorarack.registry.artifact.validate import check_numbers, inspect_artifact
 from lorarack.registry.artifact.weights import LargestNumbers
 from lorarack.registry.base_model.known_base import KnownBase
@@ -142,10 +143,13 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
     except InvalidArtifact as error:
         return [f"{version.reference}: {problem}" for problem in error.problems]
     found = {CONFIG: sha256(artifact.canonical), WEIGHTS: weights}
-    if version.digest not in (artifact_digest(artifact.settings, weights), schema_1_digest(found[CONFIG], weights)):
+    found |= {name: sha256(data) for name, data in stored_files(artifact.prompting).items()}
+    if version.digest not in (
+        artifact_digest(artifact.settings, weights, prompting_of(found)),
+        artifact_digest(artifact.settings, weights),
+        schema_1_digest(found[CONFIG], weights),
+    ):
         return [f"{version.reference} has other files than were exported: its digest is not {version.digest[:19]}…"]
-    if artifact.chat_template is not None:
-        found[CHAT_TEMPLATE] = sha256(artifact.chat_template)
     if found != {file.name: file.digest for file in version.files} or version.rank != artifact.rank:
         return [f"{version.reference}: what the manifest says of its files is not what they are"]
     return []

@@ -36,6 +36,7 @@ from lorarack.server.http.asgi import (
 from lorarack.server.http.content_encoding import decoded
 from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.http.observe import observed
+from lorarack.server.http.request_defaults import own_template, with_defaults
 from lorarack.server.http.request_form import parse_form
 from lorarack.server.http.request_json import MAX_BODY_BYTES, json_object
 from lorarack.server.http.route_table import ADAPTER_HEADER, FORMS, INVOCATIONS, REFUSALS, Kind, kind_of, route_of
@@ -118,12 +119,25 @@ class ModelResolverMiddleware:
                 route = await held.enter_async_context(state.router.route(ask, exchange.caller))
             exchange.route = route
             model = route.engine_name
-            if model != document.get("model") and (name or path == INVOCATIONS):
-                body = form.with_model(model) if form else json.dumps({**document, "model": model}).encode()
+            renamed = model != document.get("model") and bool(name or path == INVOCATIONS)
+            if form:
+                body = form.with_model(model) if renamed else body
+            else:
+                filled = _filled(path, document, route, state)
+                exchange.chat_template = own_template(path, document, route.defaults)
+                if renamed or filled is not document:
+                    body = json.dumps({**filled, "model": model} if renamed else filled).encode()
             if path == INVOCATIONS:
                 scope = with_headers(scope, (ADAPTER_HEADER, model.encode()))
             scope = with_headers(scope, (b"content-length", str(len(body)).encode()), without=[b"transfer-encoding"])
             await self._app(scope, replay(body, receive), with_response_headers(_headers(route, scope), send))
+
+
+def _filled(path: str, document: dict[str, Any], route: Route, state: AppState) -> dict[str, Any]:
+    """The request with what the version brings along for it."""
+    if route.defaults is None:
+        return document
+    return with_defaults(path, document, route.defaults, state.limits.max_model_len)
 
 
 def _model_name(scope: Scope, document: dict[str, Any], path: str, base_names: frozenset[str]) -> str:

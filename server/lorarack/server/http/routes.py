@@ -15,6 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 
 from lorarack.registry import Version
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, DEFAULTS
 from lorarack.registry.errors import LorarackError, NotFound, UsageError
 from lorarack.registry.values import naming
 from lorarack.server.app_state import AppState
@@ -22,7 +23,6 @@ from lorarack.server.caller import Caller
 from lorarack.server.http.asgi import caller_of
 from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.limits import check_serveable
-from lorarack.server.own_template import own_template
 from lorarack.server.policies.check_access import check_access
 from lorarack.server.residency import Residency
 from lorarack.server.residency_table import Row, RowState
@@ -174,7 +174,8 @@ def adapter_card(
             "digest": version.digest,
             "rank": version.rank,
             "resident": version.reference in resident,
-            "unapplied_chat_template": own_template(version, state.base_template),
+            "chat_template": version.file_digest(CHAT_TEMPLATE),
+            "defaults": version.file_digest(DEFAULTS),
         },
     }
 

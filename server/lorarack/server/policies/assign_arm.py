@@ -45,7 +45,7 @@ class AssignArm:
 
     def _assigned(self, ask: Ask, caller: Caller, route: Route) -> Route:
         snapshot = self._snapshot()
-        if not snapshot.experiments or route.adapter is None or not ask.load:
+        if not snapshot.experiments or route.adapter is None:
             return route
         reference = parse_reference(ask.model)
         if not isinstance(reference.selector, ByAlias):
@@ -58,6 +58,8 @@ class AssignArm:
         version = snapshot.find(experiment.adapter, arm.version)
         if version is None or incompatibility(version, self._limits) is not None:
             return route
+        if not ask.load:  # counted as it would be answered, by the arm's prompt; the user has seen nothing of the arm
+            return replace(route, version=version.reference, digest=version.digest, adapter=version)
         return _to(route, version, AssignedArm(experiment.id, arm.name, _hashed(experiment, user)))
 
 

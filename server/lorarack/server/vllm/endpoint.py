@@ -30,6 +30,7 @@ from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
 from lorarack.server.residency_metrics import ResidencyMetrics
 from lorarack.server.settings import ServingSettings
+from lorarack.server.version_defaults import DefaultsReader
 from lorarack.server.vllm.drain import drain_before_shutdown
 from lorarack.server.warm_set import KEEP_SECONDS, WarmSet
 
@@ -76,6 +77,7 @@ class LorarackEndpoints:
         """
         if self._settings is None or engine_client is None:
             return
+        from lorarack.server.vllm.chat_template import render_with_own_template
         from lorarack.server.vllm.effect_probe import EffectProbe
         from lorarack.server.vllm.engine import VllmEngine, limits_of, rows_of
         from lorarack.server.vllm.generations import waiting_and_running, watch_generate
@@ -127,12 +129,14 @@ class LorarackEndpoints:
             warm_set,
             (metrics.observer,),
             experiments,
+            DefaultsReader(registry),
         )
         if alone:  # another process's table cannot be read
             queues = functools.partial(waiting_and_running, engine_client)
             REGISTRY.register(ResidencyMetrics(residency, metrics.label, queues, lora.max_loras))
         drain_before_shutdown(engine_client, ready.open_requests)
         watch_generate(engine_client, residency.request_failed)
+        render_with_own_template(engine_client.renderer)
         self._state = ready
 
     def _begin(self, resolver: ReferenceResolver, warm_set: WarmSet, leases: Leases) -> None:

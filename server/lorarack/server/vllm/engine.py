@@ -79,6 +79,7 @@ def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable
         target_modules=frozenset(lora.target_modules) if lora.target_modules is not None else None,
         embeddings=_adaptable_embeddings(vllm_config.model_config),
         originals=frozenset(originals),
+        max_model_len=vllm_config.model_config.max_model_len,
     )
 
 
