@@ -51,6 +51,7 @@ class Exchange:
         generations: what the engine generated for it.
         completion: the response's own id, where it has one.
         chat_template: with which its chat is rendered; None: the server's.
+        asked: the model name that it gave; None until that is read, and where it gave none.
     """
 
     caller: Caller
@@ -64,6 +65,7 @@ class Exchange:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     completion: str | None = None
     chat_template: str | None = None
+    asked: str | None = None
     began: float = field(default_factory=time.perf_counter)
 
     def elapsed(self) -> float:

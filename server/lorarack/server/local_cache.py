@@ -17,6 +17,7 @@ from typing import IO, Protocol
 from lorarack.registry import Version
 from lorarack.registry.errors import Damaged, StoreError
 from lorarack.server.adapter_copy import NotAsPublished, copy_verified
+from lorarack.server.spans import span
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,8 @@ class LocalCache:
             with self._locks.setdefault(digest, threading.Lock()):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 try:
-                    copy = copy_verified(place, version, self._folder)
+                    with span("lorarack.load.verify", version):
+                        copy = copy_verified(place, version, self._folder)
                     with suppress(OSError):  # it may be gone by now, and the copy is good
                         os.utime(place)  # when it was used last
                     return copy
@@ -86,7 +88,8 @@ class LocalCache:
         """Fetch beside ``place``, copy from there, then move it there. What was there before is moved out of the way."""
         scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=self._folder))
         try:
-            fresh = self._fetcher.fetch(version, scratch / "files")
+            with span("lorarack.load.fetch", version):
+                fresh = self._fetcher.fetch(version, scratch / "files")
             try:
                 copy = copy_verified(fresh, version, self._folder)
             except NotAsPublished as problem:

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import IO
 
@@ -18,6 +19,7 @@ from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackErr
 from lorarack.server.engine_port import EnginePort
 from lorarack.server.limits import Limits, check_serveable
 from lorarack.server.residency_table import Failure, ResidencyTable, Row, RowState, key_of
+from lorarack.server.spans import span
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +168,7 @@ class Residency:
 
     async def _ensure(self, row: Row) -> None:
         while True:
-            _raise_if_refused(row)
+            row.raise_if_refused()
             if row.state is RowState.READY:
                 return
             if row.state is RowState.DRAINING and not row.unloading:
@@ -174,24 +176,27 @@ class Residency:
                 row.task.cancel()  # wanted again before it was unloaded
                 row.task, row.state = None, RowState.READY
                 return
-            if row.task is None:
-                row.state, row.failure, row.withdrawn = RowState.FETCHING, None, False
-                row.task = asyncio.create_task(self._load(row))
-                row.task.add_done_callback(lambda done: self._load_ended(row, done))
-            # Others may wait for the same: a client that hangs up must not stop it.
-            await asyncio.shield(row.task)
+            with span("lorarack.wait_for_load", row.version):
+                if row.task is None:
+                    row.state, row.failure, row.withdrawn = RowState.FETCHING, None, False
+                    row.task = asyncio.create_task(self._load(row))
+                    row.task.add_done_callback(lambda done: self._load_ended(row, done))
+                # Others may wait for the same: a client that hangs up must not stop it.
+                await asyncio.shield(row.task)
 
     async def _load(self, row: Row) -> None:
         version, started = row.version, time.perf_counter()
         try:
-            with await asyncio.get_running_loop().run_in_executor(self._files, self._open_copy, version) as copy:
+            loop, in_context = asyncio.get_running_loop(), copy_context().run
+            with await loop.run_in_executor(self._files, in_context, self._open_copy, version) as copy:
                 fetched = time.perf_counter()
                 await self._make_way(row)
                 async with self._engine_lock:
                     _raise_if_withdrawn(row)
                     row.state = RowState.LOADING
                     await self._make_room()
-                    await self._engine.load(version.reference, version.digest, version.engine_id, copy)
+                    with span("lorarack.load.engine", version):
+                        await self._engine.load(version.reference, version.digest, version.engine_id, copy)
             in_engine = time.perf_counter()
             if row.probe is None and self._probe is not None:
                 row.probe = await self._look_at(version)
@@ -215,7 +220,8 @@ class Residency:
     async def _look_at(self, version: Version) -> str:
         assert self._probe is not None  # noqa: S101 - asked before
         try:
-            return await self._probe(version)
+            with span("lorarack.load.probe", version):
+                return await self._probe(version)
         except BaseException:
             async with self._engine_lock:
                 await self._engine.unload(version.engine_id)
@@ -283,16 +289,9 @@ class Residency:
             self.table.tidy(row)
 
 
-def _raise_if_refused(row: Row) -> None:
-    if row.failure is not None and row.refused_for:
-        error = row.failure.error
-        # A new one: what is raised keeps the request that it went through, and what is remembered must not.
-        raise type(error)(error.message, code=error.code)
-
-
 def _raise_if_withdrawn(row: Row) -> None:
     if row.withdrawn:
-        _raise_if_refused(row)
+        row.raise_if_refused()
         raise Conflict(
             f"{row.version.reference} was archived, quarantined or deleted while it was loaded; ask for another version.",
             code="not_ready",

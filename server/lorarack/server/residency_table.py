@@ -82,6 +82,12 @@ class Row:
         """Seconds for which it is refused; 0 when it is not."""
         return max(0.0, self.failure.until - time.monotonic()) if self.failure else 0.0
 
+    def raise_if_refused(self) -> None:
+        """Raise the failure for which it is refused now: a new one, for what is raised keeps the request that it went through."""
+        if self.failure is not None and self.refused_for:
+            error = self.failure.error
+            raise type(error)(error.message, code=error.code)
+
 
 class ResidencyTable:
     """Rows by what identifies a version."""

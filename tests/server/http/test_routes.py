@@ -10,12 +10,14 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import BaseModel
 from tests.server.values import RecordingEngine
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import open_registry
 from lorarack.registry.errors import EngineError
 from lorarack.server.app_state import AppState
+from lorarack.server.http.bodies import ErrorBody, ModelEntry, ModelList, Readiness, ResidencyTable
 from lorarack.server.http.routes import make_router
 from lorarack.server.limits import Limits
 from lorarack.server.reference_resolver import ReferenceResolver
@@ -24,7 +26,8 @@ from lorarack.server.warm_set import WarmSet
 
 
 async def base_cards() -> list[dict[str, Any]]:
-    return [{"id": "tiny", "object": "model", "root": "/secret/path", "max_model_len": 256}]
+    card = {"id": "tiny", "object": "model", "created": 1, "owned_by": "vllm", "parent": None, "permission": []}
+    return [{**card, "root": "/secret/path", "max_model_len": 256}]
 
 
 def client(state: AppState | None) -> httpx.AsyncClient:
@@ -48,6 +51,25 @@ async def state(tmp_path: Path) -> AppState:
     residency = Residency(RecordingEngine(), lambda v: BytesIO(v.digest.encode()), Limits("tiny", base.fingerprint, 16))
     await residency.ensure(registry.resolve("zeta"))
     return AppState.build(frozenset({"tiny"}), resolver, residency)
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/v1/models", ModelList), ("/v1/models?limit=2", ModelList), ("/v1/models/tiny", ModelEntry),
+        ("/v1/models/zeta", ModelEntry), ("/v1/models/nosuch", ErrorBody), ("/v1/models?after=nosuch", ErrorBody),
+        ("/v1/models?limit=many", ErrorBody), ("/v1/residency", ResidencyTable), ("/ready", Readiness),
+    ],
+)  # fmt: skip
+async def test_answers_are_as_openapi_describes_them(state: AppState, path: str, form: type[BaseModel]) -> None:
+    """And `limit` is ours to read: an odd one is an error in our form, whatever has others in its place."""
+    async with client(state) as asking:
+        response = await asking.get(path)
+        described = (await asking.get("/openapi.json")).json()["paths"]
+    form.model_validate(response.json())
+    operation = described["/v1/models/{name}" if path.startswith("/v1/models/") else path.partition("?")[0]]["get"]
+    schema = operation["responses"][str(response.status_code)]["content"]["application/json"]["schema"]
+    assert schema["$ref"].endswith(form.__name__)
 
 
 async def test_models_lists_exactly_what_answers(state: AppState) -> None:

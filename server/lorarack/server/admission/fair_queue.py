@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from lorarack.registry.errors import RateLimited
 from lorarack.server.admission.token_counters import TokenCounters
+from lorarack.server.spans import span
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,8 @@ class FairQueue:
         self._waiting.setdefault(adapter, deque()).append(request)
         self._admit()
         try:
-            await request.turn
+            with span("lorarack.queue"):
+                await request.turn
         except asyncio.CancelledError:
             self._give_up(request)
             raise

@@ -11,6 +11,7 @@ from lorarack.registry.errors import LorarackError, NotFound, UsageError
 from lorarack.registry.experiment.values import THUMBS
 from lorarack.server.app_state import AppState
 from lorarack.server.http.asgi import caller_of, read_body
+from lorarack.server.http.bodies import Feedback, KeptFeedback, errors, json_body
 from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.http.request_json import json_object
 
@@ -23,7 +24,9 @@ def make_feedback_router(state: Callable[[], AppState | None]) -> APIRouter:
     """The one route."""
     router = APIRouter()
 
-    @router.post(_PATH)
+    @router.post(
+        _PATH, response_model=KeptFeedback, responses=errors(400, 404, 409, 413, 503), openapi_extra=json_body(Feedback)
+    )
     async def feedback(request: Request) -> JSONResponse:
         """Keep what was said of an answer, once; the same again is answered in the same way."""
         try:

@@ -39,6 +39,7 @@ from lorarack.server.http.observe import observed
 from lorarack.server.http.request_defaults import own_template, with_defaults
 from lorarack.server.http.request_form import parse_form
 from lorarack.server.http.request_json import MAX_BODY_BYTES, json_object
+from lorarack.server.http.request_span import request_span
 from lorarack.server.http.route_table import ADAPTER_HEADER, FORMS, INVOCATIONS, REFUSALS, Kind, kind_of, route_of
 from lorarack.server.router import Ask, Route
 
@@ -77,9 +78,12 @@ class ModelResolverMiddleware:
             exchange.id = given.decode()
         scope = with_headers(scope, (b"x-request-id", exchange.id.encode()))  # vLLM's own name for it holds this one
         send = with_request_id(exchange.id, send)
-        with observed(exchange, send, self._state().observers) as watched:
+        with (
+            request_span(scope, path, exchange) as inner,
+            observed(exchange, send, self._state().observers) as watched,
+        ):
             try:
-                await self._answer(scope, receive, watched, exchange, path, kind)
+                await self._answer(inner, receive, watched, exchange, path, kind)
             except Disconnected:
                 return
             except LorarackError as error:
@@ -113,6 +117,7 @@ class ModelResolverMiddleware:
         check_adapter_parameters(document)
         name = _model_name(scope, document, path, state.base_names)
         tokens = min(len(body) // _BYTES_A_TOKEN, _MOST_TOKENS)
+        exchange.asked = _short(name) or None
         ask = Ask(_short(name), load=kind is Kind.ANSWERS, tokens=tokens, user=_user(scope, document))
         async with AsyncExitStack() as held:
             async with while_connected(receive):  # it may wait for its turn

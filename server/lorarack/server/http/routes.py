@@ -5,7 +5,7 @@ None of them asks the engine anything, so none waits for it.
 
 import json
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +21,7 @@ from lorarack.registry.values import naming
 from lorarack.server.app_state import AppState
 from lorarack.server.caller import Caller
 from lorarack.server.http.asgi import caller_of
+from lorarack.server.http.bodies import ModelEntry, ModelList, Readiness, ResidencyTable, errors
 from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.limits import check_serveable
 from lorarack.server.policies.check_access import check_access
@@ -37,6 +38,19 @@ class Page:
 
     after: str | None
     limit: int | None
+
+    @classmethod
+    def asked_for(cls, query: Mapping[str, str]) -> "Page":
+        """The page that a query asks for. Read here and not by FastAPI, whose errors vLLM puts into another form.
+
+        Raises:
+            UsageError: its ``limit`` is no number, or too large.
+        """
+        given = query.get("limit")
+        limit = None if given is None else int(given) if given.isascii() and given.isdecimal() and len(given) < 9 else 0
+        if limit is not None and not 1 <= limit <= MAX_PAGE:
+            raise UsageError(f"limit is a number from 1 to {MAX_PAGE}, not {str(given)[:60]!r}.")
+        return cls(query.get("after"), limit)
 
     def of(self, entries: list[tuple[str, Version | None]]) -> tuple[list[tuple[str, Version | None]], bool]:
         """The part of ``entries``, and whether there is more behind it.
@@ -55,6 +69,11 @@ class Page:
         return entries[start:end], end < len(entries)
 
 
+#: As OpenAPI describes them.
+PAGE_PARAMETERS = [
+    {"name": "after", "in": "query", "schema": {"type": "string"}},
+    {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}},
+]
 #: vLLM's own entries for the base model, one for each name it is served under.
 BaseCards = Callable[[], Awaitable[Sequence[dict[str, Any]]]]
 
@@ -63,7 +82,7 @@ def make_router(state: Callable[[], AppState | None], base_cards: BaseCards) -> 
     """``/ready``, ``/v1/residency``, ``/v1/models`` and ``/v1/models/NAME``."""
     router = APIRouter()
 
-    @router.get("/ready")
+    @router.get("/ready", response_model=Readiness, responses={503: {"model": Readiness}})
     async def ready() -> JSONResponse:
         """200 while new requests should come here."""
         now = state()
@@ -72,29 +91,33 @@ def make_router(state: Callable[[], AppState | None], base_cards: BaseCards) -> 
             return JSONResponse({"ready": True})
         return JSONResponse({"ready": False, "reason": reason}, status_code=503, headers={"retry-after": "5"})
 
-    @router.get("/v1/residency")
+    @router.get("/v1/residency", response_model=ResidencyTable, responses=errors())
     async def residency() -> JSONResponse:
         """The table of what is in the engine and on its way there."""
         return JSONResponse(residency_body(_started(state).residency))
 
-    @router.get("/v1/models")
+    @router.get(
+        "/v1/models",
+        response_model=ModelList,
+        responses=errors(400, 404),
+        openapi_extra={"parameters": PAGE_PARAMETERS},
+    )
     @router.get("/v1/models/", include_in_schema=False)
-    async def models(request: Request, after: str | None = None, limit: int | None = None) -> Response:
+    async def models(request: Request) -> Response:
         """The base, and every alias and ready version that this server can serve, resident or not; of each what the key is for.
 
         The whole list, or a page of it.
         """
-        if limit is not None and not 1 <= limit <= MAX_PAGE:
-            return _error(UsageError(f"limit is a number from 1 to {MAX_PAGE}, not {limit}."))
-        now, caller, page = _started(state), caller_of(request.scope), Page(after, limit)
+        now, caller = _started(state), caller_of(request.scope)
         cards = [_base_card(card, now) for card in await base_cards()]
         try:
+            page = Page.asked_for(request.query_params)
             body = await run_in_threadpool(_listed, now, cards, now.residency.resident, caller, page)
         except LorarackError as error:
             return _error(error)
         return Response(body, media_type="application/json")
 
-    @router.get("/v1/models/{name:path}")
+    @router.get("/v1/models/{name:path}", response_model=ModelEntry, responses=errors(404, 410, 422, 503))
     async def model(name: str, request: Request) -> JSONResponse:
         """The entry of one name: of the base, or of any reference."""
         now, caller = _started(state), caller_of(request.scope)

@@ -8,6 +8,7 @@ from lorarack.server.caller import Caller
 from lorarack.server.limits import Limits, check_serveable
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.router import Ask, Route
+from lorarack.server.spans import span
 
 
 class ResolveReference:
@@ -26,8 +27,9 @@ class ResolveReference:
         elif ask.model in self._base_names:
             yield replace(route, engine_name=ask.model)
         else:
-            version = await self._resolver.resolve(ask.model, suggest=caller.sees_all)
-            check_serveable(version, self._limits)
+            with span("lorarack.resolve"):
+                version = await self._resolver.resolve(ask.model, suggest=caller.sees_all)
+                check_serveable(version, self._limits)
             # Tokens are the base's for all adapters, and only the base is sure to be loaded.
             engine_name = version.reference if ask.load else route.engine_name
             yield replace(

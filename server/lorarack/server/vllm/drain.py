@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from lorarack.server.open_requests import OpenRequests
+from lorarack.server.spans import flush
 
 #: What the engine gets when requests took the whole time.
 _LEAST_SECONDS = 1.0
@@ -25,6 +26,7 @@ def drain_before_shutdown(engine_client: Any, open_requests: OpenRequests) -> No
             open_requests.wait(timeout)
             timeout = max(timeout - (time.monotonic() - began), _LEAST_SECONDS)
         original(timeout=timeout)
+        flush()
 
     engine_client.shutdown = shutdown
 

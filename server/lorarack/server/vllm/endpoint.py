@@ -30,6 +30,7 @@ from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
 from lorarack.server.residency_metrics import ResidencyMetrics
 from lorarack.server.settings import ServingSettings
+from lorarack.server.spans import start_tracing
 from lorarack.server.version_defaults import DefaultsReader
 from lorarack.server.vllm.drain import drain_before_shutdown
 from lorarack.server.warm_set import KEEP_SECONDS, WarmSet
@@ -83,6 +84,8 @@ class LorarackEndpoints:
         from lorarack.server.vllm.generations import waiting_and_running, watch_generate
 
         ENGINE.watch(engine_client)
+        if args.otlp_traces_endpoint:
+            start_tracing()
         self._models = state.openai_serving_models
         registry = open_registry(self._settings.registry)
         base_names = frozenset(path.name for path in self._models.base_model_paths)
