@@ -57,8 +57,8 @@ bench-compare: setup ## how often comparisons err and decide, by simulation (abo
 bench-fairness: setup ## the fair queue on an engine of a simulated clock (about a minute)
 	@$(RUN)/python -m benchmarks.bench_fairness
 
-bench-train: setup ## training and studies, next to PEFT
-	@$(RUN)/python -m benchmarks.bench_train
+bench-train: setup ## truncation next to PEFT; with ROWS=rows.jsonl training and studies next to TRL (about 20 minutes)
+	@$(RUN)/python -m benchmarks.bench_train $(if $(ROWS),--data $(ROWS))
 
 bench-study: setup ## studies and the choice of the learning rate, next to whole runs: make bench-study ROWS=rows.jsonl
 	@$(RUN)/python -m benchmarks.bench_study $(or $(ROWS),$(error name rows of prompt and completion: make bench-study ROWS=rows.jsonl))

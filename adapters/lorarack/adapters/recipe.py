@@ -131,7 +131,7 @@ class Recipe(Value):
         default=False, description="the rows of a batch as one sequence without padding, each apart from the others"
     )
     quantise: Literal["4bit", "8bit"] | None = Field(
-        default=None, description="hold the base in bitsandbytes' NF4 or LLM.int8 while training; needs a GPU"
+        default=None, description="hold the base in bitsandbytes' NF4 (needs a GPU) or LLM.int8 while training"
     )
     peft: Mapping[str, Any] = Field(
         default={},

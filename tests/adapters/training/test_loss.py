@@ -48,3 +48,25 @@ def test_padding_and_batches_do_not_change_it(model: Any) -> None:
     assert count == 7
     means = [mean_loss(model, _rows(), pad=0, batch_size=size) for size in (1, 2, 3)]
     assert means == pytest.approx([together.item() / count] * 3, rel=1e-5)
+
+
+def test_logits_are_made_of_completion_tokens_alone(model: Any) -> None:
+    """The head sees the tokens that have loss and no other; it is what it was afterwards."""
+    from lorarack.adapters.training.loss import Collator, completion_loss
+
+    seen: list[tuple[int, ...]] = []
+    model.lm_head.register_forward_hook(lambda _, __, found: seen.append(tuple(found.shape[:2])))
+    _, count = completion_loss(model, Collator(0)([row.features() for row in _rows()]))
+    assert seen == [(1, count)]
+    assert not model.lm_head._forward_pre_hooks
+
+
+def test_a_head_that_cannot_be_asked_gives_the_same(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from lorarack.adapters.training.loss import Collator, completion_loss
+
+    batch = Collator(0)([row.features() for row in _rows()])
+    wanted, _ = completion_loss(model, batch)
+    monkeypatch.setattr(model, "get_output_embeddings", lambda: None)
+    torch.testing.assert_close(completion_loss(model, batch)[0], wanted)

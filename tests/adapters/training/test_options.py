@@ -57,6 +57,8 @@ def test_options_train_to_the_same_losses(registry: Registry, recipe: Make) -> N
     ("changes", "said"),
     [
         ({"dtype": "float16"}, "float16 needs a GPU"),
+        ({"quantise": "4bit"}, "needs the package 'bitsandbytes'|'quantise: 4bit' needs a GPU"),
+        ({"attention": "flash_attention_2"}, "needs the package 'flash_attn'"),
         ({"peft": {"use_dora": True}}, "DoRA is not served"),
     ],
 )
@@ -66,6 +68,18 @@ def test_what_this_machine_or_a_server_cannot_do_is_said_before_the_first_step(
     with pytest.raises(UsageError, match=said):
         train(recipe(**changes), registry)
     assert registry.adapters() == ()
+
+
+def test_a_base_in_eight_bits_is_trained_on(registry: Registry, recipe: Make) -> None:
+    """Where bitsandbytes is there, on a CPU too; what is published is an adapter like any other."""
+    pytest.importorskip("bitsandbytes")
+    losses: list[float] = []
+    for changes in ({}, {"quantise": "8bit"}):
+        (done,) = train(recipe(name=f"in-{len(losses)}", dtype="bfloat16", **changes), registry)
+        metric = done.version.metric("loss", "validation")
+        assert metric is not None
+        losses.append(metric.value)
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
 def test_reports_go_through(registry: Registry, recipe: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,7 +88,10 @@ def _text(found: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         raise WrongRecord(f"it has no 'prompt' and 'completion': it is {other}")
     missing = next((key for key in ("prompt", "completion") if key not in found), "prompt")
     columns = ", ".join(repr(key[:40]) for key in list(found)[:12])
-    named = f"; its columns are {columns}: say which hold them with 'columns: {{prompt: …, completion: …}}' under data"
+    named = (
+        f"; its columns are {columns}: say which hold them with --column prompt=… --column completion=…, or "
+        "'columns: {prompt: …, completion: …}' under data"
+    )
     raise WrongRecord(
         f'it has no {missing!r}; write {{"prompt": …, "completion": …}} or {{"messages": […]}}'
         + (named if columns else "")

@@ -4,6 +4,9 @@ from lorarack.adapters.studies.recommend import recommend
 from lorarack.adapters.studies.records import RunRecord
 from lorarack.adapters.studies.session import StudySession
 
+#: A further round of a warm-started rank must lower the loss by so much of the margin.
+WORTH = 0.5
+
 
 def ascend(session: StudySession) -> list[RunRecord]:
     """The lowest rank, the warm-started ones after it, and one trained from the beginning at the rank that they recommend.
@@ -34,7 +37,7 @@ def _warm(session: StudySession, last: RunRecord, rank: int) -> RunRecord:
     while run.steps < session.steps():
         rounds += 1
         more = session.train(f"warm-r{rank}-{rounds}", rank, "warm", short, session.weights(run), last, before=run)
-        if more.eval_loss > (1 - session.plan.margin / 2) * run.eval_loss:
+        if more.eval_loss > (1 - WORTH * session.plan.margin) * run.eval_loss:
             return min(run, more, key=lambda found: found.eval_loss)
         run = more
     return run

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from peft import set_peft_model_state_dict
 
 from lorarack.adapters.ranks.growth import grow
 from lorarack.adapters.ranks.truncate import Truncation
@@ -15,13 +16,16 @@ from lorarack.adapters.ranks.weights import Factors, LoraWeights, read_weights, 
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.studies.plan import StudyPlan, rates_around
 from lorarack.adapters.studies.records import PROBE_FILE, RunRecord, Source, StudyFolder, losses_of
-from lorarack.adapters.training.fit import Validation, final_metrics
+from lorarack.adapters.training.fit import Fit, Validation, final_metrics
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.adapters.training.loaded_base import LoadedBase, open_base
 from lorarack.adapters.training.plan import make_plan
 from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.rate_probe import probe_rate
 from lorarack.adapters.training.train_rank import train_rank
+
+#: Validation rows, and twice as many as training rows, on which a rank is looked at that is no candidate.
+_SAMPLE = 32
 
 
 class StudySession:
@@ -135,54 +139,42 @@ class StudySession:
         )
 
     def look(self, top: RunRecord) -> list[RunRecord]:
-        """The ranks below ``top``, measured by truncation: no weights are kept, and no step is made."""
+        """The ranks below ``top``, measured by truncation: no weights are kept, and no step is made.
+
+        Candidates are measured on all rows; the others, which show where the knee is, on a sample, as a share of what ``top``
+        has there.
+        """
         wanted = [rank for rank in self.plan.looked_at() if not self.folder.find(f"looked-r{rank}")]
         if wanted:
             truncation = Truncation(self.weights(top))
             whole = truncation.at(top.rank)
             model = self.base.with_adapter(self.recipe, top.rank)
+            set_peft_model_state_dict(model, tensors_of(whole.factors))
+            sample = self.base.sample(_SAMPLE, _SAMPLE // 2)
+            at_top = sample.measure(model, top.fit.best_step)
             for rank in sorted(wanted, reverse=True):
                 self.progress.note(f"looking at rank {rank}")
-                self._look(model, whole, truncation, rank, top)
+                started = time.monotonic()
+                set_peft_model_state_dict(model, tensors_of(_first(whole, rank)))
+                candidate = rank in self.plan.ranks
+                measured = (self.base if candidate else sample).measure(model, top.fit.best_step)
+                self.folder.workspace(f"looked-r{rank}")
+                self.folder.keep(
+                    RunRecord(
+                        key=f"looked-r{rank}",
+                        rank=rank,
+                        source="truncated",
+                        fit=_looked_fit(top.fit, measured, None if candidate else at_top),
+                        losses=losses_of(measured),
+                        seconds=round(time.monotonic() - started, 1),
+                        rate=top.rate,
+                        parent=top.key,
+                        weights=False,
+                        kept_energy=round(truncation.energy(rank), 6),
+                    )
+                )
             self.base.take_off(model)
         return [self.folder.find(f"looked-r{rank}") or top for rank in self.plan.looked_at()]
-
-    def _look(self, model: object, whole: LoraWeights, truncation: Truncation, rank: int, top: RunRecord) -> None:
-        """Rank ``rank`` is the whole one with the rows of A and the columns of B beyond it at zero."""
-        from peft import set_peft_model_state_dict
-
-        started = time.monotonic()
-        cut = {
-            module: Factors(_zeroed(found.a, rank, 0), _zeroed(found.b, rank, 1), found.end)
-            for module, found in whole.factors.items()
-        }
-        set_peft_model_state_dict(model, tensors_of(cut))
-        measured = self.base.measure(model, top.fit.best_step)
-        fit = top.fit.model_copy(
-            update={
-                "train_loss": measured.train.mean,
-                "eval_loss": measured.validation.mean,
-                "gap": measured.validation.mean - measured.train.mean,
-                "gap_error": math.hypot(measured.train.estimate.error, measured.validation.estimate.error),
-                "perplexity": math.exp(min(measured.validation.mean, 700.0)),
-            }
-        )
-        key = f"looked-r{rank}"
-        self.folder.workspace(key)
-        self.folder.keep(
-            RunRecord(
-                key=key,
-                rank=rank,
-                source="truncated",
-                fit=fit,
-                losses=losses_of(measured),
-                seconds=round(time.monotonic() - started, 1),
-                rate=top.rate,
-                parent=top.key,
-                weights=False,
-                kept_energy=round(truncation.energy(rank), 6),
-            )
-        )
 
     def truncated(self, looked: RunRecord, top: RunRecord) -> RunRecord:
         """A rank that was looked at, with its weights."""
@@ -214,6 +206,31 @@ class StudySession:
     def weights(self, run: RunRecord) -> LoraWeights:
         """The weights of a finished run."""
         return read_weights(Path(self.folder.weights(run.key)), run.key)
+
+
+def _looked_fit(top: Fit, measured: Validation, at_top: Validation | None) -> Fit:
+    """What is said of a truncation; with ``at_top``, the top rank on the same sample of rows, losses are scaled to all rows."""
+    train_loss, eval_loss = measured.train.mean, measured.validation.mean
+    if at_top is not None:
+        train_loss *= top.train_loss / at_top.train.mean
+        eval_loss *= top.eval_loss / at_top.validation.mean
+    return top.model_copy(
+        update={
+            "train_loss": train_loss,
+            "eval_loss": eval_loss,
+            "gap": eval_loss - train_loss,
+            "gap_error": math.hypot(measured.train.estimate.error, measured.validation.estimate.error),
+            "perplexity": math.exp(min(eval_loss, 700.0)),
+        }
+    )
+
+
+def _first(whole: LoraWeights, rank: int) -> dict[str, Factors]:
+    """Rank ``rank`` as the whole one with the rows of A and the columns of B beyond it at zero."""
+    return {
+        module: Factors(_zeroed(found.a, rank, 0), _zeroed(found.b, rank, 1), found.end)
+        for module, found in whole.factors.items()
+    }
 
 
 def _zeroed(tensor: torch.Tensor, rank: int, axis: int) -> torch.Tensor:

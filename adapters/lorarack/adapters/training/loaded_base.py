@@ -53,14 +53,14 @@ class LoadedBase:
         """What the base does by itself."""
         return self.measure(self._model(), 0)
 
-    def sample(self, rows: int) -> "LoadedBase":
-        """The same base in memory, with ``rows`` of the validation rows, evenly drawn, and one training row to measure on."""
+    def sample(self, rows: int, train_rows: int = 1) -> "LoadedBase":
+        """The same base in memory, to measure on at most so many validation rows and training rows, evenly drawn."""
         self._model()
         sampled = copy(self)
         sampled.__dict__.pop("alone", None)
         validation = self.tokens.validation
         sampled.tokens = replace(self.tokens, validation=validation[:: max(1, -(-len(validation) // rows))])
-        sampled._slice = self._slice[:1]
+        sampled._slice = self._slice[:: max(1, -(-len(self._slice) // train_rows))]
         return sampled
 
     def with_adapter(self, recipe: Recipe, rank: int) -> Any:

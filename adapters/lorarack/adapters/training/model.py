@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, Genera
 
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.answer_end import AnswerEnd
+from lorarack.adapters.training.lora_linear import fuse_lora
 from lorarack.registry.errors import EngineError, UsageError
 from lorarack.registry.values import Base
 
@@ -60,7 +61,7 @@ def load_model(base: Base, recipe: Recipe) -> Any:
 
     Raises:
         EngineError: transformers cannot load them.
-        UsageError: the base is to be quantised where there is no GPU.
+        UsageError: the base is to be held in four bits where there is no GPU.
     """
     device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
     options: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype), **_revision(base)}
@@ -81,14 +82,15 @@ def load_model(base: Base, recipe: Recipe) -> Any:
 
 
 def _quantisation(recipe: Recipe) -> Any:
-    if not torch.cuda.is_available():
-        raise UsageError(
-            f"'quantise: {recipe.quantise}' needs a GPU; leave it out, or train on a machine with one.", code="no_gpu"
-        )
     from transformers import BitsAndBytesConfig
 
     if recipe.quantise == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)
+    if not torch.cuda.is_available():  # bitsandbytes 0.50 has NF4 on CPUs, but a base's losses are not its own there
+        raise UsageError(
+            "'quantise: 4bit' needs a GPU; write 'quantise: 8bit', leave it out, or train on a machine with one.",
+            code="no_gpu",
+        )
     computed = getattr(torch, recipe.dtype)
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=computed)
 
@@ -131,6 +133,7 @@ def add_adapter(model: Any, recipe: Recipe, rank: int, base_id: str) -> Any:
     )
     adapted = get_peft_model(model, config, autocast_adapter_dtype=True)
     adapted.peft_config["default"].base_model_name_or_path = base_id  # PEFT puts a machine's path there
+    fuse_lora(adapted)
     return adapted
 
 
