@@ -10,7 +10,7 @@ from tests.server.plans import CPU
 from tests.tiny import tiny_base
 
 from lorarack.registry.errors import EngineError
-from lorarack.server import launch, user_cache
+from lorarack.server import ServeOptions, launch, user_cache
 from lorarack.server.cpu import kernel_build
 from lorarack.server.cpu.backend import Backend, choose_backend, compile_kernel, find_kernel, needs_compile
 from lorarack.server.cpu.kernel_build import is_intact
@@ -107,8 +107,8 @@ def test_the_flag_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fl
     """It is ours: vLLM does not get to see it."""
     seen: list[Any] = []
 
-    def serve(registry: Any, base: Any, rest: Any, *, cpu_lora: CpuLora, **others: Any) -> None:
-        seen.extend([list(rest), cpu_lora])
+    def serve(registry: Any, base: Any, options: ServeOptions) -> None:
+        seen.extend([list(options.flags), options.cpu_lora])
         raise EngineError("far enough.")
 
     monkeypatch.setattr(launch, "serve", serve)
