@@ -98,7 +98,7 @@ def test_a_search_ranks_on_one_data_set_over_all_pages(shelf: Shelf) -> None:
     low = parse_condition("eval_loss<0.45")
     on_a = shelf.registry.search(Query(metrics=(low,), dataset=A, order="oldest")).versions
     assert [version.number for version in on_a] == [2, 5]
-    with pytest.raises(UsageError, match="says nothing without a metric"):
+    with pytest.raises(UsageError, match="needs a metric"):
         shelf.registry.search(Query(dataset=A))
 
 

@@ -121,7 +121,7 @@ def test_the_working_folder_cannot_be_replaced(
     publish(registry, adapter)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    with pytest.raises(Conflict, match="give another place"):
+    with pytest.raises(Conflict, match="give another one"):
         registry.fetch("support", Path("."))
     assert list((tmp_path / "here").iterdir()) == []
     assert registry.fetch("support", Path("sub")) == Path("sub")

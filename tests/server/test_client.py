@@ -137,7 +137,7 @@ def test_a_key_that_no_header_carries_is_not_sent_and_not_repeated(server: Serve
 
 
 def test_a_question_that_is_no_unicode_is_wrong_usage(server: Server) -> None:
-    with pytest.raises(UsageError, match="half of a character"):
+    with pytest.raises(UsageError, match="lone surrogate"):
         list(ask(url_of(server), Prompt("support", "\udcff")))
 
 

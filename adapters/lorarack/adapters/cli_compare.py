@@ -93,7 +93,7 @@ def compare(
     ] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown instead of a table.")] = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the report as one page that needs nothing else.")
+        Path | None, typer.Option(metavar="FILE", help="Write the report as one self-contained HTML page.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE.png", help="Write score against cost as a picture.")

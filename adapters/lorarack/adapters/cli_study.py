@@ -43,11 +43,9 @@ def study(
     learning_rate: LearningRateOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in one forward pass.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Times that a whole run sees every row.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="A whole run stops after so many steps.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Maximum steps of a whole run.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
-    seeds: Annotated[
-        int, typer.Option(help="Repeat with so many seeds: the answer is about ranks, not about one run.")
-    ] = 1,
+    seeds: Annotated[int, typer.Option(help="Seeds per rank; several separate the rank's effect from chance.")] = 1,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:

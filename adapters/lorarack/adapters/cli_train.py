@@ -49,7 +49,7 @@ def train(
     learning_rate: LearningRateOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows in one forward pass.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Times that every row is seen.")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Maximum steps.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     reuse: Annotated[
         bool, typer.Option("--reuse", help="Do not train again what the same recipe has already made.")

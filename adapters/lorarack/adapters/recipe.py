@@ -103,7 +103,7 @@ class Recipe(Value):
     batch_size: int = Field(default=8, ge=1, description="rows in one forward pass")
     gradient_accumulation: int = Field(default=1, ge=1, description="forward passes in one step")
     epochs: float = Field(default=3.0, gt=0, description="times that every row is seen")
-    max_steps: int | None = Field(default=None, ge=1, description="stop after so many steps, whatever epochs says")
+    max_steps: int | None = Field(default=None, ge=1, description="maximum steps; overrides epochs")
     max_length: int = Field(
         default=1024, ge=8, description="tokens of the longest row; a longer one is refused, not cut"
     )
@@ -114,7 +114,7 @@ class Recipe(Value):
         default=None, ge=1, description="steps between validations; without it five validations in all"
     )
     patience: int | None = Field(
-        default=3, ge=1, description="stop after so many validations without a better loss; null never stops early"
+        default=3, ge=1, description="validations without a better loss after which training stops; null: never"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="decides the adapter's start, the order of rows, dropout")
     dtype: Literal["bfloat16", "float16", "float32"] = Field(
@@ -245,7 +245,7 @@ def parse_recipe(text: str) -> Recipe:
         where = f" (line {mark.line + 1})" if mark else ""
         raise UsageError(f"The recipe is not YAML{where}; write one 'key: value' a line.", code="bad_recipe") from error
     if not isinstance(found, dict):
-        raise UsageError("The recipe is empty or no mapping; write one 'key: value' a line.", code="bad_recipe")
+        raise UsageError("The recipe is empty or not a mapping; write one 'key: value' a line.", code="bad_recipe")
     return make_recipe(found)
 
 

@@ -9,7 +9,7 @@ from lorarack.registry.cli.render import short_digest
 
 def mount(app: typer.Typer) -> None:
     """Add the ``demo`` group."""
-    group = typer.Typer(no_args_is_help=True, help="A small real base, a small real task, and the whole story.")
+    group = typer.Typer(no_args_is_help=True, help="A small real base and task, from training to the Hub.")
     group.command("run")(run)
     group.command("base")(base)
     app.add_typer(group, name="demo")

@@ -1,4 +1,4 @@
-"""How the demo speaks: numbered steps, what each found, and how long it took."""
+"""The demo's output: numbered steps with their results and times."""
 
 import time
 from collections.abc import Iterable, Iterator

@@ -57,7 +57,7 @@ class Key(Value):
 
 
 class NewKey(Value):
-    """A key that was just made; nothing but this value knows its secret."""
+    """A key that was just made; only this value holds its secret."""
 
     key: Key
     secret: str = Field(repr=False)
@@ -72,7 +72,7 @@ def new_secret() -> tuple[str, str]:
 def secret_digest(secret: bytes) -> str:
     """What is stored of a secret: one SHA-256.
 
-    A slow hash with salt is for passwords, which can be guessed. Nobody guesses 256 random bits, and each request would pay.
+    A slow, salted hash is for passwords, which can be guessed. 256 random bits cannot, and it would delay every request.
     """
     return f"sha256:{hashlib.sha256(secret).hexdigest()}"
 

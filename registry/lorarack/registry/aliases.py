@@ -42,7 +42,7 @@ def alias_history(catalog: Catalog, adapter: str, alias: str | None) -> tuple[Al
 def replay_aliases(events: Iterable[Event]) -> tuple[Alias, ...]:
     """Where the aliases point after ``events`` (from the first, in order), by adapter and name, as ``Registry.aliases`` has it.
 
-    Nothing but the log of events is needed to know it, at any moment of the past.
+    It follows from the log of events, for any moment of the past.
     """
     latest: dict[tuple[str, str], Alias] = {}
     for event in events:

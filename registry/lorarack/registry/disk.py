@@ -1,4 +1,4 @@
-"""What a disk can say, and making it keep what it was told."""
+"""A disk's errors as ours, and writes that survive a crash."""
 
 import errno
 import fcntl

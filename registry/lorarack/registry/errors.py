@@ -27,7 +27,7 @@ from typing import ClassVar
 
 
 class LorarackError(Exception):
-    """Base of all errors below; catch it to catch exactly what lorarack foresaw."""
+    """Base of all errors that lorarack raises on purpose."""
 
     exit_code: ClassVar[int] = 1
     http_status: ClassVar[int] = 500

@@ -35,7 +35,7 @@ _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
 class CatalogExperiments(Experiments):
-    """Implements ``Experiments`` over a catalog; ``actor`` is who works here."""
+    """Implements ``Experiments`` over a catalog; ``actor`` is recorded in the log."""
 
     def __init__(self, catalog: Catalog, actor: str) -> None:
         self._catalog, self._actor = catalog, actor

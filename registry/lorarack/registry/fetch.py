@@ -102,7 +102,7 @@ def free_place(folder: Path) -> Path:
         if taken:
             raise Conflict(f"{str(folder)!r} exists and is not an empty folder; give another place.", code="exists")
         if place == Path.cwd():
-            raise Conflict("The folder you stand in cannot be replaced; give another place.", code="exists")
+            raise Conflict("The current folder cannot be replaced; give another one.", code="exists")
         return place
 
 

@@ -1,4 +1,4 @@
-"""Garbage collection removes what nothing needs any more and says why for each thing; retention rules say what stays."""
+"""Garbage collection removes what is no longer needed, with a reason for each item; retention rules keep versions."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial

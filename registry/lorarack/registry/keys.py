@@ -12,7 +12,7 @@ from lorarack.registry.resolve import did_you_mean
 
 
 class RegistryKeys(Keys):
-    """Implements ``Keys``; ``actor`` is who works here."""
+    """Implements ``Keys``; ``actor`` is recorded in the log."""
 
     def __init__(self, table: KeyTable, actor: str) -> None:
         self._table, self._actor = table, actor

@@ -76,7 +76,7 @@ def _set_state(catalog: Catalog, actor: str, reference: str, state: State, reaso
 
 
 def _immovable(catalog: Catalog, reference: str) -> Version:
-    """The version that ``reference`` names for ever; a name that can move is refused."""
+    """The version of a fixed ``reference``; a name that can move is refused."""
     parse_reference(reference)
     version = get_version(catalog, reference)
     if reference not in (version.reference, f"{version.adapter}@{version.digest}"):

@@ -23,7 +23,7 @@ class MetricKey(NamedTuple):
 
 
 def latest_metrics(metrics: Iterable[Metric]) -> dict[MetricKey, Metric]:
-    """The metrics that count among ``metrics``, which come in the order in which they were said; no points of curves."""
+    """The metrics that count among ``metrics``, which are in order of publishing; no points of curves."""
     latest: dict[MetricKey, Metric] = {}
     for metric in metrics:
         if metric.step is None:

@@ -49,7 +49,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @dataclass(frozen=True, slots=True)
 class ModelServer:
-    """A server that speaks OpenAI's API.
+    """A server with OpenAI's API.
 
     Attributes:
         url: its address, with or without ``/v1``.

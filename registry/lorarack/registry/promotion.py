@@ -72,7 +72,7 @@ def rollback(catalog: Catalog, actor: str, adapter: str, alias: str, reason: str
 
 
 def _pointing(catalog: Catalog, adapter: str, alias: str, reason: str | None) -> Alias | None:
-    """The alias as it is now, after a check of what the caller says."""
+    """The current alias, after a check of the caller's expectation."""
     check_alias_name(alias)
     check_text(reason, "reason")
     check_known(catalog, adapter)

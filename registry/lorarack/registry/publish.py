@@ -33,7 +33,7 @@ MAX_STORES = 10
 
 @dataclass(frozen=True, slots=True)
 class VersionMetadata:
-    """What a publisher says about a version beside its files."""
+    """A version's metadata from its publisher."""
 
     metrics: Sequence[Metric] = ()
     tags: Mapping[str, str] | None = None
@@ -225,7 +225,7 @@ def _check_base(catalog: Catalog, base: Base, config: bytes) -> None:
 
 
 def _named_base(config: bytes) -> str | None:
-    """The base that an adapter's configuration says it was trained on; None where it says nothing that can be read."""
+    """The base that an adapter's configuration names; None where it names none that can be read."""
     try:
         named = json.loads(config).get("base_model_name_or_path")
     except (ValueError, RecursionError, AttributeError):
@@ -253,7 +253,7 @@ def _repaired(catalog: Catalog, blobs: BlobStore, actor: str, version: Version, 
 
 
 def _measured(artifact: Artifact, about: VersionMetadata) -> Metric | None:
-    """The metric that the run measured for these weights, unless the publisher says one of that label."""
+    """The metric that the run measured for these weights, unless the publisher gives one of that label."""
     final = artifact.final
     return None if final and any(said.step is None and said.label == final.label for said in about.metrics) else final
 

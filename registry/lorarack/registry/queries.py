@@ -50,7 +50,7 @@ class Query(Asked):
     tags: tuple[str, ...] = Field(default=(), description="KEY, or KEY=VALUE")
     state: State | None = Field(default=None, description="without it, all states")
     text: str | None = Field(
-        default=None, description="in the name, the description or a tag's value; case is no matter"
+        default=None, description="in the name, the description or a tag's value; case-insensitive"
     )
     since: Moment | None = Field(default=None, description="published then or later; in UTC unless it says otherwise")
     until: Moment | None = Field(default=None, description="published before that")

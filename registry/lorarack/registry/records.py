@@ -13,7 +13,7 @@ ArtifactKey = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class NewVersion:
-    """Everything that publishing knows about a version before it has a number."""
+    """A version's data before it has a number."""
 
     adapter: str
     base: str

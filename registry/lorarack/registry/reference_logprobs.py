@@ -1,4 +1,4 @@
-"""What a version said about fixed texts when it was trained, as it is kept in its provenance (docs/training.md)."""
+"""A version's log probabilities of fixed texts when it was trained, as stored in its provenance (docs/training.md)."""
 
 from typing import Self
 
@@ -21,7 +21,7 @@ class ReferencePrompt(Value):
 
 
 class ReferenceLogprobs(Value):
-    """What a version said about fixed texts when it was trained, for a server that serves it to be held against."""
+    """A version's log probabilities of fixed texts when it was trained, to check a server against."""
 
     dtype: str = Field(description="in which the products were computed")
     prompts: tuple[ReferencePrompt, ...]

@@ -19,7 +19,7 @@ def search(catalog: Catalog, query: Query) -> Page:
     if query.adapter is not None and not query.adapter.endswith("*"):
         check_adapter_name(query.adapter)
     if query.dataset is not None and not query.metrics and query.order in ("newest", "oldest"):
-        raise UsageError("A data set says nothing without a metric to sort by or to compare.", code="no_metric")
+        raise UsageError("A data set needs a metric to sort by or to compare.", code="no_metric")
     if query.base is not None:
         query = query.model_copy(update={"base": get_base(catalog, query.base).name})
     page = catalog.search(query)

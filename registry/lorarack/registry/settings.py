@@ -24,7 +24,7 @@ def usable_path(path: str | Path) -> Path:
     """``path`` with ``~`` filled in.
 
     Raises:
-        UsageError: no system could have such a path: the home of nobody, a NUL, half of a character.
+        UsageError: not a valid path: the home of an unknown user, a NUL, a lone surrogate.
     """
     try:
         return check_path(Path(path).expanduser())

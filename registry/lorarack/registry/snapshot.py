@@ -1,4 +1,4 @@
-"""Everything of a registry in memory at one moment, for those who resolve on every request."""
+"""A registry's state in memory at one moment, for resolving on every request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

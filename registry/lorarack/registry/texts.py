@@ -262,4 +262,4 @@ def _check_json(value: Any) -> None:
 
 def _check_surrogates(text: str) -> None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError("a text holds half of a surrogate pair")
+        raise ValueError("a text contains a lone surrogate")

@@ -22,7 +22,7 @@ MAX_STEP = 2**53 - 1
 
 
 class BaseId(Value):
-    """One name by which the outside world knows a base model: a Hub repository at a revision, or a local folder."""
+    """An external name of a base model: a Hub repository at a revision, or a local folder."""
 
     kind: str = Field(pattern="^(hub|path)$")
     value: str
@@ -186,7 +186,7 @@ class Version(Value):
 
     @property
     def reference(self) -> str:
-        """``support@3``: names this very version for ever."""
+        """``support@3``: always names this version."""
         return f"{self.adapter}@{self.number}"
 
     def file_digest(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Versions that are there: which one a call means, what is said about it, and where it comes from."""
+"""Versions that are there: which one a call means, its metadata, and its lineage."""
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches

@@ -75,7 +75,7 @@ def _body(prompt: Prompt) -> dict[str, Any]:
     try:
         f"{prompt.model}{prompt.system or ''}{prompt.text}".encode()
     except UnicodeEncodeError as error:
-        raise UsageError("The question holds half of a character, which no server accepts; write it again.") from error
+        raise UsageError("The question contains a lone surrogate, which no server accepts; write it again.") from error
     if not math.isfinite(prompt.temperature):
         raise UsageError(f"The temperature {prompt.temperature} is not a number that a server takes.")
     shared = {

@@ -4,7 +4,7 @@ from typing import IO, Protocol
 
 
 class EnginePort(Protocol):
-    """Three calls, each with the number by which an engine knows an adapter."""
+    """Three calls, each with the engine's number of an adapter."""
 
     async def load(self, name: str, digest: str, engine_id: int, copy: IO[bytes]) -> None:
         """Load the adapter from ``copy``, an open file (`adapter_copy`), and let requests name it.

@@ -78,7 +78,7 @@ class Exchange:
         return min((generation.first_token for generation in self.generations), default=None)
 
     def count_tokens(self, said: Usage | None) -> None:
-        """Keep what the response said of its tokens; where it said nothing, what the engine generated."""
+        """Keep the response's token counts; without them, the engine's."""
         made = self.generations
         counted = Usage(sum(g.prompt for g in made), sum(g.tokens for g in made)) if made else None
         self.usage = said or counted
@@ -94,7 +94,7 @@ def _ignore(_: Exchange) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Is told of every request that a model may answer: when it starts, at its response's first byte, and at its end."""
+    """Called for every request that a model may answer: at its start, at its response's first byte, and at its end."""
 
     start: Callable[[Exchange], None] = _ignore
     first_byte: Callable[[Exchange], None] = _ignore

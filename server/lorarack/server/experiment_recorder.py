@@ -79,7 +79,7 @@ class ExperimentRecorder:
                 await self._refresh()
 
     async def add_feedback(self, completion: str, key: str, metric: str, value: float) -> Feedback:
-        """Keep what was said of an answer.
+        """Store feedback on an answer.
 
         Raises:
             UsageError: not a value of that metric.
@@ -113,7 +113,7 @@ class ExperimentRecorder:
         self._pending.append(answer)
         if len(self._pending) > MAX_PENDING:
             del self._pending[: MAX_PENDING // 10]
-            log.warning("Experiments: the catalog cannot be written; %d answers were let go.", MAX_PENDING // 10)
+            log.warning("Experiments: the catalog cannot be written; %d answers were dropped.", MAX_PENDING // 10)
 
     def _review(self, idents: set[int]) -> bool:
         """Whether arms were stopped, or experiments have ended, that this server may not know of."""

@@ -91,14 +91,14 @@ class RequestedMemory:
 
 @dataclass(frozen=True, slots=True)
 class CacheSize:
-    """Bytes of the cache for each worker (None: vLLM works it out from what the user said), and what to tell."""
+    """Bytes of the cache for each worker (None: vLLM works it out from what the user said), and a note for the user."""
 
     worker_bytes: int | None
     note: str | None = None
 
 
 def size_cache(size: EngineSize, memory: Memory, requested: RequestedMemory) -> CacheSize:
-    """How large the cache is: as the user said, else ours; held against what is free.
+    """The cache's size: the user's, else the default; checked against free memory.
 
     Raises:
         EngineError: the machine has too little memory for it.

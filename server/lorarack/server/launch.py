@@ -54,7 +54,7 @@ def plan(registry: Registry, base: Base, options: ServeOptions | None = None) ->
 
 
 def report(registry: Registry, base: Base, options: ServeOptions | None = None) -> LaunchReport:
-    """What `plan` says, worked out with vLLM's own parser and the model's configuration. This imports vLLM.
+    """The plan with the values of vLLM's own parser and the model's configuration. Imports vLLM.
 
     Raises:
         UsageError: flags or variables that vLLM does not know, or that would go past this server's promises.

@@ -23,7 +23,7 @@ class Machine:
     Attributes:
         vllm: the installed vLLM.
         cores: processors that this process may use.
-        memory: None where it cannot be told.
+        memory: None where it cannot be read.
         environ: the environment as it was found.
         cache: the user's own folder for what is compiled, or why there is none.
         kernel: where this machine's LoRA kernel is or will be, or why there can be none.

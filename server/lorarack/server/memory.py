@@ -29,7 +29,7 @@ class Memory:
 
 
 def read_memory(root: Path = Path("/")) -> Memory | None:
-    """The memory of the machine whose files are below ``root``; None where it cannot be told."""
+    """The memory of the machine whose files are below ``root``; None where it cannot be read."""
     machine = _meminfo(root / "proc/meminfo")
     if not {"MemTotal", "MemAvailable"} <= machine.keys():
         return None

@@ -81,7 +81,7 @@ class Busiest:
 
 
 class RequestMetrics:
-    """What `/metrics` says of requests and loads. Library objects, so several API processes are added up."""
+    """The series of requests and loads on `/metrics`. Library objects, so several API processes are added up."""
 
     def __init__(self, registry: prometheus.CollectorRegistry = prometheus.REGISTRY, most: int = BUSIEST) -> None:
         self._series: list[prometheus.Counter | prometheus.Histogram] = []

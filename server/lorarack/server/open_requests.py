@@ -1,4 +1,4 @@
-"""Requests that have not ended: a server that is told to stop finishes them, and takes no more."""
+"""Requests that have not ended: a stopping server finishes them and takes no more."""
 
 import threading
 

@@ -80,10 +80,10 @@ def check_port(host: str, port: int) -> None:
 
 
 def check_exposure(host: str | None, *, asks_for_keys: bool, close_metrics: bool) -> None:
-    """Check that a server that other machines reach asks for keys. ``host`` None: it listens on a socket in a folder.
+    """Check that a server that other machines can reach requires keys. ``host`` None: it listens on a socket in a folder.
 
     Raises:
-        UsageError: it would serve everybody; or nobody could read its metrics.
+        UsageError: it would be open without a key; or no key could read its metrics.
     """
     if asks_for_keys:
         return

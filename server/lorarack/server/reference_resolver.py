@@ -93,7 +93,7 @@ class ReferenceResolver:
             if self._prepare is not None and before is not None and after is not before:
                 try:
                     await self._prepare(before, after)
-                except Exception:  # the news must not wait for ever
+                except Exception:  # a failed refresh must not end the loop
                     log.exception("What the new snapshot names could not be loaded beforehand.")
             self._snapshot = after
             self._last_read = number
@@ -120,7 +120,7 @@ class ReferenceResolver:
         )
 
     async def resolve(self, reference: str, *, suggest: bool = True) -> Version:
-        """The version that ``reference`` names now. ``suggest``: the error for an unknown name may tell names that there are.
+        """The version that ``reference`` names now. ``suggest``: the error for an unknown name may list existing names.
 
         Raises:
             BadReference: it is no reference.

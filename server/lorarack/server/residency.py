@@ -32,7 +32,7 @@ ENGINE_RETRY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ResidencyObserver:
-    """Is told of each load with its seconds, each failed load, and each version that made way for another."""
+    """Called for each load with its seconds, each failed load, and each eviction."""
 
     loaded: Callable[[Version, float], None] = lambda version, seconds: None
     failed: Callable[[Version], None] = lambda version: None

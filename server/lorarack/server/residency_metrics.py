@@ -1,4 +1,4 @@
-"""What `/metrics` says of the residency table, read when it is asked: our series, and the names that llm-d's scorer reads.
+"""The series of the residency table on `/metrics`, read at each scrape: ours, and those that llm-d's scorer reads.
 
 Those are proposed for vLLM (https://github.com/vllm-project/vllm/pull/54830): where an adapter is, and how many places there are.
 """

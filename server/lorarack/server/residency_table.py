@@ -107,7 +107,7 @@ class ResidencyTable:
         return self._rows.setdefault(key_of(version), Row(version))
 
     def tidy(self, row: Row) -> None:
-        """Take ``row`` out if it says nothing any more: no request, no task, nothing loaded, no failure that counts."""
+        """Remove ``row`` if it is empty: no request, no task, nothing loaded, no remembered failure."""
         says = row.task or row.requests or row.pinned or row.in_engine or row.refused_for
         if not says and self._rows.get(row.key) is row:
             del self._rows[row.key]

@@ -1,4 +1,4 @@
-"""What `lorarack serve` tells the processes that vLLM starts, through one environment variable.
+"""Settings that `lorarack serve` passes to the processes that vLLM starts, in one environment variable.
 
 vLLM loads our plugins in every process of every server in this environment, also in a plain `vllm serve`. They do nothing
 unless this variable is there. It holds no secret: environments can be read by other processes of the same user.

@@ -1,4 +1,4 @@
-"""What is loaded before anybody asks: the versions that pins and aliases name, and the arms of experiments.
+"""What is loaded before any request: the versions that pins and aliases name, and the arms of experiments.
 
 A pin is a reference. The version that it names now is loaded before the server is ready and never evicted; where the reference
 is an alias that moves, the pin moves with it. Aliases are warm as far as the engine has places, and may be evicted.
@@ -68,7 +68,7 @@ class WarmSet:
         return list(found.values())
 
     def wanted(self, snapshot: Snapshot) -> list[Version]:
-        """What is to be warm: pins, then arms and aliases that somebody set, then defaults; the newest versions first."""
+        """The warm set: pins, then arms and aliases that were set explicitly, then defaults; the newest versions first."""
         pinned = {version.reference: version for version in self.pinned(snapshot)}
         named = [(False, -version.created_at.timestamp(), version) for version in self._arms(snapshot)]
         for view in snapshot.adapters.values():
@@ -91,7 +91,7 @@ class WarmSet:
                     yield version
 
     def start(self, snapshot: Snapshot) -> "asyncio.Task[None]":
-        """Begin to load what is to be warm. What cannot be loaded is logged and does not keep the server from starting."""
+        """Start loading the warm set. What cannot be loaded is logged and does not stop the start."""
         wanted = self.wanted(snapshot)
         self._residency.pin(self.pinned(snapshot))
         self._warming, self._warmed = {version.reference for version in wanted}, not wanted

@@ -48,7 +48,7 @@ def test_a_single_rank_needs_no_list() -> None:
         ("name: support\ndata: rows.jsonl\n", "The recipe has no 'base', which it needs."),
         ("name: a\nbase: b\ndata: {validation: x}\n", "The recipe has no 'data.train', which it needs."),
         ("", "empty"),
-        ("- a\n", "no mapping"),
+        ("- a\n", "not a mapping"),
         ("name: [\n", "not YAML"),
         (MINIMAL.replace("support", "Sup Port"), "'Sup Port' cannot be a name"),
         (MINIMAL + "ranks: []\n", "'ranks'"),

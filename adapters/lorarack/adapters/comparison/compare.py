@@ -91,7 +91,7 @@ def _base_score(base: Answers, *, losses: bool) -> BaseScore:
 
 
 def _beside_base(table: ScoreTable, verdict: Verdict, base: Answers) -> Iterator[str]:
-    """Says so where nothing shows that the recommended (else the best) version beats the bare base."""
+    """A warning where nothing shows that the recommended (else the best) version beats the bare base."""
     chosen = verdict.recommended or verdict.best
     stride = base.subject.stride
     scores = np.column_stack([table.scores[::stride, table.references.index(chosen)], base.scores])

@@ -9,7 +9,7 @@ from lorarack.registry.errors import UsageError
 
 
 def row_groups(path: Path | str, rows: Rows, key: str) -> tuple[object, ...]:
-    """For each row the value that it has under ``key`` in the file that it was read from; without one it stands for itself.
+    """For each row the value that it has under ``key`` in the file that it was read from; without one the row is its own group.
 
     Raises:
         NotFound: the file is gone.

@@ -9,7 +9,7 @@ from lorarack.registry.interface import Registry
 from lorarack.registry.value import Value
 from lorarack.registry.values import Dataset, Provenance, Version
 
-#: The split under which scores on such rows are kept, apart from those on rows that nobody has seen.
+#: The split under which scores on such rows are kept, apart from those on unseen rows.
 SEEN_SPLIT = "seen"
 
 #: What each split is to the version: these rows shaped it.
@@ -25,7 +25,7 @@ class SeenRows(Value):
 
 
 def seen_rows(registry: Registry, versions: Sequence[Version], rows: Rows) -> tuple[SeenRows, ...]:
-    """What each version has seen of ``rows``, as far as its provenance says; versions that saw none are left out."""
+    """The ``rows`` that each version was trained on, by its provenance; versions that saw none are left out."""
     found = []
     for version in versions:
         overlaps = [

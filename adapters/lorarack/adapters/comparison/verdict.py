@@ -1,4 +1,4 @@
-"""What a comparison says: of each version, and which one it recommends."""
+"""The result of a comparison: a verdict per version, and the recommended one."""
 
 from typing import Any, Literal
 

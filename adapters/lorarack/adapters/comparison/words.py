@@ -1,4 +1,4 @@
-"""Numbers and verdicts as people read them."""
+"""Numbers and verdicts formatted for the terminal."""
 
 from lorarack.adapters.comparison.verdict import AgainstBest, BaseScore, Quantiles, Speed, Verdict, VersionScore
 

@@ -1,4 +1,4 @@
-"""Rows to train and compare on: read in the forms in use, told apart by their digest, split, and checked for leaks."""
+"""Rows to train and compare on: read in the common forms, identified by digest, split, and checked for leaks."""
 
 from lorarack.adapters.data.load import load_rows, read_rows
 from lorarack.adapters.data.messages import Message, PromptOptions, ToolCall

@@ -36,7 +36,7 @@ def chained(parts: list[Records]) -> Iterator[tuple[int, Any]]:
 
 
 def file_records(path: Path, name: str) -> Records:
-    """The records of a file by its name's end; JSON where that says nothing.
+    """The records of a file by its name's end; JSON where that is unknown.
 
     Raises:
         NotFound: no such file.

@@ -17,7 +17,7 @@ ALIKE = 0.8
 
 _RUN = 3
 _WORDS = re.compile(r"\w+")
-#: Of a longer text its beginning is compared: whoever copies a long text copies its beginning.
+#: Of a longer text the beginning is compared: a copy of a long text has the same beginning.
 _MOST_WORDS = 400
 
 

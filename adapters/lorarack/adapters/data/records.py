@@ -51,9 +51,7 @@ def parse_json(text: str) -> Any:
         found = json.loads(text, parse_constant=_no_constant, object_pairs_hook=unique_keys)
         json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise WrongRecord(
-            "it has half of a character (a lone surrogate), which no tokenizer takes; write the character whole or leave it out"
-        ) from error
+        raise WrongRecord("it contains a lone surrogate, which no tokenizer accepts; replace or remove it") from error
     except (ValueError, RecursionError) as error:
         raise WrongRecord("not JSON; write one JSON object a line") from error
     return found

@@ -22,7 +22,7 @@ def row_digests(rows: Rows) -> str:
 
 
 def rows_among(rows: Rows, digests: str) -> tuple[Row, ...]:
-    """Those of ``rows`` whose prompts are among the digests of another set; of a large set those that its sample knows."""
+    """Those of ``rows`` whose prompts are among the digests of another set; of a large set, those in its sample."""
     try:
         raw = b64decode(digests, validate=True)
     except (Base64Error, ValueError):  # written by something else: it says nothing

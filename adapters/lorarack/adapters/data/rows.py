@@ -43,7 +43,7 @@ class Row:
 
     @property
     def question(self) -> str:
-        """The prompt in one text, for people and for telling rows apart; of a plain text, the text."""
+        """The prompt in one text, for display and for identifying rows; of a plain text, the text."""
         if self.kind != "chat":
             return self.completion if self.prompt is None else self.prompt
         if all(message.is_plain for message in self.messages) and not self.options.to_json():

@@ -1,4 +1,4 @@
-"""The values of an evaluation: who was asked, what came back, what it was worth."""
+"""The values of an evaluation: models, answers and scores."""
 
 from pydantic import Field
 

@@ -33,7 +33,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ServerClient:
-    """A server that speaks OpenAI's routes.
+    """A server with OpenAI's routes.
 
     Attributes:
         url: where it is, with or without ``/v1``.

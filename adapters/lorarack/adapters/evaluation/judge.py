@@ -1,4 +1,4 @@
-"""A model as judge: it is shown an answer beside the expected one, in both orders, and says which is better.
+"""A model as judge: it gets an answer and the expected one, in both orders, and names the better.
 
 An answer is worth 1 where the judge finds it better than the expected one in both orders, 0 where it finds it worse in both, and a
 half where it calls them equal or contradicts itself when the order is turned, as judges do (Zheng et al., "Judging LLM-as-a-Judge
@@ -45,7 +45,7 @@ _FIRST = re.compile(r"\W*([ABC])(?:\s*$|[^\w\s]|\s*\n)")
 
 
 class Opinion(Value):
-    """What a judge said of an answer and the expected one: first with the answer as A, then with the answer as B.
+    """A judge's two replies on an answer and the expected one: with the answer as A, then as B.
 
     None where what it said is none of the three letters.
     """
@@ -191,7 +191,7 @@ def worth(pair: Pair, opinions: Mapping[str, Opinion]) -> float:
 
 
 def read_letter(text: str) -> Letter | None:
-    """The letter that a judge said: the only one there, or one that stands alone at the beginning."""
+    """The letter in a judge's reply: the only one, or one that stands alone at the beginning."""
     letters = set(_LETTER.findall(text))
     alone = _FIRST.match(text)
     found = letters.pop() if len(letters) == 1 else alone[1] if alone else ""

@@ -121,7 +121,7 @@ class SavedEvaluation:
         return self._opinions
 
     def keep_opinion(self, key: str, opinion: Opinion) -> None:
-        """Append what the judge said.
+        """Append the judge's replies.
 
         Raises:
             StoreError: the disk is full, or the like.
@@ -203,7 +203,7 @@ class SavedEvaluation:
             raise Conflict(f"Another process writes to {self._folder}; wait for it.", code="busy") from error
 
     def _read(self) -> None:
-        """Index the answers, and what the judge said."""
+        """Index the answers and the judge's replies."""
         for line in self._lines(self._answers, _Line):
             self._known[line.reply.model, line.digest, line.row, line.reply.nll is not None] = line.reply
         for said in self._lines(self._said, _OpinionLine):

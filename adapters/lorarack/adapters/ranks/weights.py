@@ -40,7 +40,7 @@ class LoraWeights:
 
     @property
     def applied(self) -> PeftConfig:
-        """The part of the configuration that says how the factors are applied."""
+        """The part of the configuration that decides how the factors are applied."""
         applied = applied_config(json.dumps(dict(self.config)).encode())
         if applied is None:
             raise InvalidArtifact(["its adapter_config.json cannot be read"], purpose="changed")

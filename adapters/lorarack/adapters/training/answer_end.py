@@ -36,7 +36,7 @@ class AnswerEnd:
         stops = {token: text for token in known if (text := tokenizer.decode([token]))}
         if not stops:
             raise UsageError(
-                "The base's tokenizer has no end token, so that no answer would ever end; "
+                "The base's tokenizer has no end token, so answers would never end; "
                 "set 'eos_token' in its tokenizer_config.json.",
                 code="no_end_token",
             )

@@ -118,7 +118,7 @@ def _tool(tool: Any) -> dict[str, Any]:
 
 
 def _developer_as_system(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For a template that knows no developer: one system message in front holds what developers and systems say."""
+    """For a template without the role developer: developer and system messages become one system message in front."""
     if not any(turn["role"] == "developer" for turn in turns):
         return turns
     renamed = [turn | {"role": "system"} if turn["role"] == "developer" else turn for turn in turns]

@@ -1,4 +1,4 @@
-"""Everything a run needs, read and checked before torch is imported: a mistake is told at once, not after a minute."""
+"""Everything a run needs, read and checked before torch is imported: a mistake is reported at once, not after a minute."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What a run says while it runs."""
+"""A run's progress."""
 
 import time
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ class TrainingProgress(Protocol):
         """A step is done; ``loss`` is the newest training loss, ``tokens`` went through the model since the run began."""
 
     def validated(self, step: int, train_loss: float | None, loss: float, best: bool) -> None:
-        """The loss on the validation rows is known; ``best`` says that no earlier one was lower."""
+        """The loss on the validation rows; ``best``: no earlier one was lower."""
 
     def end(self) -> None:
         """The run is over, well or not."""

@@ -1,4 +1,4 @@
-"""Reference log probabilities: what a freshly trained version says about fixed texts, for a server to be held against later."""
+"""Reference log probabilities of fixed texts by a freshly trained version, to check a server against later."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 
 from lorarack.registry.reference_logprobs import ReferenceLogprobs, ReferencePrompt
 
-#: Prose, a question with its answer, code, numbers: the same for every version, and nobody's data. Format 1.
+#: Prose, a question with its answer, code, numbers: the same for every version, taken from no data set. Format 1.
 TEXTS = (
     "The ferry leaves the harbour at dawn, and by noon the islands are in sight.",
     "Question: which planet is closest to the sun? Answer: Mercury.",

@@ -1,4 +1,4 @@
-"""What a recipe asks of PEFT, held against what the pinned vLLM serves: before the first step, not after the last."""
+"""Checks a recipe's PEFT settings against what the pinned vLLM serves, before the first step."""
 
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec

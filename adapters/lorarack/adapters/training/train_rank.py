@@ -33,7 +33,7 @@ from lorarack.registry.values import Metric
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a run measured: its metrics, how it went, the losses row by row at the best step, what it says about fixed texts."""
+    """What a run measured: its metrics, its course, the losses per row at the best step, log probabilities of fixed texts."""
 
     metrics: tuple[Metric, ...]
     fit: Fit

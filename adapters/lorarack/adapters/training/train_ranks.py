@@ -52,7 +52,7 @@ def train_ranks(
 def _with_rate(
     base: LoadedBase, inputs: Inputs, rank: int, progress: TrainingProgress, run: RunFolder | None
 ) -> Inputs:
-    """The learning rate is chosen, once for all ranks, and written down for whoever takes the run up."""
+    """The learning rate is chosen once for all ranks and recorded, so that a resumed run uses the same."""
     probe = probe_rate(base, inputs.recipe, rank, progress)
     progress.note(f"Learning rate {probe.rate:g}: {probe.reason}.")
     if run:

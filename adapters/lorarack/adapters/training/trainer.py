@@ -72,7 +72,7 @@ class CompletionTrainer(Trainer):
         return (loss, {}) if return_outputs else loss
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Losses on the validation rows and on the slice of training rows, told to the callbacks."""
+        """Losses on the validation rows and on the slice of training rows, passed to the callbacks."""
         found = self._base.measure(self.model, self.state.global_step)
         self._best.add(found)
         metrics = {"eval_loss": found.validation.mean, "train_slice_loss": found.train.mean}

@@ -1,4 +1,4 @@
-"""The demo's task: what a café's guest says, as the JSON call that a till understands.
+"""The demo's task: a spoken café order becomes a JSON call.
 
 The rows are made by ``python -m lorarack.demo.orders.generate`` and shipped; no two splits share a sentence or an
 order.

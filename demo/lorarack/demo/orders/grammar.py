@@ -33,7 +33,7 @@ class _Line:
 
 
 class Speaker:
-    """Says random orders. The same seed says the same orders on every machine and Python.
+    """Makes random orders. The same seed makes the same orders on every machine and Python.
 
     Only ``Random.random`` is used: of all its methods it alone is promised to stay as it is.
     """

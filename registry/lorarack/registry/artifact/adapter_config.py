@@ -76,7 +76,7 @@ _CONVERTIBLE = {"pissa": "PiSSA", "corda": "CorDA", "olora": "OLoRA", "lora_ga":
 
 
 def parse_config(raw: bytes) -> tuple[PeftConfig | None, dict[str, Any], list[str]]:
-    """Parse ``adapter_config.json`` and judge what it says.
+    """Parse and check ``adapter_config.json``.
 
     Returns:
         The typed part (None when there is a problem), the whole object as it stands, and every problem found.

@@ -49,7 +49,7 @@ class TimeBudget:
 
 
 class PeftConfig(BaseModel):
-    """The part of a PEFT LoRA configuration that says how the weights are applied."""
+    """The part of a PEFT LoRA configuration that decides how the weights are applied."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 

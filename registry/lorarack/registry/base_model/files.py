@@ -30,7 +30,7 @@ class BaseFiles(Protocol):
         ...
 
     def identity(self) -> BaseId:
-        """By what name the world knows this model."""
+        """The model's external name: a Hub repository or a folder."""
         ...
 
 

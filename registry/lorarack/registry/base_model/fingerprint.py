@@ -1,4 +1,4 @@
-"""Reading a base model: its fingerprints, its table of modules, and what tells it from another. No torch.
+"""Reading a base model: its fingerprints, its table of modules, and its identity. No torch.
 
 A fingerprint covers what the model computes: the token table, the part of ``config.json`` that its function depends on, and every
 byte of its weights. The weights are known in two forms, each with its own fingerprint: by the tensors, however they are spread

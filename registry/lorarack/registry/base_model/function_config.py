@@ -1,6 +1,6 @@
 """The part of ``config.json`` that the function of a model depends on, in one form for all its spellings.
 
-Everything counts but what is listed here: a key that nobody thought of makes another base, which can be linked to its original,
+Everything counts but what is listed here: an unknown key makes another base, which can be linked to its original,
 where a key wrongly left out would let garbage pass under an old fingerprint.
 """
 

@@ -27,7 +27,7 @@ def digest_of_key(key: str) -> str | None:
 
 
 def missing(digest: str, place: str, remedy: str) -> StoreError:
-    """A blob that is not there, which says nothing about its bytes: its disk may be away for a moment."""
+    """A blob that cannot be found. That is no damage: its disk may be unmounted for a moment."""
     return StoreError(
         f"The stored file {digest} is not at {place!r}; {remedy}, or, if the file is lost, publish the version again from "
         "its source.",

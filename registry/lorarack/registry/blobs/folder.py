@@ -68,7 +68,7 @@ class FolderBlobs:
         return self._path(digest).is_file()
 
     def delete(self, digest: str, *, min_age: float = 0.0) -> bool:
-        """Remove a blob that was put, or put again, at least ``min_age`` seconds ago; whether it went. Who reads it reads on.
+        """Remove a blob that was put, or put again, at least ``min_age`` seconds ago; whether it was removed. Open readers read on.
 
         Raises:
             StoreError: the disk.

@@ -30,7 +30,7 @@ _PARALLEL = 4
 class ObjectBlobs:
     """Blobs under one prefix of an object store.
 
-    Safe with many writers: an object appears whole, and whoever writes a digest writes the same bytes.
+    Safe with many writers: an object appears whole, and all writers of a digest write the same bytes.
 
     Args:
         store: where the objects lie.

@@ -1,4 +1,4 @@
-"""Base models: rows of ``bases`` and the names by which the world knows them."""
+"""Base models: rows of ``bases``, and their external names (Hub repositories and folders)."""
 
 from collections import defaultdict
 from collections.abc import Sequence

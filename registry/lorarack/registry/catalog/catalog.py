@@ -1,4 +1,4 @@
-"""A catalog in a database that SQLAlchemy speaks to. What each call promises is in ``interface``."""
+"""A catalog in a database, by SQLAlchemy. The contracts of its methods are in ``interface``."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING

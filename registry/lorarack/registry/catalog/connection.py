@@ -64,7 +64,7 @@ def utc_now() -> datetime:
 
 
 class Database(ABC):
-    """Reads see one moment and wait for nobody; writes take turns. Threads may share it."""
+    """A read sees one snapshot and never waits; writes take turns. Threads may share it."""
 
     def __init__(self, reader: Engine, writer: Engine, named: str, clock: Clock, home: Path | None = None) -> None:
         """``named``: what errors call it, without secrets. ``home``: the folder that it lies in (see ``home_of``)."""
@@ -107,7 +107,7 @@ class Database(ABC):
             return work(connection, *args, **kwargs)
 
     def alone(self, work: Callable[[], T]) -> T:
-        """Run ``work``, which writes nothing here, while nobody else can write and every earlier write is decided for good.
+        """Run ``work``, which writes nothing here, while no other process can write; all earlier writes have ended.
 
         Raises:
             StoreError: as ``write``.

@@ -77,7 +77,7 @@ def set_alias(
     forced: bool,
     rollback: bool,
 ) -> Alias:
-    """Point an alias at a version if it names ``expect`` now (None: whatever it names; 0: nothing yet).
+    """Point an alias at a version if it names ``expect`` now (None: any; 0: it does not exist yet).
 
     Where it names that version already, the move is recorded only if it gives another reason.
 

@@ -142,7 +142,7 @@ def _add_answers(connection: Connection, answers: Sequence[Answer]) -> None:
 
 def _add_feedback(connection: Connection, completion: str, key: str, metric: str, value: float) -> Feedback:
     row = connection.execute(select(EXPOSURES).where(EXPOSURES.c.completion == completion)).first()
-    if row is None or row.key != key:  # whether somebody else has it is nobody's business
+    if row is None or row.key != key:  # does not reveal whether another key has it
         raise NotFound(
             f"No answer {completion[:80]!r} of an experiment was given to this key; "
             "send the 'id' of an answer that has the header x-lorarack-arm.",

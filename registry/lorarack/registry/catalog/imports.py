@@ -98,7 +98,7 @@ def _point(connection: Connection, actor: str, adapter: str, alias: str, known: 
 
 
 def _point_default(connection: Connection, actor: str, adapter: str) -> None:
-    """As with publishing, an adapter's first version is its default until somebody says otherwise."""
+    """As with publishing, an adapter's first version is its default until the alias is set."""
     owner = find_adapter(connection, adapter)
     if owner is None or _named_by(connection, owner, DEFAULT_ALIAS) is not None:
         return
@@ -137,7 +137,7 @@ def _numbers(connection: Connection, rows: Sequence[ImportRow]) -> list[int]:
 
 
 class _UsedNumbers:
-    """The numbers that versions of one adapter have or had, as the log tells."""
+    """The numbers that versions of one adapter have or had, from the log."""
 
     def __init__(self, connection: Connection, adapter: str) -> None:
         kinds = ("published", "imported")

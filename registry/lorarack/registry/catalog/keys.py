@@ -1,4 +1,4 @@
-"""The keys of a server's clients. Rows stay for ever: a name in a server's log means one key."""
+"""The keys of a server's clients. Rows are never deleted: a name in a server's log means one key."""
 
 from typing import Any
 

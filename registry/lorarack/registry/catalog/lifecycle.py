@@ -1,4 +1,4 @@
-"""What changes of a version that is there: what is said about it, its state, and its deletion."""
+"""Changes of an existing version: metadata, state, deletion."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -50,8 +50,8 @@ def set_state(connection: Connection, actor: str, adapter: str, number: int, sta
     owner, row = find_version(connection, adapter, number)
     if row.state == state:
         return
-    # Quarantine is for what must not be used any more, whoever names it: it asks nobody. A lease forbids neither:
-    # a server sees the new state, drops the version and ends its lease.
+    # Quarantine is for what must not be used any more, so nothing prevents it. A lease prevents neither: a
+    # server sees the new state, drops the version and ends its lease.
     held = holds(connection, owner, row) if state is State.ARCHIVED else ()
     held = tuple(hold for hold in held if hold.kind in ("alias", "experiment"))
     if held:

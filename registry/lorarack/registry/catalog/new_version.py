@@ -213,7 +213,7 @@ def _with_next_number(connection: Connection, adapter: AdapterRow, number: int) 
 
 
 def _put_aside(adapter: str, row: VersionRow) -> Conflict:
-    """Publishing says nothing about why somebody put a version aside, so it does not bring it back."""
+    """Publishing again does not restore an archived or quarantined version: the reason may still hold."""
     because = f" ({row.state_reason.rstrip('.')})" if row.state_reason else ""
     reference = f"{adapter}@{row.number}"
     return Conflict(

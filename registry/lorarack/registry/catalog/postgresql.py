@@ -43,7 +43,7 @@ class PostgresDatabase(Database):
             reader = create_engine(url, **options, isolation_level="REPEATABLE READ")
             writer = create_engine(url, **options, pool_size=1)
         except (ArgumentError, NoSuchModuleError, ValueError) as error:  # it may name a password, so it is not repeated
-            raise UsageError("The address of the database is none; write postgresql://USER@HOST/DATABASE.") from error
+            raise UsageError("This is not a database address; write postgresql://USER@HOST/DATABASE.") from error
         self._one_writer = threading.Lock()
         super().__init__(reader, writer, f"registry {url.database!r} on {url.host or 'this machine'}", clock)
 

@@ -47,7 +47,7 @@ def lease(connection: Connection, versions: Sequence[tuple[str, int]], holder: s
     connection.execute(delete(LEASES).where(LEASES.c.until < moment))
     ids = [row for name, number in versions if (row := _id(connection, name, number)) is not None]
     if not ids:
-        raise NotFound("None of the versions to be held is there any more.", code="unknown_reference")
+        raise NotFound("None of the versions to lease exists any more.", code="unknown_reference")
     until = moment + timedelta(seconds=seconds)
     put(connection, LEASES, *({"version_id": version_id, "holder": holder, "until": until} for version_id in ids))
 

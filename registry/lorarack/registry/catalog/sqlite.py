@@ -80,7 +80,7 @@ class SqliteDatabase(Database):
             connection.exec_driver_sql(f"PRAGMA user_version = {(count + 1) % 2**31}")
 
     def _check_there(self) -> None:
-        """Open connections keep a file that was deleted or replaced, and would read and write it for ever."""
+        """Open connections stay on a file that was deleted or replaced, and would go on reading and writing it."""
         found = self._file()
         if found != self._opened:
             self.engine.dispose()

@@ -16,7 +16,7 @@ from lorarack.registry.values import Alias
 
 def mount(app: typer.Typer) -> None:
     """Add the ``alias`` group."""
-    group = typer.Typer(no_args_is_help=True, help="Movable names for versions; every move is kept.")
+    group = typer.Typer(no_args_is_help=True, help="Movable names for versions; every move is recorded.")
     group.command("set")(set_)
     group.command("list")(list_)
     group.command("history")(history)

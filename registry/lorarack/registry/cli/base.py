@@ -27,7 +27,7 @@ def mount(app: typer.Typer) -> None:
 def add(
     source: Annotated[str, typer.Argument(metavar="ID-OR-PATH", help="A folder, or ORG/REPO[@REVISION] on the Hub.")],
     name: Annotated[str | None, typer.Option(help="Plain name. Default: the last part of the id, lower-cased.")] = None,
-    use: Annotated[bool, typer.Option("--use", help="Load a base that is known from here from now on.")] = False,
+    use: Annotated[bool, typer.Option("--use", help="Load an already known base from this place from now on.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:

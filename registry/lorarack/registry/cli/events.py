@@ -24,11 +24,11 @@ def mount(app: typer.Typer) -> None:
 
 def events(
     name: Annotated[str | None, typer.Argument(help="An adapter; without it, everything.")] = None,
-    after: Annotated[int, typer.Option(min=0, metavar="CURSOR", help="Only what happened behind this event.")] = 0,
+    after: Annotated[int, typer.Option(min=0, metavar="CURSOR", help="Only events after this one.")] = 0,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum results.")] = 1000,
     follow: Annotated[
         bool,
-        typer.Option("--follow", "-f", help="Go on as things happen, until Ctrl-C; with --json one object a line."),
+        typer.Option("--follow", "-f", help="Follow new events until Ctrl-C; with --json one object a line."),
     ] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,

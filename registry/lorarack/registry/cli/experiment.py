@@ -58,11 +58,11 @@ def start(
         int | None,
         typer.Option(help="Scored requests after which nothing is decided. Default: five times what it should take."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many requests it will take.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the number of requests.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Split the callers of an alias between versions, until feedback says which is as good. Margin and metric are fixed here.
+    """Split the callers of an alias between versions until feedback shows which is as good. Margin and metric are fixed here.
 
     One of the arms is the version that the alias names: the others are compared with it.
 
@@ -106,7 +106,7 @@ def list_(
 
 
 def status(alias: AliasArgument, registry: RegistryOption = None, json: JsonOption = False) -> None:
-    """Show what an experiment says now: its arms, and the interval of their difference over time.
+    """Show an experiment's state: its arms, and the interval of their difference over time.
 
     Example: lorarack experiment status support@prod
     """
@@ -145,7 +145,7 @@ def promote(
     alias: AliasArgument,
     arm: Annotated[str | None, typer.Argument(help="The arm to keep; without it, the recommended one.")] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if the experiment has not shown that it is as good.")
+        bool, typer.Option("--force", help="Promote even if the experiment has not shown that it is as good.")
     ] = False,
     reason: ReasonOption = None,
     registry: RegistryOption = None,

@@ -23,7 +23,7 @@ def mount(app: typer.Typer) -> None:
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Remove nothing; say what would be removed.")] = False,
     grace: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Keep files that no version has until they are so old.")
+        float, typer.Option(metavar="SECONDS", help="Minimum age of unreferenced files to remove.")
     ] = 3600,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -41,7 +41,7 @@ def gc(
 def retention(
     name: Annotated[str, typer.Argument(help="An adapter.")],
     keep_last: Annotated[int | None, typer.Option(help="Keep this many of its newest versions.")] = None,
-    keep_days: Annotated[int | None, typer.Option(help="Keep its versions for so many days.")] = None,
+    keep_days: Annotated[int | None, typer.Option(help="Days to keep its versions.")] = None,
     none: Annotated[bool, typer.Option("--none", help="Remove the rule.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,

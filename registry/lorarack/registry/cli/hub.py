@@ -24,7 +24,7 @@ def mount(app: typer.Typer) -> None:
 
 def push(
     reference: Annotated[str, typer.Argument(metavar="REF", help="For example support@prod.")],
-    repository: Annotated[str, typer.Argument(metavar="ORG/REPO", help="Where on the Hub; made when it is new.")],
+    repository: Annotated[str, typer.Argument(metavar="ORG/REPO", help="Repository on the Hub; created if it is new.")],
     private: Annotated[
         bool, typer.Option("--private", help="A new repository is private; a public one is refused.")
     ] = False,
@@ -63,7 +63,9 @@ def push(
 
 
 def pull(
-    repository: Annotated[str, typer.Argument(metavar="ORG/REPO[@REV]", help="Where on the Hub; its address will do.")],
+    repository: Annotated[
+        str, typer.Argument(metavar="ORG/REPO[@REV]", help="Repository on the Hub: its id or address.")
+    ],
     name: Annotated[
         str | None, typer.Argument(help="The adapter's name here. Default: the repository's, lower-cased.")
     ] = None,

@@ -26,7 +26,7 @@ def mount(app: typer.Typer) -> None:
 
 
 def add(
-    name: Annotated[str, typer.Argument(help="Whose it is; stands in the server's log.")],
+    name: Annotated[str, typer.Argument(help="Its owner; shown in the server's log.")],
     scope: Annotated[
         list[Scope] | None,
         typer.Option(help="inference: ask models; metrics: read /metrics; admin: everything. Default: inference."),

@@ -53,7 +53,7 @@ def restore(
 
 def quarantine(
     reference: _VersionArgument,
-    reason: Annotated[str, typer.Option(help="Why nobody may use it; others will read it.")],
+    reason: Annotated[str, typer.Option(help="Why it must not be used; shown to other users.")],
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The one place through which commands speak: data on stdout, talk on stderr."""
+"""The output of commands: data on stdout, notes and errors on stderr."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ def emit(
 
 
 def note(text: str) -> None:
-    """One line of talk that needs no answer."""
+    """One informational line."""
     talk.print(f"[dim]{escape(text)}[/dim]")
 
 

@@ -50,7 +50,7 @@ def promote(
     dataset: Annotated[
         str | None, typer.Option(metavar="DIGEST", help="On this data set: the beginning of its digest, or none.")
     ] = None,
-    min_gain: Annotated[float, typer.Option(help="By how much it must be better.")] = 0.0,
+    min_gain: Annotated[float, typer.Option(help="Minimum improvement.")] = 0.0,
     than: Annotated[
         str | None,
         typer.Option(

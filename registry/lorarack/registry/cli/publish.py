@@ -20,7 +20,7 @@ def mount(app: typer.Typer) -> None:
 
 
 def publish(
-    folder: Annotated[Path, typer.Argument(help="A PEFT folder; a Trainer or TRL output folder will do.")],
+    folder: Annotated[Path, typer.Argument(help="A PEFT folder, or a Trainer or TRL output folder.")],
     name: Annotated[str, typer.Argument(help="The adapter's name, for example support or acme/support.")],
     base: Annotated[str, typer.Option(help="The base model: name, Hub id or folder.")],
     metric: Annotated[

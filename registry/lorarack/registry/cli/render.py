@@ -1,4 +1,4 @@
-"""Small helpers for tables that people read."""
+"""Small helpers for tables in the terminal."""
 
 from datetime import UTC, datetime
 
@@ -32,7 +32,7 @@ def size(count: int) -> str:
 
 
 def ago(moment: datetime) -> str:
-    """How long ago, in the largest unit that says something."""
+    """How long ago, in the largest unit that is not zero."""
     seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
     for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length:

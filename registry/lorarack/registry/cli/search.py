@@ -44,7 +44,7 @@ def search(
     sort: Annotated[str, typer.Option(metavar="ORDER", help="newest, oldest, or a metric: best first.")] = "newest",
     dataset: _DatasetOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum results.")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Go on behind a page: its 'next'.")] = None,
+    cursor: Annotated[str | None, typer.Option(help="Continue after a page: its 'next' value.")] = None,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:

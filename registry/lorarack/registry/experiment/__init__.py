@@ -1,1 +1,1 @@
-"""Live A/B between versions of one adapter: who gets which arm, and what the observations say at any moment."""
+"""Live A/B between versions of one adapter: who gets which arm, and the evidence at any moment."""

@@ -43,7 +43,7 @@ class Answer(Value):
 
 
 class Feedback(Value):
-    """What a user said of an answer."""
+    """A user's feedback on an answer."""
 
     completion: str
     experiment: int

@@ -1,4 +1,4 @@
-"""How much feedback an experiment will take, told before it begins."""
+"""How much feedback an experiment will take, estimated before it begins."""
 
 import math
 

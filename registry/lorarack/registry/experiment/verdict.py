@@ -1,4 +1,4 @@
-"""What an experiment says of a challenger at this moment."""
+"""An experiment's verdict on a challenger at this moment."""
 
 from enum import StrEnum
 
@@ -7,7 +7,7 @@ from lorarack.registry.experiment.sequence import ConfidenceSequence
 
 
 class ExperimentState(StrEnum):
-    """The five things that can be said of a challenger; ``NOT_WORSE`` may still become ``BETTER``."""
+    """The five verdicts on a challenger; ``NOT_WORSE`` may still become ``BETTER``."""
 
     RUNNING = "running"
     BETTER = "better"

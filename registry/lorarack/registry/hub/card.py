@@ -1,4 +1,4 @@
-"""The model card: front matter for the Hub's machines, a page for people, both filled from the registry alone.
+"""The model card: front matter for the Hub and a page for readers, both filled from the registry alone.
 
 A section of the page about which nothing is known is left out, and that is said.
 """
@@ -149,7 +149,7 @@ def _limits(version: Version, base: Base) -> str:
     origin, splits = version.provenance, {metric.split for metric in finished_metrics(version)}
     known = [
         f"The adapter works only on top of `{base.public_id}`; the base's licence, biases and limits apply to it too.",
-        "Nobody but its publisher vouches for the numbers above, and they say nothing about other data.",
+        "The numbers above were measured by the publisher and are not verified; other data may give other numbers.",
     ]
     if not splits:
         known.append("No results are recorded.")

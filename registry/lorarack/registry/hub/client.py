@@ -1,4 +1,4 @@
-"""The Hub's client, set up from the environment as it is now, and its errors as ours, each with one sentence that says what to do.
+"""The Hub's client, set up from the current environment; its errors become ours, each with one sentence that says what to do.
 
 huggingface_hub reads ``HF_ENDPOINT`` once, when it is imported; here it is read at each call, so a program (or a test) may
 set it late. The token is ``HF_TOKEN``, else what ``hf auth login`` left behind;
@@ -104,7 +104,7 @@ def _translate(error: BaseException, repo_id: str) -> LorarackError | None:
 
 
 def _by_cause(error: BaseException, repo_id: str) -> LorarackError | None:
-    """The client wraps some errors in plain ones; what the inner one says is what helps."""
+    """The client wraps some errors in generic ones; the inner message is the useful one."""
     import httpx2
     from huggingface_hub import errors
 
@@ -178,6 +178,6 @@ def _not_reached(error: BaseException) -> Unavailable:
 
 
 def first_line(error: object) -> str:
-    """The first line that says something, without queries of addresses and the final stop."""
+    """The first line with text, without URL queries and the final stop."""
     lines = [line.strip() for line in str(error).splitlines()]
     return _QUERY.sub("", next((line for line in lines if line), "")).rstrip(".")[:300]

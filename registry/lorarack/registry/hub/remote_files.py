@@ -1,7 +1,7 @@
-"""Files of a repository at one commit. What the Hub says of their sizes is a promise: no more than that is ever read.
+"""Files of a repository at one commit. The sizes that the Hub reports are limits: no more is read.
 
-The client's own downloads write, and its own file system keeps in memory, whatever comes. So bodies are streamed here, through
-the client's session: with its retries, its errors, and no token for other hosts.
+The client's own downloads write everything to disk, and its file system keeps everything in memory. So bodies are streamed
+here, through the client's session: with its retries, its errors, and no token for other hosts.
 """
 
 import io

@@ -34,7 +34,7 @@ class Listing:
 
 
 def read_listing(api: "HfApi", name: RepositoryName) -> Listing:
-    """The commit that ``name`` means now, and the files that it has.
+    """The commit that ``name`` refers to now, and its files.
 
     Raises:
         NotFound: no such repository or revision.

@@ -24,7 +24,7 @@ _MAX_METRICS, _MAX_TAGS, _MAX_TEXT = 1000, 100, 2000
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a card says about the version."""
+    """The version's section of a card."""
 
     metrics: tuple[Metric, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def to_block(version: Version) -> dict[str, Any]:
 
 
 def read_claims(card: str, digests: Container[str]) -> Claims:
-    """What ``card`` says about files that have one of ``digests``. A card of others says nothing; nothing in it can do harm."""
+    """The results in ``card`` for files with one of ``digests``; none in a card of other files. The card is untrusted input."""
     import yaml
     from huggingface_hub import EvalResult, ModelCard
 
@@ -111,5 +111,5 @@ def _tags(found: object) -> dict[str, str]:
 
 
 def _text(found: object) -> str | None:
-    """A text of bearable length; YAML can also spell NUL and halves of surrogate pairs, which nobody can store."""
+    """A text of limited length; YAML can also spell NUL and lone surrogates, which cannot be stored."""
     return found[:_MAX_TEXT].replace("\0", "?").encode(errors="replace").decode() if isinstance(found, str) else None

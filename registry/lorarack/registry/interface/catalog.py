@@ -1,4 +1,4 @@
-"""What a registry needs of the database that knows its versions."""
+"""What a registry needs of the database of its versions."""
 
 from __future__ import annotations
 
@@ -94,5 +94,5 @@ class Catalog(Protocol):
     def references(self, *, newer_than: int = 0, without: Collection[tuple[str, int]] = ()) -> References:
         """The digests of the files of all versions with a larger engine id, except some."""
     def exclusively(self, work: Callable[[], None]) -> None:
-        """Run ``work``, which writes nothing here, while no other process can write and every earlier write is decided for good."""
-    def record_gc(self, actor: str, report: GcReport) -> None: """Add the event that says what was removed."""
+        """Run ``work``, which writes nothing here, while no other process can write; all earlier writes have ended."""
+    def record_gc(self, actor: str, report: GcReport) -> None: """Add the event that lists what was removed."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Experiments(Protocol):
-    """Live experiments: an alias's callers are split between versions of its adapter, and feedback says which is as good.
+    """Live experiments: an alias's callers are split between versions of its adapter, and feedback shows which is as good.
 
     An experiment is asked for by its adapter and alias: the one that runs there, else the last that did.
     """
@@ -58,7 +58,7 @@ class Experiments(Protocol):
         """
     def record(self, answers: Sequence[Answer]) -> None: """Keep what servers have answered; adds no event."""
     def add_feedback(self, completion: str, key: str, metric: str, value: float) -> Feedback:
-        """Keep what was said of an answer, once; the same again changes nothing. Adds no event.
+        """Store feedback on an answer, once; the same again changes nothing. Adds no event.
 
         Raises:
             UsageError: not a value of that metric.

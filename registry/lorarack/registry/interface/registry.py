@@ -51,7 +51,7 @@ class Registry(Protocol):
                  say: Callable[[str], None] = ...) -> Base:
         """Fingerprint the base model at ``source`` (a folder or ``ORG/REPO[@REVISION]``) and keep it under ``name``.
 
-        The same model again, from wherever, is the same base and becomes known to be there too; ``use``: it is loaded from there
+        The same model from another place is the same base, and that place is recorded too; ``use``: it is loaded from there
         from now on. ``name``: by default the last part of the source. ``progress`` hears the sizes of the pieces of weights that
         are read, ``say`` one sentence about each thing that is not as the caller may think.
 
@@ -162,11 +162,11 @@ class Registry(Protocol):
     def alias_history(self, adapter: str, alias: str | None = None) -> tuple[Alias, ...]:
         """Every move of the adapter's aliases, or of one of them, oldest first."""
 
-    # States and removal. The reference is of one version for ever; ``UsageError``: it can move.
+    # States and removal. The reference must be fixed (a number or digest); ``UsageError``: it can move.
 
     def archive(self, reference: str, reason: str | None = None) -> Version:
         """Put a version aside: it resolves by number and digest only, and ``gc`` may remove it. ``Conflict``: it is in use."""
-    def quarantine(self, reference: str, reason: str) -> Version: """Let nobody use a version any more, whatever names it."""
+    def quarantine(self, reference: str, reason: str) -> Version: """Refuse a version to all users, whatever names it."""
     def restore(self, reference: str, reason: str | None = None) -> Version:
         """Make a version ready again; all its stored bytes are read first. ``Damaged``: they have changed."""
     def delete(self, reference: str) -> Version:

@@ -92,7 +92,7 @@ class Manifest(Value):
 
 
 def refused(problems: list[str], folder: Path) -> InvalidArtifact:
-    """The error that says why nothing of an export in ``folder`` is imported."""
+    """The error for an export in ``folder`` of which nothing is imported."""
     shown = problems[: 4 * _SHOWN]
     if len(problems) > len(shown):
         shown.append(f"and {len(problems) - len(shown)} more problems like these")

@@ -85,14 +85,14 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     )
     for adapter in manifest.adapters:
         if adapter.base not in bases:
-            yield f"it says nothing of the base of {adapter.name!r}"
+            yield f"it does not name the base of {adapter.name!r}"
         for alias, number in adapter.aliases.items():
             if (adapter.name, number) not in versions:
                 yield f"alias {adapter.name}@{alias} names version {number}, which it does not have"
     yield from _text_problems(manifest)
     yield from _lineage_problems(manifest)
     unlisted = {version.adapter for version in manifest.versions} - set(names)
-    yield from (f"it says nothing of adapter {name!r}, of which it has versions" for name in sorted(unlisted))
+    yield from (f"it has versions of adapter {name!r} and no entry for it" for name in sorted(unlisted))
 
 
 def _names_problems(manifest: Manifest) -> Iterator[str]:

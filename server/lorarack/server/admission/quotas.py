@@ -24,7 +24,7 @@ class Quotas:
     """Holds every adapter, or every key, to the same two limits. For one event loop.
 
     What a request costs is known at its end. So one is let in while any token is left, and what it took beyond that is paid by
-    those that follow: over time nobody gets more than the limit.
+    those that follow: over time no one exceeds the limit.
 
     Args:
         of: ``adapter`` or ``key``, for errors.

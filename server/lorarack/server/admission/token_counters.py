@@ -2,7 +2,7 @@
 
 Sheng et al., "Fairness in serving large language models" (OSDI 2024): the next request is that of the adapter with the smallest
 counter; an adapter that comes back after having nothing to do starts no lower than the smallest counter of those at work, so that
-nobody saves up a right to be served. What a request generates is charged as expected when it begins, and corrected when it ends
+idle time earns no credit. What a request generates is charged as expected when it begins, and corrected when it ends
 (the paper's section on length prediction): most routes say only at the end how much it was.
 """
 
@@ -29,7 +29,7 @@ class TokenCounters:
         """``adapter`` has requests again; ``active`` are the others that have some, waiting or being answered."""
         lowest = min((self[other] for other in active if other != adapter), default=None)
         if lowest is None:
-            # Nobody is at work: what was served before is past, and the memory of it would grow without bound.
+            # Nothing is running: earlier counts no longer matter, and keeping them would grow without bound.
             self._served = {adapter: 0.0}
         else:
             self._served[adapter] = max(self[adapter], lowest)

@@ -1,4 +1,4 @@
-"""LoRA as torch custom operations, opaque to torch's compiler: it only knows that they change y.
+"""LoRA as torch custom operations, opaque to torch's compiler except that they change y.
 
 ``lorarack::add_lora(y, x, layer)`` is what the compiled kernel computes, or torch where there is no kernel. Layers that the
 kernel does not suit have ``lorarack::add_lora_torch`` instead, on every machine, so that a compiled graph that was kept on

@@ -104,9 +104,9 @@ def _compile(path: Path) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process builds a kernel in ``folder``. The lock ends with its process, so a killed one holds nobody up.
+    """Wait until no other process builds a kernel in ``folder``. The lock ends with its process, so a killed one blocks no other.
 
-    On a file system without locks nobody waits: each builds the whole kernel under a name of its own.
+    On a file system without locks there is no waiting: each process builds the whole kernel under a name of its own.
     """
     try:
         handle = os.open(folder, os.O_RDONLY)

@@ -31,7 +31,7 @@ _CREDENTIALS = (b"authorization", b"x-api-key")
 
 
 class ApiKeyMiddleware:
-    """Plain ASGI middleware: all but reading :data:`OPEN_PATHS` wants a key, on a server that has any.
+    """Plain ASGI middleware: every request but reads of :data:`OPEN_PATHS` requires a key, on a server that has any.
 
     A key comes as ``Authorization: Bearer KEY`` (OpenAI's clients) or ``x-api-key: KEY`` (Anthropic's). The body of a request
     without one is not read, and no key goes further in than here.
@@ -68,7 +68,7 @@ class ApiKeyMiddleware:
             await self._app(self._inside(scope, caller), receive, send)
 
     def _inside(self, scope: Asgi, caller: Caller) -> Asgi:
-        """As vLLM's own check, further in, wants it."""
+        """As vLLM's own check requires it."""
         kept = [(b"authorization", b"Bearer " + self._keys.inner)] if self._keys.inner else []
         return with_headers(with_caller(scope, caller), *kept, without=_CREDENTIALS)
 

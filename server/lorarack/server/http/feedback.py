@@ -28,7 +28,7 @@ def make_feedback_router(state: Callable[[], AppState | None]) -> APIRouter:
         _PATH, response_model=KeptFeedback, responses=errors(400, 404, 409, 413, 503), openapi_extra=json_body(Feedback)
     )
     async def feedback(request: Request) -> JSONResponse:
-        """Keep what was said of an answer, once; the same again is answered in the same way."""
+        """Store feedback on an answer, once; the same again gets the same result."""
         try:
             return JSONResponse(await _kept(request, state()))
         except LorarackError as error:

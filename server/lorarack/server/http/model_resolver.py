@@ -54,7 +54,7 @@ _REQUEST_ID = re.compile(rb"[\w.:/+=-]{1,128}")
 
 
 class ModelResolverMiddleware:
-    """Plain ASGI middleware: routes the request, rewrites ``model``, and says in the headers which version answers."""
+    """Plain ASGI middleware: routes the request, rewrites ``model``, and names the version that answers in the headers."""
 
     def __init__(self, app: App, state: Callable[[], AppState]) -> None:
         self._app = app

@@ -66,7 +66,7 @@ def parse_form(body: bytes, content_type: bytes) -> Form:
 
 
 class _Fields:
-    """Listens to the parser, which says where in the body it is: the body is given to it in one piece."""
+    """Callbacks of the parser, with offsets in the body, which is parsed in one piece."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -106,7 +106,7 @@ class _Fields:
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if data is not self._body:  # what first looked like a boundary; only there positions are of something else
             if self._name == "model":
-                raise UsageError("The form's 'model' is no name; send it in one line.", code="bad_request")
+                raise UsageError("The form's 'model' is not a name; send it in one line.", code="bad_request")
             return
         self._span = (self._span[0] if self._span else start, end)
 

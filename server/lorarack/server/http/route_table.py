@@ -41,7 +41,7 @@ _TOKENS = ("/tokenize", "/detokenize", "/v1/messages/count_tokens")
 _PASSES = ("/v1/feedback", "/ping", "/v1/responses/{response_id}/cancel", "/is_scaling_elastic_ep")
 
 _CLAIMED = "would answer with whatever model the request claims; send the text itself to /v1/chat/completions."
-_EVERYBODY = "changes the engine for everybody; stop the server and start it with other flags."
+_EVERYBODY = "changes the engine for all users; stop the server and start it with other flags."
 
 #: Why, for each route that is refused.
 REFUSALS: Mapping[str, str] = {

@@ -1,4 +1,4 @@
-"""Routes of our own, and the list of models, which replaces vLLM's (that one knows loaded adapters only).
+"""lorarack's routes, and the list of models, which replaces vLLM's (which lists loaded adapters only).
 
 None of them asks the engine anything, so none waits for it.
 """

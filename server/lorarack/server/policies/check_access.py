@@ -9,7 +9,7 @@ from lorarack.server.router import Ask, Route
 
 
 class CheckAccess:
-    """A policy: refuses by the name alone, before it is looked up, so that nobody learns which names there are."""
+    """A policy: refuses by the name alone, before it is looked up, so that a key does not reveal which names exist."""
 
     def __init__(self, base_names: frozenset[str]) -> None:
         self._base_names = base_names

@@ -55,7 +55,7 @@ def reaper(marker: str) -> Iterator[None]:
 
 
 class _Forks:
-    """What a forked process does first, while a server runs in this one: it closes the pipe and dies with us."""
+    """The first steps of a forked process of a server: close the pipe, and end when the server ends."""
 
     def __init__(self) -> None:
         self._parent = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class ShutdownLogFilter(logging.Filter):
-    """Drops reports of a dead engine once ``manager``, vLLM's manager of the engine's process, was told to end it."""
+    """Drops reports of a dead engine once ``manager``, vLLM's manager of the engine's process, has been asked to stop it."""
 
     def __init__(self, manager: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A server that is told to stop finishes its open requests and refuses new ones, before its engine stops.
+"""A stopping server finishes its open requests and refuses new ones, before its engine stops.
 
 vLLM 0.32 has its engine reject what comes after SIGTERM, and answers those requests with 200 and nothing in it. Its handler of
 the signal calls the engine client's ``shutdown`` first, in a thread, and keeps serving meanwhile.

@@ -1,4 +1,4 @@
-"""Live experiments: their arms, what was answered, what was said of it, and the intervals over time."""
+"""Live experiments: their arms, answers, feedback, and intervals over time."""
 
 import sqlalchemy as sa
 from alembic import op
