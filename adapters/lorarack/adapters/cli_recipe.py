@@ -33,10 +33,20 @@ LearningRateOption = Annotated[
 
 
 def data_settings(
-    train: str | None, validation: str | None, column: list[str] | None, answers: str | None
+    train: str | None,
+    validation: str | None,
+    column: list[str] | None,
+    answers: str | None,
+    test: str | None = None,
 ) -> dict[str, Any]:
     """What the options say about the rows, as a recipe's ``data``."""
-    rows = {"train": _placed(train), "validation": _placed(validation), "columns": _columns(column), "answers": answers}
+    rows = {
+        "train": _placed(train),
+        "validation": _placed(validation),
+        "test": _placed(test),
+        "columns": _columns(column),
+        "answers": answers,
+    }
     return {key: value for key, value in rows.items() if value}
 
 

@@ -1,5 +1,6 @@
 """``lorarack study``."""
 
+import os
 from typing import Annotated, Literal
 
 import typer
@@ -14,6 +15,7 @@ from lorarack.adapters.cli_recipe import (
     data_settings,
     recipe_from,
 )
+from lorarack.adapters.evaluation.scores import SCORE_NAMES
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
 from lorarack.registry.registry import open_registry
@@ -46,12 +48,26 @@ def study(
     max_steps: Annotated[int | None, typer.Option(help="Maximum steps of a whole run.")] = None,
     seed: Annotated[int | None, typer.Option()] = None,
     seeds: Annotated[int, typer.Option(help="Seeds per rank; several separate the rank's effect from chance.")] = 1,
+    test: Annotated[
+        str | None, typer.Option(help="Held-out rows for --score; training only checks that it shares none.")
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Score the family's answers to --test on a server: {SCORE_NAMES}. May be repeated."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(envvar="LORARACK_URL", help="A running server for --score. Default: one is started.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="For --score: where an answer is cut off.")] = 256,
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Find the rank for your rows: train, compare ranks by validation loss, recommend one, publish the family.
 
     A study that was stopped goes on when the same command is given again.
+
+    With --score the versions answer held-out rows in one mixed batch of a server, and the report has their scores, their time a
+    token and what `compare` says of them. A server's key is taken from LORARACK_TOKEN.
 
     Example: lorarack study support --base smollm2 --data rows.csv --rank 32
     """
@@ -67,12 +83,19 @@ def study(
     if len(ranks) == 1:
         given["ranks"] = list(ranks)
         ranks = ()
-    recipe = recipe_from(what, given, data_settings(data, validation, column, answers))
+    recipe = recipe_from(what, given, data_settings(data, validation, column, answers, test))
+    from lorarack.adapters.evaluation.server import EvaluationServer
+    from lorarack.adapters.progress import ConsoleEvaluation
     from lorarack.adapters.studies.run import study as run
     from lorarack.adapters.studies.table import as_table
     from lorarack.adapters.training.progress import ConsoleProgress
 
-    with open_registry(registry, create=False) as opened, ConsoleProgress(talk) as progress:
+    server = EvaluationServer(url, os.environ.get("LORARACK_TOKEN"), max_tokens=max_tokens)
+    with (
+        open_registry(registry, create=False) as opened,
+        ConsoleProgress(talk) as progress,
+        ConsoleEvaluation() as shown,
+    ):
         report = run(
             recipe,
             opened,
@@ -82,6 +105,9 @@ def study(
             margin=margin,
             rates=tuple(rate or ()),
             seeds=seeds,
+            scores=tuple(score or ()),
+            server=server,
+            evaluation=shown,
         )
     if json:
         note(f"figures, curves and weights: {report.folder}")

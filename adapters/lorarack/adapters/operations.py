@@ -4,6 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from lorarack.adapters.comparison.compare import conclude, keep_scores
@@ -20,7 +21,7 @@ from lorarack.adapters.evaluation.saved import EvaluationManifest, Sampling, Sav
 from lorarack.adapters.evaluation.server import EvaluationServer
 from lorarack.adapters.progress import EvaluationProgress, Silent
 from lorarack.adapters.serving_process import log_file, serving
-from lorarack.registry import Registry
+from lorarack.registry import Registry, Version
 from lorarack.registry.errors import Conflict
 
 _LOCAL = EvaluationServer()
@@ -189,13 +190,26 @@ def _unfinished(
 def _client(
     registry: Registry, plan: ComparisonPlan, server: EvaluationServer, progress: EvaluationProgress
 ) -> Iterator[ServerClient]:
-    """Of the running server, or of one that is started and stopped."""
+    with running_server(registry, plan.versions, server, progress) as running:
+        yield running.client(running.url or "")
+
+
+@contextmanager
+def running_server(
+    registry: Registry, versions: Sequence[Version], server: EvaluationServer, progress: EvaluationProgress
+) -> Iterator[EvaluationServer]:
+    """The server with its URL: the running one that ``server`` names, or one that is started inside for ``versions`` of one base.
+
+    Raises:
+        EngineError: the server could not be started.
+    """
     if server.url is not None:
-        yield server.client(server.url)
+        yield server
         return
     log = log_file()
-    progress.starting(plan.base.name, log)
-    largest = max(plan.versions, key=lambda version: version.rank)  # the server's slots must hold it
+    base = versions[0].base
+    progress.starting(base, log)
+    largest = max(versions, key=lambda version: version.rank)  # the server's slots must hold it
     flags = ["--pin", largest.reference, *server.serve_args]
-    with serving(plan.base.name, Path(registry.location), log, flags, waiting=progress.waiting) as started:
-        yield server.client(started.url)
+    with serving(base, Path(registry.location), log, flags, waiting=progress.waiting) as started:
+        yield replace(server, url=started.url, serve_args=())

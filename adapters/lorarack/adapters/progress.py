@@ -43,7 +43,7 @@ class Silent:
 
 
 class ConsoleEvaluation:
-    """One line on a terminal: the server's start, then a bar of answers. Close it with ``with``."""
+    """One line on a terminal, from the first news on: the server's start, then a bar of answers. Close it with ``with``."""
 
     def __init__(self, indent: str = "") -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -52,7 +52,6 @@ class ConsoleEvaluation:
         self._task = self._bar.add_task(f"{indent}evaluating", total=None)
 
     def __enter__(self) -> "ConsoleEvaluation":
-        self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,15 +63,19 @@ class ConsoleEvaluation:
 
     def waiting(self, seconds: float) -> None:
         """Show the seconds."""
-        self._bar.update(self._task, description=f"{self._indent}starting the server")
+        self._show("starting the server")
 
     def answered(self, done: int, total: int) -> None:
         """Move the bar."""
-        self._bar.update(self._task, description=f"{self._indent}evaluating", completed=done, total=total)
+        self._show("evaluating", completed=done, total=total)
 
     def judged(self, done: int, total: int) -> None:
         """Move the bar."""
-        self._bar.update(self._task, description=f"{self._indent}judging", completed=done, total=total)
+        self._show("judging", completed=done, total=total)
+
+    def _show(self, what: str, completed: int | None = None, total: int | None = None) -> None:
+        self._bar.start()
+        self._bar.update(self._task, description=f"{self._indent}{what}", completed=completed, total=total)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 from base64 import b64encode
 from html import escape
 
-from lorarack.adapters.studies.report import StudyReport
+from lorarack.adapters.comparison.words import sentence
+from lorarack.adapters.studies.report import StudiedScore, StudyReport
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -41,7 +42,28 @@ def as_html(report: StudyReport, png: bytes) -> str:
         f"<p>Learning rate: {escape(report.learning_rates.reason)}. Seeds: {', '.join(map(str, report.seeds))}; the family of the "
         f"first one is published.</p>"
         f'<img alt="validation loss over rank" src="data:image/png;base64,{picture}">'
-        f"<table><tr>{head}</tr>{_lines(report)}</table></html>\n"
+        f"<table><tr>{head}</tr>{_lines(report)}</table>{''.join(map(_score, report.scores))}</html>\n"
+    )
+
+
+def _score(scored: StudiedScore) -> str:
+    """One score of held-out rows: each version's mean with its interval, its time a token, and the verdict."""
+    verdict = scored.verdict
+    lines = []
+    for version in verdict.versions:
+        itl = f"{1000 * version.speed.itl.median:.1f}" if version.speed and version.speed.itl else "–"
+        against = "best" if version.reference == verdict.best else version.against_best.answer.replace("_", " ")
+        scale = f"{version.score:.4f} ({version.low:.4f} to {version.high:.4f})"
+        cells = (version.reference, version.rank, scale, itl, against)
+        lines.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")
+    head = "".join(
+        f"<th>{name}</th>" for name in ("version", "rank", "mean, 95 %", "ms a token, median", "against best")
+    )
+    base = scored.comparison.base
+    beside = f" The base alone: {base.score:.4f} ({base.low:.4f} to {base.high:.4f})." if base else ""
+    return (
+        f"<h2>{escape(scored.score)} of {verdict.rows} held-out rows</h2><p>{escape(sentence(verdict))}{beside}</p>"
+        f"<table><tr>{head}</tr>{''.join(lines)}</table>"
     )
 
 

@@ -101,6 +101,15 @@ class StudyFolder:
         except ValidationError as error:
             raise StoreError(f"{str(path)!r} is no record of a run; remove its folder to run it again.") from error
 
+    def finished(self) -> int:
+        """How many runs are finished, looks at ranks and other seeds' runs not counted.
+
+        Raises:
+            StoreError: the folder cannot be read.
+        """
+        with disk_errors():
+            return sum(1 for path in self.place.glob(f"[!.]*/{_RECORD}") if not path.parent.name.startswith("looked-"))
+
     def find_probe(self) -> RateProbe | None:
         """The learning rate that an earlier session chose by short runs.
 

@@ -5,11 +5,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from lorarack.adapters.comparison.verdict import Comparison, Verdict
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.studies.plan import Strategy, StudyPlan
 from lorarack.adapters.studies.records import RunRecord, Source
 from lorarack.adapters.studies.seeds import Interval, interval
-from lorarack.adapters.training.fit import Verdict
+from lorarack.adapters.training.fit import Verdict as FitVerdict
 from lorarack.adapters.training.learning_rate import RateProbe
 from lorarack.registry.value import Value
 from lorarack.registry.values import Version
@@ -24,12 +25,20 @@ class StudiedRank(Value):
     train_loss: float
     eval_loss: float
     gap: float
-    fit: Verdict
+    fit: FitVerdict
     best_step: int
     seconds: float
     learning_rate: float
     seed_losses: tuple[float | None, ...] = Field(description="eval_loss by seed; None where a seed has no such rank")
     over_seeds: Interval | None = Field(description="mean of several seeds, where each of them has the rank")
+
+
+class StudiedScore(Value):
+    """What a server's answers say of the published versions, by the rule of ``compare``."""
+
+    score: str
+    verdict: Verdict
+    comparison: Comparison = Field(exclude=True, repr=False)
 
 
 class Recommended(Value):
@@ -58,6 +67,7 @@ class StudyReport(Value):
     learning_rates: StudiedRates
     seeds: tuple[int, ...] = Field(description="the first one's family is published")
     ranks: tuple[StudiedRank, ...]
+    scores: tuple[StudiedScore, ...] = Field(default=(), description="of held-out rows, where scores were asked for")
     folder: Path = Field(exclude=True)
     base_loss: float = Field(exclude=True)
     versions: tuple[Version, ...] = Field(default=(), exclude=True, repr=False)

@@ -1,13 +1,17 @@
 """From a recipe to a recommended rank and a published family."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lorarack.adapters.evaluation.server import EvaluationServer
+from lorarack.adapters.progress import EvaluationProgress
+from lorarack.adapters.progress import Silent as SilentEvaluation
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.silence_libraries import silence_libraries
 from lorarack.adapters.studies.plan import Strategy, StudyPlan, plan_study
 from lorarack.adapters.studies.records import RunRecord, StudyFolder
-from lorarack.adapters.studies.report import Recommended, StudyReport, studied, studied_rates
+from lorarack.adapters.studies.report import Recommended, StudiedScore, StudyReport, studied, studied_rates
+from lorarack.adapters.studies.scoring import check_scores, score_family
 from lorarack.adapters.studies.seeds import losses_by_rank
 from lorarack.adapters.training.inputs import Inputs, read_inputs
 from lorarack.adapters.training.progress import Silent, TrainingProgress
@@ -17,6 +21,8 @@ from lorarack.registry.interface import Registry
 from lorarack.registry.settings import home_folder
 
 MOST_SEEDS = 100
+_LOCAL = EvaluationServer()
+_SILENT = SilentEvaluation()
 
 
 def study(
@@ -29,6 +35,9 @@ def study(
     margin: float = 0.01,
     rates: tuple[float, ...] = (),
     seeds: int = 1,
+    scores: Sequence[str] = (),
+    server: EvaluationServer = _LOCAL,
+    evaluation: EvaluationProgress = _SILENT,
     folder: Path | None = None,
 ) -> StudyReport:
     """Find the rank: train, look at other ranks, recommend one by the margin rule, publish the family.
@@ -44,14 +53,18 @@ def study(
         margin: a loss higher by this share counts as not worse.
         rates: learning rates of a grid; without them the recipe's, a third of it and three times it.
         seeds: how many seeds; the recipe's and those after it. The first one's family is published.
+        scores: of the published versions' answers on the recipe's test rows, as ``compare`` has them; none asks no server.
+        server: a running server, or how to start one; by default one is started and stopped.
+        evaluation: hears about the server.
         folder: of all studies; without it ``studies`` in lorarack's home.
 
     Raises:
         NotFound: no such base or file.
         Conflict: the adapter belongs to another base, a base has its name, the base's files are another model by now, or another
             process works on this study.
-        UsageError: bad rows, ranks, rates, seeds or margin.
-        EngineError: training failed; what was finished before is kept.
+        UsageError: bad rows, ranks, rates, seeds, margin or scores.
+        EngineError: training failed, or the server did not start; what was finished before is kept.
+        NotServeable, NotAllowed, RateLimited, Unavailable: the server; versions are published by then.
         StoreError: disk or database.
     """
     progress = progress or Silent()
@@ -60,22 +73,46 @@ def study(
     plan = _plan(recipe, strategy, margin, ranks, rates)
     inputs = read_inputs(recipe, registry)
     _check_rows(inputs)
+    check_scores(scores, inputs.test)
     need_packages()
     for text in inputs.notes:
         progress.note(text)
     name = plan.name(inputs)
     place = StudyFolder((folder or home_folder() / "studies") / name)
-    with place.alone(), silence_libraries():
+    with place.alone():
+        finished = place.finished()
+        progress.note(
+            f"The study goes on; finished runs that are kept: {finished}."
+            if finished
+            else "If it is stopped, the same command goes on with it."
+        )
+        report = _conclude(registry, *_families(inputs, plan, seeds, place, progress), place)
+        versions = report.versions
+        if scores and inputs.test is not None and len(versions) < 2:
+            progress.note("Only one version was published, so there is nothing to score it against.")
+        elif scores and inputs.test is not None:
+            found = score_family(registry, versions, inputs.test, scores, place, server, evaluation)
+            scored = (StudiedScore(score=one.score, verdict=one.verdict, comparison=one) for one in found)
+            report = report.model_copy(update={"scores": tuple(scored)})
+        _write(report, place)
+        return report
+
+
+def _families(
+    inputs: Inputs, plan: StudyPlan, seeds: int, place: StudyFolder, progress: TrainingProgress
+) -> tuple[Inputs, StudyPlan, list[list[RunRecord]]]:
+    """All runs, by seed; the base leaves memory with them, before a server takes it."""
+    with silence_libraries():
         from lorarack.adapters.studies.session import StudySession
 
         session = StudySession(inputs, plan, place, progress)
-        if recipe.learning_rate == "auto":
+        if inputs.recipe.learning_rate == "auto":
             session.choose_rate()
-        families = [_strategy(strategy)(session)]
-        for seed in _further(recipe.seed, seeds):
+        families = [_strategy(plan.strategy)(session)]
+        for seed in _further(inputs.recipe.seed, seeds):
             progress.note(f"seed {seed}")
-            families.append(_strategy(strategy)(session.with_seed(seed)))
-        return _conclude(registry, session.inputs, session.plan, families, place)
+            families.append(_strategy(plan.strategy)(session.with_seed(seed)))
+        return session.inputs, session.plan, families
 
 
 def _further(first: int, count: int) -> list[int]:
@@ -133,8 +170,6 @@ def _strategy(name: Strategy) -> Callable[..., list[RunRecord]]:
 def _conclude(
     registry: Registry, inputs: Inputs, plan: StudyPlan, families: list[list[RunRecord]], place: StudyFolder
 ) -> StudyReport:
-    from lorarack.adapters.studies.page import as_html
-    from lorarack.adapters.studies.plot import as_png
     from lorarack.adapters.studies.publish import publish_family
     from lorarack.adapters.studies.recommend import recommend
 
@@ -144,14 +179,18 @@ def _conclude(
     losses = losses_by_rank(families)
     versions = publish_family(registry, inputs, name, runs, place)
     version = versions[chosen.run.key]
-    report = StudyReport(
+    short = sorted({run.rank for run in runs if run.source == "trained" and run.fit.verdict == "underfit"})
+    warning = (
+        f"; the whole run at rank {', '.join(map(str, short))} is underfit: train longer before ranks are told apart"
+    )
+    return StudyReport(
         study=name,
         strategy=plan.strategy,
         margin=plan.margin,
         recommended=Recommended(
             reference=version.reference,
             rank=version.rank,
-            reason=f"{chosen.reason}; {version.parameters:,} parameters, {version.bytes:,} bytes",
+            reason=f"{chosen.reason}; {version.parameters:,} parameters, {version.bytes:,} bytes{warning if short else ''}",
         ),
         learning_rates=studied_rates(plan, inputs.recipe, inputs.probe),
         seeds=(inputs.recipe.seed, *_further(inputs.recipe.seed, len(families))),
@@ -160,8 +199,14 @@ def _conclude(
         base_loss=runs[0].fit.base_loss,
         versions=tuple(versions.values()),
     )
+
+
+def _write(report: StudyReport, place: StudyFolder) -> None:
+    """The report as files of the study."""
+    from lorarack.adapters.studies.page import as_html
+    from lorarack.adapters.studies.plot import as_png
+
     png = as_png(report)
     place.write_bytes("losses.png", png)
     place.write_bytes("report.html", as_html(report, png).encode())
     place.write_bytes("report.json", (report.model_dump_json(indent=2) + "\n").encode())
-    return report

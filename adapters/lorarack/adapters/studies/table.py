@@ -5,6 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from lorarack.adapters.comparison.report import as_table as scores_table
 from lorarack.adapters.studies.report import StudiedRank, StudyReport
 from lorarack.registry.cli.render import size, table
 from lorarack.registry.cli.versions import bar
@@ -19,7 +20,8 @@ def as_table(report: StudyReport) -> RenderableType:
         Text(f"learning rate: {report.learning_rates.reason}."),
         Text(f"figures, curves and weights: {report.folder}", style="dim"),
     ]
-    return Group(_rows(report), *lines)
+    scored = [scores_table(score.comparison) for score in report.scores]
+    return Group(_rows(report), *lines, *scored)
 
 
 def _rows(report: StudyReport) -> Table:

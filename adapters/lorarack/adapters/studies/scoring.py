@@ -1,0 +1,75 @@
+"""The family of a study scored by a server: all versions in one mixed batch, on held-out rows, by ``compare``'s rule."""
+
+from collections.abc import Sequence
+
+from lorarack.adapters.comparison.verdict import Comparison
+from lorarack.adapters.data.rows import Rows
+from lorarack.adapters.evaluation.run import check_texts
+from lorarack.adapters.evaluation.scores import find_score
+from lorarack.adapters.evaluation.server import EvaluationServer
+from lorarack.adapters.operations import compare, running_server
+from lorarack.adapters.progress import EvaluationProgress
+from lorarack.adapters.studies.records import StudyFolder
+from lorarack.registry.errors import UsageError
+from lorarack.registry.interface import Registry
+from lorarack.registry.values import Version
+
+
+def check_scores(scores: Sequence[str], rows: Rows | None) -> None:
+    """Refuse before training what could not be scored after it.
+
+    Raises:
+        UsageError: no such score, no held-out rows, or answers that are not text.
+        NotFound: the schema of a score is not there.
+    """
+    for score in scores:
+        find_score(score)
+    if scores and rows is None:
+        raise UsageError(
+            "--score needs held-out rows: name them with --test, or as 'test' under data in the recipe.",
+            code="no_test_rows",
+        )
+    if scores and rows is not None:
+        check_texts(rows)
+
+
+def score_family(
+    registry: Registry,
+    versions: Sequence[Version],
+    rows: Rows,
+    scores: Sequence[str],
+    folder: StudyFolder,
+    server: EvaluationServer,
+    progress: EvaluationProgress,
+) -> tuple[Comparison, ...]:
+    """A comparison for each score, the base beside them; answers are kept in the study's folder and not asked for again.
+
+    Raises:
+        GateRefused: a version was trained on some of the rows.
+        Conflict: a server of another registry.
+        NotServeable: the server cannot serve a version.
+        NotAllowed: the server's key is missing or wrong.
+        RateLimited: the server wanted fewer requests in every try.
+        Unavailable: no server there, or a request failed in every try.
+        EngineError: the server could not be started.
+        StoreError: the folder cannot be written.
+    """
+    references = [version.reference for version in versions]
+    found = []
+    with running_server(registry, versions, server, progress) as running:
+        for score in scores:
+            kind = "likelihoods" if find_score(score).likelihood else "answers"
+            save = folder.place / f"{kind}-{rows.digest.removeprefix('sha256:')[:12]}-{running.max_tokens}"
+            found.append(
+                compare(
+                    registry,
+                    references,
+                    rows,
+                    score=score,
+                    server=running,
+                    include_base=True,
+                    save=save,
+                    progress=progress,
+                )
+            )
+    return tuple(found)

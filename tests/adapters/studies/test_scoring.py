@@ -1,0 +1,63 @@
+"""Scores of a study's family: what is refused before anything is trained, and what the report says."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.adapters.openai_stand_in import Said, openai_server
+from tests.adapters.training.conftest import write_rows
+from tests.command_line import lorarack
+from tests.json_schemas import hold
+
+from lorarack.adapters.data.rows import Row, Rows
+from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.studies.scoring import check_scores
+from lorarack.registry import Registry
+from lorarack.registry.errors import UsageError
+
+ROWS = Rows("held-out", (Row("tea", prompt="one tea"),))
+
+
+def test_scores_need_held_out_rows() -> None:
+    with pytest.raises(UsageError, match="--score needs held-out rows: name them with --test"):
+        check_scores(["chrf"], None)
+    check_scores([], None)
+    check_scores(["chrf", "nll"], ROWS)
+
+
+@pytest.mark.parametrize("score", ["blue", "judge:model", "regex"])
+def test_a_score_that_cannot_be_made_is_refused(score: str) -> None:
+    """No such score, one that needs a judge's server, one without its argument."""
+    with pytest.raises(UsageError, match="score"):
+        check_scores([score], ROWS)
+
+
+@pytest.mark.torch
+def test_the_family_is_scored_and_reported(
+    registry: Registry, recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a server's answers: each version and the base, in table, page, plot and JSON; another score asks nothing anew."""
+    monkeypatch.setenv("LORARACK_HOME", str(tmp_path / "lorarack"))
+    data = recipe().data
+    held_out = write_rows(tmp_path / "test.jsonl", "yz")
+    with openai_server(lambda asked: Said("zzz" if asked["prompt"].startswith("y") else "no")) as server:
+        arguments = (
+            *("study", "scored", "--base", "tiny", "--data", data.train, "--validation", data.validation, "--rank", 2),
+            *("--max-steps", 4, "--test", held_out, "--url", server.url, "--registry", registry.location),
+        )
+        found = lorarack(*arguments, "--score", "exact_match", "--json").json()
+        asked = len(server.asked)
+        shown = lorarack(*arguments, "--score", "exact_match", "--score", "chrf")
+        assert len(server.asked) == asked == 3 * 2
+    hold("study", found)
+    (scored,) = found["scores"]
+    assert scored["score"] == "exact_match"
+    assert {one["reference"] for one in scored["verdict"]["versions"]} == {"scored@1", "scored@2"}
+    assert all(one["score"] == 0.5 for one in scored["verdict"]["versions"])
+    assert registry.resolve("scored@1").metric("exact_match", "test") is not None
+    assert "test.jsonl: 2 rows" in shown.out
+    (folder,) = (tmp_path / "lorarack" / "studies").iterdir()
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "exact_match of 2 held-out rows" in page
+    assert "chrf of 2 held-out rows" in page
+    assert "The base alone: 0.5" in page
