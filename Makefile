@@ -23,7 +23,7 @@ test: setup lint ## lint, then every test, real servers included
 	@$(TESTS)
 
 test-fast: setup ## under two minutes: no server, no torch, no test of very many inputs
-	@$(TESTS) -m "not system and not torch and not thorough"
+	@$(TESTS) -m "not system and not torch and not thorough" --ignore tests/attack --ignore tests/starts --ignore tests/system
 
 attack: setup ## attacks on a real server, eager and then compiled (docs/security.md)
 	@LORARACK_ATTACK=eager $(RUN)/python -m pytest tests/attack -v
