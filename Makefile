@@ -63,8 +63,9 @@ bench-train: setup ## truncation next to PEFT; with ROWS=rows.jsonl training and
 bench-study: setup ## studies and the choice of the learning rate, next to whole runs: make bench-study ROWS=rows.jsonl
 	@$(RUN)/python -m benchmarks.bench_study $(or $(ROWS),$(error name rows of prompt and completion: make bench-study ROWS=rows.jsonl))
 
-bench-experiments: setup ## how often live experiments err, how long they take, what they cost (about 5 minutes)
+bench-experiments: setup ## how often live experiments err, how long they take, what they cost (about 15 minutes)
 	@$(RUN)/python -m benchmarks.bench_experiments
+	@$(RUN)/python -m benchmarks.bench_experiments server
 
 build: setup ## wheel and sdist in dist/
 	@$(RUN)/python -m build --installer uv

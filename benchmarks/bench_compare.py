@@ -1,16 +1,17 @@
 """How often `compare` is wrong, how often it decides, and how many rows it takes: by simulation.
 
-``python -m benchmarks.bench_compare [PART…] [--runs N] [--versions N]`` prints a Markdown table for each part; without parts all
-of them. ``docs/comparing.md`` has them.
+``python -m benchmarks.bench_compare [PART…] [--runs N] [--versions N]`` prints a Markdown table for each part, without parts of all
+of them, and as the last line a JSON object. ``docs/comparing.md`` has the tables.
 """
 
 import argparse
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from benchmarks.report import Row, report, seconds
 from benchmarks.simulated_scores import Floats, graded, hidden_losses, mostly_zero, right_or_wrong
 from scipy.special import ndtri
 from scipy.stats import binomtest
@@ -34,31 +35,31 @@ class Options:
     versions: int | None = None
 
 
-def right_or_wrong_errors(options: Options) -> Iterator[str]:
+def right_or_wrong_errors(options: Options) -> Iterator[str | Row]:
     """All versions but the best are behind by exactly the margin; wrong is a run that calls any of them not worse."""
     cases = ((0.01, 0.01), (0.03, 0.02), (0.06, 0.05), (0.1, 0.05), (0.2, 0.05), (0.5, 0.1))
     yield from _errors("right or wrong", right_or_wrong, (2, 3, 4, 6), cases, options)
 
 
-def graded_errors(options: Options) -> Iterator[str]:
+def graded_errors(options: Options) -> Iterator[str | Row]:
     """The same for graded scores."""
     cases = ((0.03, 0.01), (0.06, 0.02), (0.15, 0.05), (0.3, 0.05), (0.5, 0.05))
     yield from _errors("graded", graded, (2, 3, 4, 6), cases, options)
 
 
-def rare_errors(options: Options) -> Iterator[str]:
+def rare_errors(options: Options) -> Iterator[str | Row]:
     """Graded scores that tests are known to be wrong on."""
     yield from _errors("hidden losses", hidden_losses, (2, 6), ((0.1, 0.05), (0.5, 0.02)), options)
     yield from _errors("mostly zero", mostly_zero, (2, 6), ((0.1, 0.02), (0.3, 0.05)), options, head=False)
 
 
-def leaders_errors(options: Options) -> Iterator[str]:
+def leaders_errors(options: Options) -> Iterator[str | Row]:
     """Three equally good versions, of which the best is chosen by the rows, and three that are behind."""
     yield from _errors("right or wrong", right_or_wrong, (6,), ((0.1, 0.05), (0.2, 0.05)), options, leaders=3)
     yield from _errors("graded", graded, (6,), ((0.3, 0.05), (0.5, 0.05)), options, head=False, leaders=3)
 
 
-def groups_errors(options: Options) -> Iterator[str]:
+def groups_errors(options: Options) -> Iterator[str | Row]:
     """Rows in groups of one to seven that have the same scores."""
     yield from _errors("right or wrong", right_or_wrong, (2, 6), ((0.2, 0.05),), options, grouped=True)
     yield from _errors("graded", graded, (2, 6), ((0.3, 0.05),), options, head=False, grouped=True)
@@ -74,13 +75,13 @@ def _errors(
     leaders: int = 1,
     grouped: bool = False,
     head: bool = True,
-) -> Iterator[str]:
+) -> Iterator[str | Row]:
     if head:
         yield "| scores | versions | differing rows | margin | " + " | ".join(f"{rows} rows" for rows in _ROWS) + " |"
         yield "| --- | ---: | ---: | ---: |" + " ---: |" * len(_ROWS)
     for versions in (count for count in counts if options.versions in (None, count)):
         for differing, margin in cases:
-            cells, runs = [], options.runs
+            cells, largest, runs = [], 0.0, options.runs
             for rows in _ROWS:
                 source = np.random.default_rng([rows, versions, int(1000 * differing)])
                 wrong = sum(
@@ -92,8 +93,18 @@ def _errors(
                     for _ in range(runs)
                 )
                 least = binomtest(wrong, runs).proportion_ci(0.99).low
+                largest = max(largest, wrong / runs)
                 cells.append(f"{100 * wrong / runs:.1f}" + (" (above 5)" if least > 0.05 else ""))
             yield f"| {name} | {versions} | {100 * differing:g} % | {100 * margin:g} | {' | '.join(cells)} |"
+            case = f"{name}{_kind(leaders, grouped=grouped)}, {versions} versions, {100 * differing:g} % of the rows differ"
+            yield Row(
+                f"{case}, margin {100 * margin:g}: false answers at most, 10 to 1,000 rows",
+                f"{100 * largest:.1f} %", goal="not surely above 5 %", met=not any("above" in cell for cell in cells),
+            )  # fmt: skip
+
+
+def _kind(leaders: int, *, grouped: bool) -> str:
+    return ", in groups" if grouped else ", three equal leaders" if leaders > 1 else ""
 
 
 def _drawn(
@@ -131,7 +142,7 @@ def _wrong(scores: Floats, groups: _Groups, margin: float, leaders: int) -> bool
     return any(p <= 0.05 for p, _ in adjusted_p_values(pairs, count, margin)[leaders:])
 
 
-def power(options: Options) -> Iterator[str]:
+def power(options: Options) -> Iterator[str | Row]:
     """Two versions that are equally good: how often the cheaper is called not worse, here and by the textbook's test.
 
     The textbook's is the score test with the normal distribution for right or wrong, and the paired t-test for graded scores. Its
@@ -172,6 +183,10 @@ def power(options: Options) -> Iterator[str]:
             f"| {name} | {100 * differing:g} % | {100 * margin:g} | {rows} | {first} | {second} | {100 * shares[2]:.1f} % "
             f"| {third} |"
         )
+        yield Row(
+            f"{name}, {100 * differing:g} % of {rows} rows differ, margin {100 * margin:g}: equal versions are called not worse",
+            first, f"{third}, the textbook held to 5 %", float(shares[0] / held), "within 5 points", bool(shares[0] >= held - 0.05),
+        )  # fmt: skip
 
 
 def _pair(scores: Floats) -> Pair:
@@ -187,7 +202,7 @@ def _textbook(gains: Floats, margin: float, *, binary: bool) -> float:
     return (float(gains.mean()) + margin) / error if error else 0.0
 
 
-def sample_sizes(options: Options) -> Iterator[str]:
+def sample_sizes(options: Options) -> Iterator[str | Row]:
     """Rows for 80 % answers where two versions are equally good: found by halving, each step simulated."""
     margins = (0.01, 0.02, 0.03, 0.05, 0.1)
     yield "| differing rows | " + " | ".join(f"margin {100 * margin:g}" for margin in margins) + " |"
@@ -195,6 +210,8 @@ def sample_sizes(options: Options) -> Iterator[str]:
     for differing in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5):
         sizes = [_rows_for(differing, margin, options.runs // 4) for margin in margins]
         yield f"| {100 * differing:g} % | " + " | ".join(f"{size:,}" for size in sizes) + " |"
+        for margin, size in zip(margins, sizes, strict=True):
+            yield Row(f"rows for 80 % answers, {100 * differing:g} % differ, margin {100 * margin:g}", f"{size:,}")
 
 
 def _rows_for(differing: float, margin: float, runs: int) -> int:
@@ -210,7 +227,7 @@ def _rows_for(differing: float, margin: float, runs: int) -> int:
     return float(f"{high:.2g}").__int__() if high >= 100 else high
 
 
-def speed(_: Options) -> Iterator[str]:
+def speed(_: Options) -> Iterator[str | Row]:
     """Seconds for a whole verdict."""
     yield "| scores | versions | rows | seconds |"
     yield "| --- | ---: | ---: | ---: |"
@@ -220,10 +237,12 @@ def speed(_: Options) -> Iterator[str]:
             table = ScoreTable(tuple(f"a@{number}" for number in range(versions)), scores)
             began = time.perf_counter()
             judge(table, 0.05)
-            yield f"| {name} | {versions} | {rows:,} | {time.perf_counter() - began:.2f} |"
+            took = time.perf_counter() - began
+            yield f"| {name} | {versions} | {rows:,} | {took:.2f} |"
+            yield Row(f"a verdict on {versions} versions, {rows:,} rows, {name}", seconds(took))
 
 
-PARTS: dict[str, tuple[str, Callable[[Options], Iterator[str]]]] = {
+PARTS: dict[str, tuple[str, Callable[[Options], Iterator[str | Row]]]] = {
     "right-or-wrong": ("False answers, right or wrong, in per cent", right_or_wrong_errors),
     "graded": ("False answers, graded, in per cent", graded_errors),
     "rare": ("False answers, rare large differences, in per cent", rare_errors),
@@ -235,18 +254,24 @@ PARTS: dict[str, tuple[str, Callable[[Options], Iterator[str]]]] = {
 }
 
 
-def main() -> None:
-    """Print the tables."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables, and all of it as a table of rows and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; without any all")
     parser.add_argument("--runs", type=int, default=4000, help="simulated comparisons in each cell")
     parser.add_argument("--versions", type=int, help="error rates with this number of versions only")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
+    rows: list[Row] = []
     for part in given.parts or PARTS:
         title, lines = PARTS[part]
         print(f"\n### {title}\n")
         for line in lines(Options(given.runs, given.versions)):
-            print(line, flush=True)
+            if isinstance(line, Row):
+                rows.append(line)
+            else:
+                print(line, flush=True)
+    print()
+    report("compare", rows)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Live experiments: how often they err at any look, how long they take, what they cost on the way of a request.
 
-``python -m benchmarks.bench_experiments [RUNS]`` prints a table and, as the last line, a JSON object.
+``python -m benchmarks.bench_experiments [RUNS]`` prints a table and, as the last line, a JSON object;
+``python -m benchmarks.bench_experiments server`` does so of what only a real server tells.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from lorarack.registry import Registry, open_registry
 from lorarack.registry.experiment.evidence import Floats, log_evidence_above, log_evidence_above_from_sums
 from lorarack.registry.experiment.guards import ALPHA as GUARD_ALPHA
 from lorarack.registry.experiment.guards import Guard
+from lorarack.registry.experiment.paired import PairedScores, Stratum, Sums
 from lorarack.registry.experiment.scores import Scores
 from lorarack.registry.experiment.sequence import log_difference_above, lower_bound
 from lorarack.registry.experiment.values import ALPHA, Experiment
@@ -38,6 +40,7 @@ Flags: TypeAlias = NDArray[np.bool_]
 LEVEL = math.log(2 / ALPHA)
 LENGTH = 1000
 _RIGHT_OR_WRONG = np.array([0.0, 1.0])
+_PAIRED = np.array([-1.0, 0.0, 1.0])
 
 
 def _thumbs(mean: float) -> Callable[[np.random.Generator, tuple[int, int]], Floats]:
@@ -72,6 +75,15 @@ def false_verdicts(runs: int) -> Iterator[Row]:
         arm, good = rng.random(LENGTH) < 0.5, rng.random(LENGTH) < 0.8
         wrong += any(_called(arm[:count], good[:count]) for count in range(10, LENGTH, 10))
     yield _at_most(f"the same, as it is computed, each 10th request, {few} runs", wrong / few, ALPHA)
+    missed = 0
+    for block in range(0, runs, 500):
+        drawn = np.random.default_rng(block).choice(3, size=(min(500, runs - block), LENGTH), p=[0.025, 0.95, 0.025])
+        counts = np.stack([np.cumsum(drawn == value, axis=1) for value in range(3)], axis=-1).astype(float)
+        both = [log_evidence_above(0.0, _PAIRED, each, -1.0) for each in (counts, counts[..., ::-1])]
+        missed += int((np.maximum(*both) >= LEVEL).any(axis=1).sum())
+    yield _at_most(
+        f"A/A in pairs, 5 % of answers differ: false verdicts, {runs:,} runs of {LENGTH:,}", missed / runs, ALPHA
+    )
     slow = np.cumsum(np.random.default_rng(9).random((runs, LENGTH)) < 0.05, axis=1)
     count = np.arange(1.0, LENGTH + 1)
     wealth = log_evidence_above(0.05, _RIGHT_OR_WRONG, np.stack([count - slow, slow], axis=-1), 0.0)
@@ -89,6 +101,38 @@ def requests_to_a_verdict(runs: int) -> Iterator[Row]:
             f"requests to `not_worse`, mean {mean}, margin {margin}, 50 to 50, median",
             f"{median:,.0f}", f"{fixed:,.0f}, one look", median / fixed,
         )  # fmt: skip
+
+
+def paired_to_a_verdict(runs: int) -> Iterator[Row]:
+    """The same of arms that answer 5 % of the requests differently: with shadow answers, next to the split without them."""
+    for margin, share in ((0.05, 0.5), (0.03, 0.5), (0.05, 0.1)):
+        few = max(5, runs // 1000)
+        split = [_until_not_worse(np.random.default_rng(seed), 0.8, margin, share) for seed in range(few)]
+        pairs = [_until_pairs_not_worse(np.random.default_rng(seed), 0.05, margin, share) for seed in range(4 * few)]
+        ours, peer = float(np.median(pairs)), float(np.median(split))
+        shares = "50 to 50" if share == 0.5 else "90 to 10"
+        yield Row(
+            f"requests to `not_worse` in pairs ÷ split, 5 % of answers differ, mean 0.8, margin {margin}, {shares}, median",
+            f"{ours:,.0f}", f"{peer:,.0f}", ours / peer, "≤ 1/6", ours <= peer / 6,
+        )  # fmt: skip
+
+
+def _until_pairs_not_worse(rng: np.random.Generator, differing: float, margin: float, share: float) -> int:
+    """As an experiment looks at them: at half of alpha, for the split interval has the other half."""
+    served = np.stack([rng.random(100_000) < chance for chance in (differing, share, 0.5)])
+    count, level = 50, math.log(2 / (ALPHA / 2))
+    while count < 100_000:
+        differ, mine, right = served[:, :count]
+        sides = [_sums(right[differ & side]) for side in (mine, ~mine)]
+        stratum = Stratum(share=share, same=int((~differ).sum()), challenger=sides[0], reference=sides[1])
+        if PairedScores(strata=(stratum,)).lower_bound(level) > -margin:
+            break
+        count = int(1.03 * count) + 1
+    return count
+
+
+def _sums(right: Flags) -> Sums:
+    return Sums(count=len(right), total=float(right.sum()) - len(right) / 2, squares=0.25 * len(right))
 
 
 def _evidence(scores: Floats, mine: Flags, mean: float, *, graded: bool) -> tuple[Floats, Floats]:
@@ -121,8 +165,8 @@ def _called(arm: Flags, good: Flags) -> bool:
     return max(log_difference_above(one, other, 0.0), log_difference_above(other, one, 0.0)) >= LEVEL
 
 
-def _until_not_worse(rng: np.random.Generator, mean: float, margin: float) -> int:
-    arm, good = rng.random(100_000) < 0.5, rng.random(100_000) < mean
+def _until_not_worse(rng: np.random.Generator, mean: float, margin: float, share: float = 0.5) -> int:
+    arm, good = rng.random(100_000) < share, rng.random(100_000) < mean
     count = 50
     while count < 100_000 and lower_bound(*_arms(arm[:count], good[:count]), LEVEL) <= -margin:
         count = int(1.03 * count) + 1
@@ -217,7 +261,7 @@ def _at_most(what: str, share: float, allowed: float) -> Row:
 
 def main(runs: int) -> None:
     """Run everything."""
-    rows = [*false_verdicts(runs), *requests_to_a_verdict(runs)]
+    rows = [*false_verdicts(runs), *requests_to_a_verdict(runs), *paired_to_a_verdict(runs)]
     with tempfile.TemporaryDirectory() as folder, open_registry(Path(folder) / "home") as registry:
         registry.add_base(str(tiny_base(Path(folder) / "base")), "tiny")
         for seed in (1, 2):
@@ -232,4 +276,9 @@ def main(runs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    if sys.argv[1:] == ["server"]:
+        from benchmarks.experiments_server import main as on_a_server
+
+        on_a_server()
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)

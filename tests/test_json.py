@@ -97,6 +97,7 @@ RUNS: list[tuple[str, list[str]]] = [
     ("experiment list", []),
     ("experiment adjust", ["support@prod", "--arm", "1=50", "--arm", "2=50"]),
     ("experiment status", ["support@prod"]),
+    ("experiment answers", ["support@prod"]),
     ("experiment stop", ["support@prod", "--reason", "enough"]),
     ("experiment start", ["support@prod", "--arm", "1=90", "--arm", "1=10", "--dry-run"]),
     ("experiment start", ["support@prod", "--arm", "1=90", "--arm", "1=10"]),

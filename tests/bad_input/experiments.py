@@ -119,6 +119,8 @@ CASES = [
     ),
     case("an arm archived", ("archive", "support@2"), "an arm of the experiment on support@prod", prepare=running),
     case("an arm deleted", ("delete", "support@2"), "an arm of the experiment on support@prod", prepare=running),
+    case("answers of none", ("experiment", "answers", "support@prod"), "There is no experiment on support@prod"),
+    case("no answers", ("experiment", "answers", "support@prod", "--limit", "0"), "give 1 to 10,000", 2, running),
     case("experiments of no adapter", ("experiment", "list", "suport"), "Did you mean 'support'?"),
     case(
         "status of none", ("experiment", "status", "support@prod"), "There is no experiment on support@prod; begin one"

@@ -13,6 +13,7 @@ from tests.tiny import tiny_adapter, tiny_base
 from lorarack.registry import Registry, open_registry
 from lorarack.registry.errors import Conflict, GateRefused
 from lorarack.registry.experiment.observed import Answer
+from lorarack.registry.experiment.shadow import ShadowResult
 from lorarack.registry.experiment.values import Experiment
 
 
@@ -102,6 +103,7 @@ def test_a_worse_arm_is_stopped_and_its_callers_get_the_reference(registry: Regi
     event = next(event for event in registry.events() if event.kind == "experiment_arm_stopped")
     assert "worse than 2 by more than the margin" in str(event.detail["reason"])
     assert reviewed.shares == {"2": 80, "1": 0, "3": 20}
+    assert (experiment.pair_share("2", "1"), reviewed.pair_share("3", "2")) == (0.5, 0.2)
 
 
 def test_guards_stop_an_arm_and_say_why(registry: Registry) -> None:
@@ -162,6 +164,62 @@ def test_what_people_see(registry: Registry) -> None:
     assert "not_worse" in listed
     kept = lorarack("experiment", "promote", "support@prod")
     assert kept.out == "support@prod now names version 1 (was 2)\n"
+
+
+def shadowed(registry: Registry, experiment: Experiment, requests: int, differing: float, seed: int = 1) -> None:
+    """As ``serve``, and the other arm answers as well: the same, or another answer. All that differ are right by chance."""
+    rng, experiments = np.random.default_rng(seed), registry.experiments
+    for number in range(requests):
+        arm = experiment.assign(f"caller {number}").name
+        other = next(each.name for each in experiment.arms if each.name != arm)
+        known: dict[str, Any] = {"experiment": experiment.id, "arm": arm, "completion": f"{seed} {number}"}
+        same = bool(rng.random() >= differing)
+        result = ShadowResult(other=other, share=experiment.pair_share(arm, other), same=same, text="x", **known)
+        experiments.record([Answer(caller=f"{number}", key="k", **known)], [result])
+        experiments.add_feedback(known["completion"], "k", "thumbs", float(rng.random() < (0.8 if same else 0.5)))
+
+
+def test_pairs_decide_with_a_fraction_of_the_requests(registry: Registry) -> None:
+    """What is promised at the start counts on shadows only once there were some; so does what status says."""
+    experiment = begin(registry, margin=0.1)
+    assert registry.experiments.status("support", "prod").pairs_needed is None
+    shadowed(registry, experiment, 200, 0.05)
+    assert registry.experiments.review(experiment.id).arms[1].state == "not_worse"
+    status = registry.experiments.status("support", "prod")
+    assert (status.recommended, status.shadows_waiting, status.shadow.recorded) == ("1", 0, 200)
+    assert status.looks[-1].pairs == 200
+    assert 0 < (status.pairs_needed or 0) < 300
+    shown = lorarack("experiment", "status", "support@prod").out
+    assert "Shadow answers to 200 requests: 200 recorded (" in shown.replace("\n", " ")
+    assert "scored pairs decide it" in shown.replace("\n", " ")
+    assert "not to the end" in lorarack("experiment", "answers", "support@prod").out.replace("\n", " ")
+    registry.experiments.stop("support", "prod")
+    again = lorarack("experiment", "start", "support@prod", "--arm", "1=50", "--arm", "2=50", "--margin", "0.1").err
+    assert "That counts on shadow answers" in again
+    assert (registry.experiments.list()[0].plan.needed or 0) < (experiment.plan.needed or 0) / 5
+
+
+def test_without_shadows_nothing_is_said_of_them(registry: Registry) -> None:
+    begun = lorarack("experiment", "start", "support@prod", "--arm", "1=50", "--arm", "2=50", "--no-shadow")
+    assert "differ" not in begun.err
+    assert "Shadow" not in lorarack("experiment", "status", "support@prod").out
+    assert json.loads(lorarack("experiment", "status", "support@prod", "--json").out)["shadows"] is None
+    assert registry.experiments.list()[0].alpha == 0.05
+
+
+def test_a_worse_version_is_found_in_the_answers_that_differ(registry: Registry) -> None:
+    experiment = begin(registry, margin=0.05)
+    experiments, rng = registry.experiments, np.random.default_rng(0)
+    for number in range(150):
+        arm = experiment.assign(f"caller {number}").name
+        other = "1" if arm == "2" else "2"
+        known: dict[str, Any] = {"experiment": experiment.id, "arm": arm, "completion": str(number)}
+        same = bool(rng.random() < 0.6)
+        experiments.record([Answer(caller=f"{number}", key="k", **known)])
+        experiments.add_feedback(str(number), "k", "thumbs", float(same or arm == "2"))
+        experiments.record([], [ShadowResult(other=other, share=0.5, same=same, **known)])
+    reviewed = experiments.review(experiment.id)
+    assert (reviewed.arms[1].state, reviewed.arms[1].stopped is None) == ("worse", False)
 
 
 def test_a_dry_run_starts_nothing(registry: Registry) -> None:

@@ -60,7 +60,7 @@ def test_only_what_is_archived_and_held_by_nothing_goes(filled: Registry, tmp_pa
     event = filled.events(limit=1000)[-1]
     assert (event.kind, event.detail) == (
         "collected",
-        {"versions": 1, "blobs": 1, "leftovers": 0, "freed": done.freed},
+        {"versions": 1, "blobs": 1, "leftovers": 0, "evaluations": 0, "experiments": 0, "freed": done.freed},
     )
     filled.release("host:8000/1")
     assert items(filled.gc(grace_seconds=0))["support@3"][0]

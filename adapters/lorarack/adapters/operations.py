@@ -15,7 +15,6 @@ from lorarack.adapters.data.rows import Rows
 from lorarack.adapters.evaluation.answers import Evaluation
 from lorarack.adapters.evaluation.client import ServerClient
 from lorarack.adapters.evaluation.judge import JudgeServer
-from lorarack.adapters.evaluation.kept import evaluations_folder
 from lorarack.adapters.evaluation.run import ask_and_score
 from lorarack.adapters.evaluation.saved import EvaluationManifest, Sampling, SavedEvaluation
 from lorarack.adapters.evaluation.server import EvaluationServer
@@ -23,6 +22,7 @@ from lorarack.adapters.progress import EvaluationProgress, Silent
 from lorarack.adapters.serving_process import log_file, serving
 from lorarack.registry import Registry, Version
 from lorarack.registry.errors import Conflict
+from lorarack.registry.evaluations import evaluations_folder
 
 _LOCAL = EvaluationServer()
 _SILENT = Silent()
@@ -175,7 +175,7 @@ def _unfinished(
     """
     same = (manifest.dataset, manifest.base, manifest.sampling.model_dump_json(), server.url, *server.serve_args)
     name = hashlib.sha256(repr(same).encode("utf-8", "backslashreplace")).hexdigest()
-    folder = evaluations_folder(registry) / "unfinished" / name
+    folder = evaluations_folder(registry.location) / "unfinished" / name
     with ExitStack() as opened:
         try:
             saved = opened.enter_context(SavedEvaluation(folder, manifest))

@@ -2,17 +2,17 @@
 
 import re
 import secrets
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 
 from lorarack.registry import versions
 from lorarack.registry.errors import Conflict, GateRefused, NotFound, UsageError
 from lorarack.registry.experiment.guards import Guard
-from lorarack.registry.experiment.observed import Answer, ExperimentStatus, Feedback
-from lorarack.registry.experiment.requests_needed import requests_needed
+from lorarack.registry.experiment.observed import Answer, ExperimentStatus, Feedback, Observed
+from lorarack.registry.experiment.pilot import pairs_to_a_verdict, pilot_differing, pilot_scores
+from lorarack.registry.experiment.requests_needed import pairs_needed, requests_needed
 from lorarack.registry.experiment.review import is_mismatched, recommended, review
-from lorarack.registry.experiment.scores import Scores
-from lorarack.registry.experiment.values import ALPHA, THUMBS, Arm, Experiment, NewExperiment, Plan
+from lorarack.registry.experiment.shadow import DifferentAnswers, ShadowResult
+from lorarack.registry.experiment.values import THUMBS, Arm, Experiment, NewExperiment, Plan, alpha_of_each
 from lorarack.registry.experiment.verdict import ExperimentState, check_margin
 from lorarack.registry.interface import Catalog
 from lorarack.registry.interface.experiments import Experiments
@@ -25,12 +25,8 @@ DEFAULT_MARGIN = 0.05
 MOST_ARMS = 6
 #: The limit, in multiples of what the pilot says.
 _LIMIT_FACTOR = 5
-#: What the reference's scores are taken for where none were ever given: half of them right, which takes the most requests.
-_UNKNOWN = Scores(count=1, total=0.5, deviation=0.25)
-_SUMS = ("count", "total", "deviation")
-#: Fewer scores than this are no pilot.
-_LEAST_PILOT = 30
 _LARGEST_LIMIT = 2**40
+_MOST_SHOWN = 10_000
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 
 
@@ -51,6 +47,7 @@ class CatalogExperiments(Experiments):
         margin: float = DEFAULT_MARGIN,
         guards: Sequence[str] = (),
         limit: int | None = None,
+        shadow: bool = True,
     ) -> NewExperiment:
         check_margin(margin)
         _check_metric(metric)
@@ -61,10 +58,13 @@ class CatalogExperiments(Experiments):
             raise UsageError(f"A limit of {limit} requests ends nothing in time; give 1 or more.", code="bad_limit")
         named = self._named(adapter, alias)
         ordered = self._arms(adapter, alias, arms, named)
-        pilot = self._pilot(adapter, metric, named)
-        share = min(arm.weight for arm in ordered[1:])
-        pairs = len(ordered) * (len(ordered) - 1) // 2
-        needed = requests_needed(pilot, (ordered[0].weight / 100, share / 100), margin, ALPHA / pairs)
+        pilot, share = pilot_scores(self._earlier(adapter), metric, named), min(arm.weight for arm in ordered[1:])
+        differing = pilot_differing(self._earlier(adapter), {arm.version for arm in ordered}) if shadow else None
+        alpha = alpha_of_each(len(ordered), shadow=shadow)
+        needed = requests_needed(pilot, (ordered[0].weight / 100, share / 100), margin, alpha)
+        if differing is not None:
+            paired = pairs_needed(differing, share / (share + ordered[0].weight), margin, alpha)
+            needed = min((count for count in (needed, paired) if count is not None), default=None)
         return NewExperiment(
             adapter=adapter,
             alias=alias,
@@ -76,6 +76,8 @@ class CatalogExperiments(Experiments):
                 needed=needed,
                 pilot=pilot,
                 guards=guards,
+                shadow=shadow,
+                differing=differing,
                 salt=secrets.token_hex(8),
             ),
         )
@@ -100,6 +102,7 @@ class CatalogExperiments(Experiments):
             **dict(observed),
             recommended=recommended(experiment, observed.looks, costs),
             mismatch=is_mismatched(experiment, observed.callers),
+            pairs_needed=pairs_to_a_verdict(observed),
         )
 
     def adjust(self, adapter: str, alias: str, arms: Sequence[tuple[str, float]]) -> Experiment:
@@ -143,9 +146,14 @@ class CatalogExperiments(Experiments):
             )
         return self._experiments.end(self._actor, experiment.id, reason, chosen.version)
 
-    def record(self, answers: Sequence[Answer]) -> None:
-        if answers:
-            self._experiments.record(answers)
+    def record(self, answers: Sequence[Answer], shadows: Sequence[ShadowResult] = ()) -> None:
+        if answers or shadows:
+            self._experiments.record(answers, shadows)
+
+    def differing(self, adapter: str, alias: str, limit: int = 20) -> tuple[DifferentAnswers, ...]:
+        if not 0 < limit <= _MOST_SHOWN:
+            raise UsageError(f"{limit} answers cannot be shown; give 1 to {_MOST_SHOWN:,}.", code="bad_limit")
+        return self._experiments.differing(self._find(adapter, alias).id, limit)
 
     def add_feedback(self, completion: str, key: str, metric: str, value: float) -> Feedback:
         return self._experiments.add_feedback(completion, key, metric, value)
@@ -154,7 +162,7 @@ class CatalogExperiments(Experiments):
         observed = self._experiments.observed(ident, with_callers=False)
         if observed.experiment.ended_at is not None:
             return observed.experiment
-        found = review(observed.experiment, observed.tallies, observed.looks, datetime.now(UTC))
+        found = review(observed.experiment, observed.tallies, observed.looks, observed.at)
         if not (found.looks or found.states or found.stopped):
             return observed.experiment
         return self._experiments.keep_review(self._actor, ident, found)
@@ -240,21 +248,10 @@ class CatalogExperiments(Experiments):
         except NotFound:
             return None
 
-    def _pilot(self, adapter: str, metric: str, version: int) -> Scores:
-        """The scores that the reference's version has from the newest earlier experiment with that metric, and one in between.
-
-        So that a few good ones promise no certainty.
-        """
+    def _earlier(self, adapter: str) -> Iterator[Observed]:
+        """What was observed of the adapter's experiments, the newest first."""
         for earlier in self._experiments.list(adapter):
-            if earlier.plan.metric != metric:
-                continue
-            tallies = self._experiments.observed(earlier.id, with_callers=False).tallies
-            for arm in earlier.arms:
-                found = tallies[arm.name].scores
-                if arm.version == version and found.count >= _LEAST_PILOT:
-                    sums = {name: getattr(found, name) + getattr(_UNKNOWN, name) for name in _SUMS}
-                    return found.model_copy(update=sums)
-        return _UNKNOWN.model_copy(update={"graded": metric != THUMBS})
+            yield self._experiments.observed(earlier.id, with_callers=False)
 
 
 def _check_weights(arms: Sequence[tuple[str, float]]) -> None:

@@ -1,11 +1,13 @@
 """Garbage collection removes what is no longer needed, with a reason for each item; retention rules keep versions."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeVar
 
 from lorarack.registry.errors import UsageError
+from lorarack.registry.evaluations import folder_bytes, kept_digests, remove_evaluations
+from lorarack.registry.experiment.values import FEEDBACK_DAYS
 from lorarack.registry.interface import BlobStore, Catalog
 from lorarack.registry.queries import GcItem, GcReport, Retention, file_item
 from lorarack.registry.texts import check_adapter_name
@@ -16,7 +18,7 @@ _AT_ONCE = 64
 T = TypeVar("T")
 
 
-def gc(catalog: Catalog, blobs: BlobStore, actor: str, *, dry_run: bool, grace: float) -> GcReport:
+def gc(catalog: Catalog, blobs: BlobStore, actor: str, location: str, *, dry_run: bool, grace: float) -> GcReport:
     """See ``Registry.gc``.
 
     Files younger than ``grace`` are kept, and an older one is removed only while no publisher can look whether its files are there;
@@ -39,7 +41,9 @@ def gc(catalog: Catalog, blobs: BlobStore, actor: str, *, dry_run: bool, grace: 
     if not dry_run:
         files = _remove(catalog, blobs, files, known.newest, grace)
     leftovers = blobs.sweep(grace, dry_run=dry_run)
-    report = GcReport(dry_run=dry_run, grace_seconds=grace, items=(*versions, *files, *leftovers))
+    evaluations = _evaluations(catalog, location, {_key(item) for item in versions if item.removed}, dry_run=dry_run)
+    items = (*versions, *files, *leftovers, *evaluations, *_old_answers(catalog, dry_run=dry_run))
+    report = GcReport(dry_run=dry_run, grace_seconds=grace, items=items)
     if not dry_run and any(item.removed for item in report.items):
         catalog.record_gc(actor, report)
     return report
@@ -81,6 +85,31 @@ def _remove(catalog: Catalog, blobs: BlobStore, items: Sequence[GcItem], newest:
     for some in _batches(item for item in items if item.removed):
         catalog.exclusively(partial(remove, some))
     return [item if not item.removed or item.name in gone else _kept(item) for item in items]
+
+
+def _evaluations(
+    catalog: Catalog, location: str, without: Collection[tuple[str, int]], *, dry_run: bool
+) -> Iterator[GcItem]:
+    """Evaluations of digests that no version has, ``without`` some."""
+    kept = kept_digests(location)  # before the versions are read: one that is evaluated is there by then
+    known = {each.digest for each in catalog.snapshot().versions if (each.adapter, each.number) not in without}
+    for digest in sorted(kept.keys() - known):
+        size = folder_bytes(kept[digest])
+        if not dry_run:
+            remove_evaluations(kept[digest])
+        yield GcItem(kind="evaluation", name=digest, removed=True, reason="no version has this digest", bytes=size)
+
+
+def _old_answers(catalog: Catalog, *, dry_run: bool) -> Iterator[GcItem]:
+    """Answers of experiments that ended before feedback on them could still come; what was counted of them stays."""
+    for experiment, count in catalog.experiments.old_answers():
+        if not dry_run:
+            count = catalog.experiments.remove_answers(experiment.id)
+        name = f"{experiment.adapter}@{experiment.alias} #{experiment.id}"
+        reason = (
+            f"it ended more than {FEEDBACK_DAYS} days ago; {count:,} answers go, and what was counted of them stays"
+        )
+        yield GcItem(kind="experiment", name=name, removed=True, reason=reason)
 
 
 def _kept(item: GcItem) -> GcItem:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lorarack.registry.blobs.blob import check_blob
 from lorarack.registry.errors import Damaged, UsageError
+from lorarack.registry.evaluations import kept_digests, remove_evaluations
 from lorarack.registry.interface import BlobStore, Catalog
 from lorarack.registry.reference import parse_reference
 from lorarack.registry.texts import MAX_NAME, check_text
@@ -47,10 +48,13 @@ def restore(catalog: Catalog, blobs: BlobStore, actor: str, reference: str, reas
     return _set_state(catalog, actor, reference, State.READY, reason)
 
 
-def delete(catalog: Catalog, actor: str, reference: str) -> Version:
+def delete(catalog: Catalog, actor: str, location: str, reference: str) -> Version:
     """See ``Registry.delete``."""
     version = _immovable(catalog, reference)
     catalog.delete_version(actor, version.adapter, version.number)
+    evaluations = kept_digests(location).get(version.digest)
+    if evaluations is not None and all(other.digest != version.digest for other in catalog.snapshot().versions):
+        remove_evaluations(evaluations)  # what a killed process leaves here is what ``gc`` finds
     return version
 
 

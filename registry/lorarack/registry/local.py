@@ -239,7 +239,7 @@ class LocalRegistry(Registry):
     def delete(self, reference: str) -> Version:
         from lorarack.registry import lifecycle
 
-        return lifecycle.delete(self._catalog, self.actor, reference)
+        return lifecycle.delete(self._catalog, self.actor, self._location, reference)
 
     def lease(self, versions: Version | Sequence[Version], holder: str, seconds: float = 60.0) -> None:
         from lorarack.registry import lifecycle
@@ -263,7 +263,7 @@ class LocalRegistry(Registry):
     def gc(self, *, dry_run: bool = False, grace_seconds: float = 3600.0) -> "queries.GcReport":
         from lorarack.registry import gc
 
-        return gc.gc(self._catalog, self._blobs, self.actor, dry_run=dry_run, grace=grace_seconds)
+        return gc.gc(self._catalog, self._blobs, self.actor, self._location, dry_run=dry_run, grace=grace_seconds)
 
     @property
     def experiments(self) -> "Experiments":

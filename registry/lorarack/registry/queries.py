@@ -196,11 +196,19 @@ class Imported(Value):
     notes: tuple[str, ...] = ()
 
 
-class GcItem(Value):
-    """One version, one stored file that no version has, or one file that a killed publisher left half-written."""
+#: What ``gc`` removes.
+GC_KINDS = ("version", "blob", "leftover", "evaluation", "experiment")
 
-    kind: Literal["version", "blob", "leftover"]
-    name: str = Field(description="support@3, a digest, or a file's name")
+
+class GcItem(Value):
+    """One version, one stored file that no version has, one file that a killed publisher left half-written, the evaluations of a
+    version that is gone, or the answers of an experiment that ended long ago.
+    """
+
+    kind: Literal["version", "blob", "leftover", "evaluation", "experiment"]
+    name: str = Field(
+        description="support@3, a digest, a file's name, or an alias with the number of an experiment on it"
+    )
     removed: bool
     reason: str
     bytes: int = Field(default=0, description="what its removal frees; a version's files are items of their own")

@@ -13,12 +13,14 @@ from lorarack.server.policies.admit import Admit
 from lorarack.server.policies.assign_arm import AssignArm
 from lorarack.server.policies.check_access import CheckAccess
 from lorarack.server.policies.ensure_loaded import EnsureLoaded
+from lorarack.server.policies.make_room import MakeRoom
 from lorarack.server.policies.resolve_reference import ResolveReference
 from lorarack.server.policies.take_defaults import TakeDefaults
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.request_log import REQUEST_LOG
 from lorarack.server.residency import Residency
 from lorarack.server.router import Policy, Route, Router
+from lorarack.server.shadows import Shadows
 from lorarack.server.version_defaults import DefaultsReader
 from lorarack.server.warm_set import WarmSet
 
@@ -64,6 +66,8 @@ class AppState:
         further_observers: tuple[Observer, ...] = (),
         experiments: ExperimentRecorder | None = None,
         defaults: DefaultsReader | None = None,
+        shadows: Shadows | None = None,
+        open_requests: OpenRequests | None = None,
     ) -> "AppState":
         """With the policies in their order."""
         limits = residency.limits
@@ -78,9 +82,12 @@ class AppState:
             policies.append(admit)
             further.append(admit.observer)
         policies.append(EnsureLoaded(residency))
+        if shadows is not None:
+            policies.append(MakeRoom(shadows))
+            further.append(Observer(end=lambda _: shadows.resume()))
         router = Router(Route(limits.base, limits.base, limits.fingerprint), policies)
         further.extend(further_observers)
-        opened, warm = OpenRequests(), warm_set or WarmSet(residency)
+        opened, warm = open_requests or OpenRequests(), warm_set or WarmSet(residency)
         return cls(base_names, resolver, residency, router, opened, experiments, engine_is_dead, warm, tuple(further))
 
     @property

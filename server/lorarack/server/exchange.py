@@ -5,9 +5,10 @@ import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 from lorarack.server.caller import Caller
-from lorarack.server.router import Route
+from lorarack.server.router import Route, Shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,25 @@ class Generation:
 
 
 @dataclass(slots=True)
+class ServedText:
+    """A text that the engine generates, kept whole where another arm is to answer as well.
+
+    Attributes:
+        asked: what the engine was asked, in its own form.
+        prompt: its tokens.
+        tokens: of the text so far.
+        text: so far.
+        finished: whether that is all of it.
+    """
+
+    asked: dict[str, Any]
+    prompt: list[int] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    text: str = ""
+    finished: bool = False
+
+
+@dataclass(slots=True)
 class Exchange:
     """What is known of one request so far.
 
@@ -49,6 +69,7 @@ class Exchange:
         seconds: until its end; None before.
         usage: its tokens, as the response or the engine counts them.
         generations: what the engine generated for it.
+        served: the texts, where the route wants a shadow.
         completion: the response's own id, where it has one.
         chat_template: with which its chat is rendered; None: the server's.
         asked: the model name that it gave; None until that is read, and where it gave none.
@@ -62,6 +83,7 @@ class Exchange:
     seconds: float | None = None
     usage: Usage | None = None
     generations: list[Generation] = field(default_factory=list)
+    served: list[ServedText] = field(default_factory=list)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     completion: str | None = None
     chat_template: str | None = None
@@ -71,6 +93,11 @@ class Exchange:
     def elapsed(self) -> float:
         """Seconds since the request came."""
         return time.perf_counter() - self.began
+
+    @property
+    def wants_shadow(self) -> bool:
+        """Whether another arm is to answer as well."""
+        return self.route is not None and self.route.arm is not None and isinstance(self.route.arm.shadow, Shadow)
 
     @property
     def first_token(self) -> float | None:

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 
 from lorarack.registry.errors import NotFound
 from lorarack.registry.experiment.observed import Answer, Feedback
+from lorarack.registry.experiment.shadow import ShadowResult, SkipReason
 from lorarack.registry.interface import Experiments
 from lorarack.server.background import repeat
 from lorarack.server.caller import Caller
 from lorarack.server.exchange import Exchange, Observer
-from lorarack.server.router import AssignedArm
+from lorarack.server.router import AssignedArm, Shadow
+from lorarack.server.shadows import Shadows, skipped
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +33,18 @@ class ExperimentRecorder:
     After each write the experiments in it are reviewed: guards stop arms within a flush, on every server within a poll more.
     """
 
-    def __init__(self, experiments: Experiments, refresh: Callable[[], Awaitable[None]]) -> None:
-        """``refresh`` has this server see the registry as it is now."""
+    def __init__(
+        self, experiments: Experiments, refresh: Callable[[], Awaitable[None]], shadows: Shadows | None = None
+    ) -> None:
+        """``refresh`` has this server see the registry as it is now; without ``shadows`` it gives no shadow answers."""
         self._experiments = experiments
         self._refresh = refresh
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-experiments")
         self._pending: list[Answer] = []
+        self._results: list[ShadowResult] = []
+        self._shadows = shadows
+        if shadows is not None:
+            shadows.tell(self._add_result)
         self._to_review: set[int] = set()
         self._flushing = asyncio.Lock()
 
@@ -47,7 +55,10 @@ class ExperimentRecorder:
 
     def add_failure(self, arm: AssignedArm, caller: Caller) -> None:
         """A request failed before the arm's version could answer."""
-        self._append(_answer(arm, caller, None, failed=True))
+        answer = _answer(arm, caller, None, failed=True)
+        self._append(answer)
+        if arm.shadow is not None:
+            self._add_result(skipped(answer, SkipReason.FAILED))
 
     async def keep(self, seconds: float = FLUSH_SECONDS) -> None:
         """Write until cancelled, and then what is left."""
@@ -55,6 +66,8 @@ class ExperimentRecorder:
             await repeat("What experiments observe cannot be kept", self.flush, seconds)
         finally:
             # Here and now: the loop is about to end, and with it what it would have waited for.
+            if self._shadows is not None:
+                self._shadows.close()
             self._thread.shutdown(wait=True)
             self._write_rest()
 
@@ -66,15 +79,18 @@ class ExperimentRecorder:
         """
         async with self._flushing:
             answers, self._pending = self._pending, []
-            if not answers and not self._to_review:
+            results, self._results = self._results, []
+            if not answers and not results and not self._to_review:
                 return
             loop = asyncio.get_running_loop()
             try:
-                await loop.run_in_executor(self._thread, self._experiments.record, answers)
+                await loop.run_in_executor(self._thread, self._experiments.record, answers, results)
             except BaseException:
                 self._pending = (answers + self._pending)[-MAX_PENDING:]
+                self._results = (results + self._results)[-MAX_PENDING:]
                 raise
-            idents, self._to_review = self._to_review | {answer.experiment for answer in answers}, set()
+            seen = {answer.experiment for answer in answers} | {result.experiment for result in results}
+            idents, self._to_review = self._to_review | seen, set()
             if await loop.run_in_executor(self._thread, self._review, idents):
                 await self._refresh()
 
@@ -108,6 +124,20 @@ class ExperimentRecorder:
         if exchange.status is not None and exchange.status < 400:
             answer = answer.model_copy(update={"seconds": _latencies(exchange)})
         self._append(answer)
+        self._have_shadowed(exchange, answer, route.arm.shadow)
+
+    def _have_shadowed(self, exchange: Exchange, answer: Answer, shadow: Shadow | SkipReason | None) -> None:
+        if isinstance(shadow, SkipReason):
+            self._add_result(skipped(answer, shadow))
+        elif shadow is not None and self._shadows is not None:
+            self._shadows.add(exchange, answer, shadow)
+        elif shadow is not None:
+            self._add_result(skipped(answer, SkipReason.FORM))
+
+    def _add_result(self, result: ShadowResult) -> None:
+        self._results.append(result)
+        if len(self._results) > MAX_PENDING:
+            del self._results[: MAX_PENDING // 10]
 
     def _append(self, answer: Answer) -> None:
         self._pending.append(answer)
@@ -129,7 +159,7 @@ class ExperimentRecorder:
 
     def _write_rest(self) -> None:
         try:
-            self._experiments.record(self._pending)
+            self._experiments.record(self._pending, self._results)
         except Exception:
             log.warning("The last answers of experiments could not be written.", exc_info=True)
 

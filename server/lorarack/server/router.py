@@ -8,6 +8,7 @@ from typing import Protocol
 from lorarack.registry import Version
 from lorarack.registry.access import Scope
 from lorarack.registry.errors import NotAllowed
+from lorarack.registry.experiment.shadow import SkipReason
 from lorarack.server.admission.fair_queue import Place
 from lorarack.server.caller import Caller
 from lorarack.server.version_defaults import VersionDefaults
@@ -31,6 +32,21 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Shadow:
+    """The other arm that answers a request, for the record alone.
+
+    Attributes:
+        arm: its name.
+        version: that it answers with.
+        share: the later arm's, of the requests that either of the two gets.
+    """
+
+    arm: str
+    version: Version
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
 class AssignedArm:
     """Which arm of a live experiment answers whom.
 
@@ -38,11 +54,13 @@ class AssignedArm:
         experiment: its id.
         name: of the arm.
         user: a hash of what the arm was assigned by.
+        shadow: the other arm that answers as well, or why none does; None: the experiment has no shadows.
     """
 
     experiment: int
     name: str
     user: str
+    shadow: Shadow | SkipReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,7 @@ def test_feedback_counts_once(catalog: Catalog) -> None:
 def test_feedback_that_cannot_count_is_refused_and_changes_nothing(catalog: Catalog) -> None:
     experiments, ident = catalog.experiments, begin(catalog).id
     experiments.record([answer(ident, "a")])
-    before = experiments.observed(ident)
+    before = experiments.observed(ident).tallies
     for completion, key in (("nothing", "team"), ("a", "another key")):
         with pytest.raises(NotFound) as unknown:
             experiments.add_feedback(completion, key, "thumbs", 1)
@@ -137,7 +137,7 @@ def test_feedback_that_cannot_count_is_refused_and_changes_nothing(catalog: Cata
     assert raised.value.code == "other_metric"
     with pytest.raises(UsageError):
         experiments.add_feedback("a", "team", "thumbs", 0.5)
-    assert experiments.observed(ident) == before
+    assert experiments.observed(ident).tallies == before
     experiments.end("ann", ident, None)
     with pytest.raises(Conflict) as raised:
         experiments.add_feedback("a", "team", "thumbs", 1)
@@ -178,8 +178,8 @@ def test_weights_change_and_callers_are_counted_anew(catalog: Catalog) -> None:
     assert catalog.events(0, 1000)[-1].kind == "experiment_adjusted"
 
 
-def look(count: int, low: float) -> Look:
-    return Look(arm="2", other="1", count=count, at=datetime.now(UTC), difference=0, low=low, high=0.2)
+def look(count: int, low: float, pairs: int = 0) -> Look:
+    return Look(arm="2", other="1", count=count, at=datetime.now(UTC), difference=0, low=low, high=0.2, pairs=pairs)
 
 
 def test_a_review_is_kept_once(catalog: Catalog, open_catalog: Opener) -> None:
@@ -195,6 +195,9 @@ def test_a_review_is_kept_once(catalog: Catalog, open_catalog: Opener) -> None:
     assert catalog.events(0, 1000)[-1].detail["reason"] == "guard error_rate<0.02: 5 of 5"
     catalog.experiments.keep_review("server", ident, Review((look(5, -0.2), look(20, -0.05)), {}, {}))
     assert [each.count for each in catalog.experiments.observed(ident).looks] == [10, 20]
+    for pairs in (7, 6):  # more pairs with the same feedback take the place of the last look, fewer do not
+        catalog.experiments.keep_review("server", ident, Review((look(20, -0.04, pairs),), {}, {}))
+    assert [(each.count, each.pairs) for each in catalog.experiments.observed(ident).looks] == [(10, 0), (20, 7)]
 
 
 def test_ending_moves_the_alias_in_the_same_moment(catalog: Catalog) -> None:

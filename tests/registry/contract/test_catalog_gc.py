@@ -98,4 +98,11 @@ def test_what_was_collected_is_an_event(catalog: Catalog) -> None:
     catalog.record_gc("ann", GcReport(dry_run=False, grace_seconds=0, items=items))
     (event,) = catalog.events(catalog.last_event_id() - 1, 10)
     assert (event.kind, event.actor) == ("collected", "ann")
-    assert event.detail == {"versions": 1, "blobs": 1, "leftovers": 0, "freed": 2**40}
+    assert event.detail == {
+        "versions": 1,
+        "blobs": 1,
+        "leftovers": 0,
+        "evaluations": 0,
+        "experiments": 0,
+        "freed": 2**40,
+    }

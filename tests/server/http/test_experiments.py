@@ -261,7 +261,7 @@ async def test_nothing_is_lost_while_the_catalog_cannot_be_written(
     await world.begin()
     await ask(client, user="ann")
     with monkeypatch.context() as patched:
-        patched.setattr("lorarack.registry.catalog.experiments._add_answers", refuse)
+        patched.setattr("lorarack.registry.catalog.experiment_answers.record", refuse)
         with pytest.raises(StoreError):
             await world.recorder.flush()
     await world.recorder.flush()

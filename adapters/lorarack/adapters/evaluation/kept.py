@@ -14,8 +14,9 @@ from tempfile import NamedTemporaryFile
 from pydantic import ValidationError
 
 from lorarack.adapters.evaluation.answers import Answer, Evaluation, JudgeReport
-from lorarack.registry import Registry, home_folder
+from lorarack.registry import Registry
 from lorarack.registry.errors import StoreError
+from lorarack.registry.evaluations import evaluations_folder
 from lorarack.registry.value import Value
 from lorarack.registry.values import Dataset, Version
 
@@ -114,15 +115,9 @@ def kept_evaluations(registry: Registry, version: Version) -> tuple[KeptEvaluati
     return tuple(sorted(found, key=lambda kept: kept.made_at, reverse=True))
 
 
-def evaluations_folder(registry: Registry) -> Path:
-    """Where evaluations lie: beside the registry, or in ``LORARACK_HOME`` where it is no folder."""
-    place = Path(registry.location)
-    return (place if place.is_dir() else home_folder()) / "evaluations"
-
-
 def _folder(registry: Registry, version: Version) -> Path:
     """By the digest of the weights: numbers of another registry in the same home are other versions."""
-    return evaluations_folder(registry) / version.digest.removeprefix("sha256:")
+    return evaluations_folder(registry.location) / version.digest.removeprefix("sha256:")
 
 
 def _plain(group: object) -> str | int | float | None:

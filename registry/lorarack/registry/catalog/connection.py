@@ -39,7 +39,7 @@ from lorarack.registry.disk import disk_errors
 from lorarack.registry.errors import StoreError
 
 #: The newest migration of each kind of database (catalog/migrations); a test compares it with alembic's own idea of the head.
-SCHEMA = "0011"
+SCHEMA = "0012"
 
 #: Tells this moment, with its zone.
 Clock: TypeAlias = Callable[[], datetime]

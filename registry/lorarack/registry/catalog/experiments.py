@@ -1,22 +1,23 @@
 """Live experiments in a database. What each call promises is in ``interface.ExperimentCatalog``."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from lorarack.registry.catalog.connection import Database, inserted_id, is_listed, now
+from lorarack.registry.catalog import experiment_answers
+from lorarack.registry.catalog.connection import Database, inserted_id, now
 from lorarack.registry.catalog.events import move_alias, record
+from lorarack.registry.catalog.experiment_answers import read_callers, read_tallies, set_arm
 from lorarack.registry.catalog.experiment_rows import read_experiment, read_experiments
 from lorarack.registry.catalog.rows import AdapterRow, find_version
-from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, ARMS, EXPERIMENTS, EXPOSURES, LOOKS, VERSIONS
-from lorarack.registry.errors import Conflict, NotFound
+from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, ARMS, EXPERIMENTS, LOOKS, VERSIONS
+from lorarack.registry.errors import Conflict
 from lorarack.registry.experiment.observed import Answer, Feedback, Look, Observed, Tally
 from lorarack.registry.experiment.review import Review
 from lorarack.registry.experiment.scores import Scores
-from lorarack.registry.experiment.values import FEEDBACK_DAYS, Experiment, NewExperiment
+from lorarack.registry.experiment.shadow import DifferentAnswers, ShadowResult
+from lorarack.registry.experiment.values import Experiment, NewExperiment
 from lorarack.registry.interface.experiments import ExperimentCatalog
 from lorarack.registry.values import State
 
@@ -45,11 +46,20 @@ class SqlExperiments(ExperimentCatalog):
     def end(self, actor: str, ident: int, reason: str | None, promoted: int | None = None) -> Experiment:
         return self._write(_end, actor, ident, reason, promoted)
 
-    def record(self, answers: Sequence[Answer]) -> None:
-        self._write(_add_answers, answers)
+    def record(self, answers: Sequence[Answer], shadows: Sequence[ShadowResult] = ()) -> None:
+        self._write(experiment_answers.record, answers, shadows)
 
     def add_feedback(self, completion: str, key: str, metric: str, value: float) -> Feedback:
-        return self._write(_add_feedback, completion, key, metric, value)
+        return self._write(experiment_answers.add_feedback, completion, key, metric, value)
+
+    def differing(self, ident: int, limit: int) -> tuple[DifferentAnswers, ...]:
+        return self._read(experiment_answers.differing, ident, limit)
+
+    def old_answers(self) -> tuple[tuple[Experiment, int], ...]:
+        return self._read(experiment_answers.old_answers)
+
+    def remove_answers(self, ident: int) -> int:
+        return self._write(experiment_answers.remove_answers, ident)
 
 
 def _start(connection: Connection, actor: str, new: NewExperiment) -> Experiment:
@@ -86,7 +96,7 @@ def _start(connection: Connection, actor: str, new: NewExperiment) -> Experiment
 def _set_weights(connection: Connection, actor: str, ident: int, weights: Mapping[str, float]) -> Experiment:
     _running(connection, ident)
     for name, weight in weights.items():
-        _set_arm(connection, ident, name, weight=weight)
+        set_arm(connection, ident, name, weight=weight)
     _set_weights_changed(connection, ident)
     adjusted = read_experiment(connection, ident)
     _record(connection, actor, "experiment_adjusted", adjusted)
@@ -100,11 +110,11 @@ def _keep_review(connection: Connection, actor: str, ident: int, found: Review) 
     _add_looks(connection, experiment, found.looks)
     for name, state in found.states.items():
         if (arm := experiment.arm(name)) and arm.state is not state:
-            _set_arm(connection, ident, name, state=state.value)
+            set_arm(connection, ident, name, state=state.value)
             _record(connection, actor, "experiment_state", experiment, arm.version, arm=name, state=state.value)
     for name, reason in found.stopped.items():
         if (arm := experiment.arm(name)) and arm.stopped is None:
-            _set_arm(connection, ident, name, stopped=reason)
+            set_arm(connection, ident, name, stopped=reason)
             _set_weights_changed(connection, ident)
             _record(connection, actor, "experiment_arm_stopped", experiment, arm.version, arm=name, reason=reason)
     return read_experiment(connection, ident)
@@ -121,59 +131,6 @@ def _end(connection: Connection, actor: str, ident: int, reason: str | None, pro
         why = reason or f"promoted from experiment {ident}"
         move_alias(connection, actor, owner, experiment.alias, row, experiment.reference.version, why)
     return read_experiment(connection, ident)
-
-
-def _add_answers(connection: Connection, answers: Sequence[Answer]) -> None:
-    by_experiment: dict[int, list[Answer]] = defaultdict(list)
-    for answer in answers:
-        by_experiment[answer.experiment].append(answer)
-    for ident, given in by_experiment.items():
-        tallies = _tallies(connection, ident)
-        if not tallies:  # of a catalog that was brought back from a copy since
-            continue
-        _add_exposures(connection, ident, given)
-        for name, before in tallies.items():
-            tally = before
-            for answer in given:
-                tally = tally.observe(answer) if answer.arm == name else tally
-            if tally is not before:
-                _set_arm(connection, ident, name, tally=tally.to_json())
-
-
-def _add_feedback(connection: Connection, completion: str, key: str, metric: str, value: float) -> Feedback:
-    row = connection.execute(select(EXPOSURES).where(EXPOSURES.c.completion == completion)).first()
-    if row is None or row.key != key:  # does not reveal whether another key has it
-        raise NotFound(
-            f"No answer {completion[:80]!r} of an experiment was given to this key; "
-            "send the 'id' of an answer that has the header x-lorarack-arm.",
-            code="unknown_completion",
-        )
-    experiment = read_experiment(connection, row.experiment_id)
-    if metric != experiment.plan.metric:
-        raise Conflict(
-            f"The experiment on {experiment.named} counts {experiment.plan.metric!r}, not {metric[:80]!r}.",
-            code="other_metric",
-        )
-    feedback = Feedback(completion=completion, experiment=experiment.id, arm=row.arm, metric=metric, value=value)
-    if row.value == value:
-        return feedback  # said again
-    if row.value is not None:
-        raise Conflict(
-            f"{completion} has the feedback {row.value:g} already; the first one counts.", code="feedback_given"
-        )
-    if experiment.ended_at is not None:
-        raise Conflict(
-            f"The experiment on {experiment.named} has ended; feedback counts no more.", code="experiment_ended"
-        )
-    if now(connection) - row.at > timedelta(days=FEEDBACK_DAYS):
-        raise Conflict(
-            f"{completion} is older than {FEEDBACK_DAYS} days; feedback is taken until then.", code="too_late"
-        )
-    tally = _tallies(connection, experiment.id)[row.arm]
-    tally = tally.model_copy(update={"scores": tally.scores.observe(value)})
-    _set_arm(connection, experiment.id, row.arm, tally=tally.to_json())
-    connection.execute(update(EXPOSURES).where(EXPOSURES.c.completion == completion).values(value=value))
-    return feedback
 
 
 def _conditions(adapter: str | None, alias: str | None) -> tuple[Any, ...]:
@@ -205,10 +162,6 @@ def _check_ready(connection: Connection, adapter: str, number: int, purpose: str
         raise Conflict(f"{adapter}@{number} is {version.state}; only a ready version can {purpose}.", code="not_ready")
 
 
-def _set_arm(connection: Connection, ident: int, name: str, **values: Any) -> None:
-    connection.execute(update(ARMS).where(ARMS.c.experiment_id == ident, ARMS.c.name == name).values(**values))
-
-
 def _set_weights_changed(connection: Connection, ident: int) -> None:
     connection.execute(update(EXPERIMENTS).where(EXPERIMENTS.c.id == ident).values(weights_changed_at=now(connection)))
 
@@ -221,43 +174,17 @@ def _record(
     record(connection, actor, kind, experiment.adapter, version, **detail)
 
 
-def _tallies(connection: Connection, ident: int) -> dict[str, Tally]:
-    rows = connection.execute(select(ARMS.c.name, ARMS.c.tally).where(ARMS.c.experiment_id == ident))
-    return {name: Tally.model_validate(tally) for name, tally in rows}
-
-
 def _observed(connection: Connection, ident: int, *, with_callers: bool) -> Observed:
-    experiment = read_experiment(connection, ident)
+    experiment, tallies = read_experiment(connection, ident), read_tallies(connection, ident)
     looks = select(*(LOOKS.c[name] for name in Look.model_fields)).where(LOOKS.c.experiment_id == ident)
+    callers = read_callers(connection, experiment) if with_callers else {}
     return Observed(
+        at=now(connection),
         experiment=experiment,
-        tallies=_tallies(connection, ident),
-        callers=_callers(connection, experiment) if with_callers else {},
+        tallies=tallies,
+        callers={name: tally.callers for name, tally in tallies.items() if tally.callers is not None} or callers,
         looks=tuple(Look(**row._mapping) for row in connection.execute(looks.order_by(LOOKS.c.count))),
     )
-
-
-def _callers(connection: Connection, experiment: Experiment) -> dict[str, int]:
-    query = select(EXPOSURES.c.arm, func.count(EXPOSURES.c.caller.distinct())).group_by(EXPOSURES.c.arm)
-    since = (EXPOSURES.c.experiment_id == experiment.id, EXPOSURES.c.at >= experiment.assigned_since)
-    return {row[0]: row[1] for row in connection.execute(query.where(*since))}
-
-
-def _add_exposures(connection: Connection, ident: int, answers: Sequence[Answer]) -> None:
-    known = select(EXPOSURES.c.completion)
-    known = known.where(is_listed(EXPOSURES.c.completion, [answer.completion for answer in answers]))
-    taken, moment, rows = set(connection.scalars(known)), now(connection), []
-    for answer in answers:
-        if answer.completion not in taken:  # clients may choose ids, and choose one twice
-            taken.add(answer.completion)
-            rows.append(
-                {
-                    "completion": answer.completion, "experiment_id": ident, "arm": answer.arm,
-                    "caller": answer.caller, "key": answer.key, "at": answer.at or moment,
-                }
-            )  # fmt: skip
-    if rows:
-        connection.execute(insert(EXPOSURES), rows)
 
 
 def _add_looks(connection: Connection, experiment: Experiment, looks: Sequence[Look]) -> None:
@@ -266,6 +193,11 @@ def _add_looks(connection: Connection, experiment: Experiment, looks: Sequence[L
         (arm, other): count
         for arm, other, count in connection.execute(known.where(LOOKS.c.experiment_id == experiment.id))
     }
-    new = [look for look in looks if look.count > last.get((look.arm, look.other), 0)]
-    if new:
-        connection.execute(insert(LOOKS), [{"experiment_id": experiment.id, **look.model_dump()} for look in new])
+    for look in looks:
+        before = last.get((look.arm, look.other), 0)
+        if look.count == before:  # more pairs alone: its place is that of the last look
+            here = (LOOKS.c.experiment_id == experiment.id, LOOKS.c.arm == look.arm, LOOKS.c.other == look.other)
+            same = (*here, LOOKS.c.count == look.count, LOOKS.c.pairs < look.pairs)
+            connection.execute(update(LOOKS).where(*same).values(**look.model_dump()))
+        elif look.count > before:
+            connection.execute(insert(LOOKS), {"experiment_id": experiment.id, **look.model_dump()})

@@ -9,7 +9,7 @@ from lorarack.registry.catalog.events import record
 from lorarack.registry.catalog.retention import holds
 from lorarack.registry.catalog.rows import ADAPTER, OWNED, VERSION, AdapterRow, VersionRow
 from lorarack.registry.catalog.schema import ADAPTERS, ALIASES, LEASES, PARENTS, VERSIONS
-from lorarack.registry.queries import GcItem, GcReport
+from lorarack.registry.queries import GC_KINDS, GcItem, GcReport
 from lorarack.registry.records import References
 from lorarack.registry.values import State
 
@@ -48,7 +48,7 @@ def read_references(connection: Connection, newer_than: int, without: Collection
 
 def record_gc(connection: Connection, actor: str, report: GcReport) -> None:
     """Keep in the log what ``gc`` has removed."""
-    counts: dict[str, Any] = {f"{kind}s": report.removed(kind) for kind in ("version", "blob", "leftover")}
+    counts: dict[str, Any] = {f"{kind}s": report.removed(kind) for kind in GC_KINDS}
     record(connection, actor, "collected", **counts, freed=report.freed)
 
 

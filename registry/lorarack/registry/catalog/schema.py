@@ -263,7 +263,8 @@ ARMS = Table(
     _must("tally", JSON),
 )
 
-#: Answers of experiments, and what was said of each; ``caller`` is a hash, ``key`` the name of an API key.
+#: Answers of experiments, what was said of each, and what became of its shadow: NULL in ``same`` where it has none. Texts are kept
+#: where they differ. ``caller`` is a hash, ``key`` the name of an API key.
 EXPOSURES = Table(
     "exposures",
     METADATA,
@@ -274,6 +275,11 @@ EXPOSURES = Table(
     _must("key", _text(255)),
     _must("at", Moment),
     Column("value", Double),
+    Column("shadow_arm", _text(16)),
+    Column("shadow_share", Double),
+    Column("same", Boolean),
+    Column("text", _text()),
+    Column("shadow_text", _text()),
     Index("ix_exposures_caller", "experiment_id", "arm", "caller", "at"),
 )
 
@@ -289,4 +295,5 @@ LOOKS = Table(
     _must("difference", Double),
     _must("low", Double),
     _must("high", Double),
+    _must("pairs", _INTEGER, server_default="0"),
 )

@@ -1,20 +1,15 @@
-"""``lorarack experiment start``, ``list``, ``status``, ``adjust``, ``stop`` and ``promote``."""
+"""``lorarack experiment start``, ``list``, ``status``, ``answers``, ``adjust``, ``stop`` and ``promote``."""
 
 import math
 from typing import Annotated
 
 import typer
-from rich.console import Group, RenderableType
-from rich.markup import escape
 
+from lorarack.registry.cli.experiment_page import answers_side_by_side, forecast, listing, page, split
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, out
 from lorarack.registry.cli.parsing import split_alias
-from lorarack.registry.cli.render import table
 from lorarack.registry.errors import UsageError
-from lorarack.registry.experiment.observed import ExperimentStatus
-from lorarack.registry.experiment.review import spelled
-from lorarack.registry.experiment.values import Experiment, NewExperiment
 from lorarack.registry.registry import open_registry
 
 AliasArgument = Annotated[str, typer.Argument(metavar="NAME@ALIAS", help="For example support@prod.")]
@@ -33,6 +28,7 @@ def mount(app: typer.Typer) -> None:
     group.command("start")(start)
     group.command("list")(list_)
     group.command("status")(status)
+    group.command("answers")(answers)
     group.command("adjust")(adjust)
     group.command("stop")(stop)
     group.command("promote")(promote)
@@ -58,6 +54,13 @@ def start(
         int | None,
         typer.Option(help="Scored requests after which nothing is decided. Default: five times what it should take."),
     ] = None,
+    shadow: Annotated[
+        bool,
+        typer.Option(
+            "--shadow/--no-shadow",
+            help="Where a server has room, another arm answers each request too, for the record: verdicts take fewer requests.",
+        ),
+    ] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the number of requests.")] = False,
     registry: RegistryOption = None,
     json: JsonOption = False,
@@ -79,13 +82,14 @@ def start(
             margin=margin,
             guards=guard or (),
             limit=limit,
+            shadow=shadow,
         )
-        note(_forecast(planned))
+        note(forecast(planned))
         if dry_run:
             emit({"requests_needed": planned.plan.needed, "limit": planned.plan.limit}, json, lambda: None)
             return
         begun = experiments.start(planned)
-    emit(begun, json, lambda: f"[bold]{begun.named}[/bold] is split between {_split(begun)}")
+    emit(begun, json, lambda: f"[bold]{begun.named}[/bold] is split between {split(begun)}")
 
 
 def list_(
@@ -102,7 +106,7 @@ def list_(
     if not found and not json:
         out.print("No experiments yet.")
         return
-    emit(found, json, lambda: _table(found))
+    emit(found, json, lambda: listing(found))
 
 
 def status(alias: AliasArgument, registry: RegistryOption = None, json: JsonOption = False) -> None:
@@ -113,7 +117,26 @@ def status(alias: AliasArgument, registry: RegistryOption = None, json: JsonOpti
     adapter, name = split_alias(alias)
     with open_registry(registry, create=False) as opened:
         found = opened.experiments.status(adapter, name)
-    emit(found, json, lambda: _page(found))
+    emit(found, json, lambda: page(found))
+
+
+def answers(
+    alias: AliasArgument,
+    limit: Annotated[int, typer.Option(help="How many requests, the newest first.")] = 20,
+    registry: RegistryOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show requests to which two arms gave different answers: the one that was returned, and the one that was not.
+
+    Example: lorarack experiment answers support@prod --limit 5
+    """
+    adapter, name = split_alias(alias)
+    with open_registry(registry, create=False) as opened:
+        found = opened.experiments.differing(adapter, name, limit)
+    if not found and not json:
+        out.print("No answers that differ yet.")
+        return
+    emit(found, json, lambda: answers_side_by_side(found))
 
 
 def adjust(alias: AliasArgument, arm: ArmOption, registry: RegistryOption = None, json: JsonOption = False) -> None:
@@ -124,7 +147,7 @@ def adjust(alias: AliasArgument, arm: ArmOption, registry: RegistryOption = None
     adapter, name = split_alias(alias)
     with open_registry(registry, create=False) as opened:
         adjusted = opened.experiments.adjust(adapter, name, [_split_arm(text) for text in arm])
-    emit(adjusted, json, lambda: f"[bold]{adjusted.named}[/bold] is split between {_split(adjusted)}")
+    emit(adjusted, json, lambda: f"[bold]{adjusted.named}[/bold] is split between {split(adjusted)}")
 
 
 def stop(
@@ -171,78 +194,3 @@ def _split_arm(text: str) -> tuple[str, float]:
     if not equals or not version or math.isnan(share):
         raise UsageError(f"{text!r} is no arm; write VERSION=PERCENT, for example --arm 5=10.", code="bad_arms")
     return version, share
-
-
-def _forecast(planned: NewExperiment) -> str:
-    pilot = planned.plan.pilot
-    known = (
-        f"taken from {pilot.count:,.0f} earlier scores with mean {pilot.mean:.2f}"
-        if pilot.count > 1
-        else "with a mean of one half, the slowest case: there are no earlier scores of it"
-    )
-    if planned.plan.needed is None:
-        return f"No number of requests that anybody waits for will decide a margin of {planned.plan.margin:g}, {known}."
-    return (
-        f"About {planned.plan.needed:,} requests with feedback will show that an arm as good as the reference is not worse by "
-        f"{planned.plan.margin:g}, {known}. Undecided after {planned.plan.limit:,}."
-    )
-
-
-def _split(experiment: Experiment) -> str:
-    return ", ".join(f"version {arm.version} ({arm.weight:g} %)" for arm in experiment.arms)
-
-
-def _table(experiments: tuple[Experiment, ...]) -> RenderableType:
-    rows = table("alias", "arms", "metric", ">margin", "state", "started (UTC)", "ended (UTC)")
-    for each in experiments:
-        arms = ", ".join(f"{arm.name} {arm.weight:g} %{' stopped' if arm.stopped else ''}" for arm in each.arms)
-        ended = f"{each.ended_at:%Y-%m-%d %H:%M}" if each.ended_at else "–"
-        rows.add_row(
-            f"{each.adapter}@{each.alias}", arms, each.plan.metric, f"{each.plan.margin:g}", each.state.value,
-            f"{each.started_at:%Y-%m-%d %H:%M}", ended,
-        )  # fmt: skip
-    return rows
-
-
-def _page(status: ExperimentStatus) -> RenderableType:
-    from lorarack.registry.cli.sequence_plot import plot
-
-    experiment = status.experiment
-    newest = {(look.arm, look.other): look for look in status.looks}
-    rows = table("arm", ">share", ">callers", ">requests", ">errors", ">scored", ">mean", "difference (95 %)", "state")
-    parts: list[RenderableType] = []
-    for arm in experiment.arms:
-        tally = status.tallies[arm.name]
-        look = newest.get((arm.name, experiment.reference.name))
-        is_reference = arm is experiment.reference
-        rows.add_row(
-            f"{experiment.adapter}@{arm.version}"
-            if arm.name == str(arm.version)
-            else f"{experiment.adapter}@{arm.name}",
-            f"{experiment.shares[arm.name]:g} %",
-            f"{status.callers.get(arm.name, 0):,}",
-            f"{tally.requests:,}",
-            f"{tally.errors:,}",
-            f"{tally.scores.count:,.0f}",
-            "–" if tally.scores.mean is None else f"{tally.scores.mean:.3f}",
-            "reference" if is_reference else spelled(look) if look else "–",
-            "" if is_reference else "stopped" if arm.stopped else arm.state.value,
-        )
-        if arm.stopped:
-            parts.append(f"Arm {arm.name} gets no more requests: {escape(arm.stopped)}.")
-        if not is_reference and look:
-            looks = [each for each in status.looks if (each.arm, each.other) == (arm.name, experiment.reference.name)]
-            parts.append(plot(f"{arm.name} minus {experiment.reference.name}", looks, experiment.plan.margin))
-    until = f", ended {experiment.ended_at:%Y-%m-%d %H:%M}" if experiment.ended_at else ""
-    needed = f"about {experiment.plan.needed:,} scored requests were foreseen" if experiment.plan.needed else ""
-    head = (
-        f"[bold]{experiment.named}[/bold] since {experiment.started_at:%Y-%m-%d %H:%M} UTC{until}: "
-        f"{experiment.plan.metric}, margin {experiment.plan.margin:g}; {needed}"
-    )
-    if experiment.plan.guards:
-        parts.append(f"Guards: {escape(', '.join(experiment.plan.guards))}")
-    if status.mismatch:
-        parts.append("[red]Callers do not fall on the arms as the weights say: trust none of these figures.[/red]")
-    if status.recommended and experiment.ended_at is None:
-        parts.append(f"Recommended: {status.recommended}; 'lorarack experiment promote {experiment.named}' keeps it.")
-    return Group(head, rows, *parts)

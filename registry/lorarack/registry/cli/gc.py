@@ -10,7 +10,7 @@ from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit
 from lorarack.registry.cli.render import short_digest, size, table
 from lorarack.registry.errors import UsageError
-from lorarack.registry.queries import GcItem, GcReport, Retention
+from lorarack.registry.queries import GC_KINDS, GcItem, GcReport, Retention
 from lorarack.registry.registry import open_registry
 
 
@@ -28,7 +28,9 @@ def gc(
     registry: RegistryOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Remove archived versions that nothing holds, and stored files that no version has; say why each thing is kept or removed.
+    """Remove archived versions that nothing holds, what no version has any more, and answers of experiments that ended long ago.
+
+    It says why each thing is kept or removed.
 
     Example: lorarack gc --dry-run
     """
@@ -78,7 +80,8 @@ def _shown(done: GcReport) -> RenderableType:
             word = "[bold]removed[/bold]" if item.removed else "kept"
             rows.add_row(item.kind, _name(item), word, escape(item.reason), size(item.bytes) if item.bytes else "")
     would = "Would free" if done.dry_run else "Freed"
-    counts = ", ".join(_count(done.removed(kind), kind) for kind in ("version", "blob", "leftover"))
+    kinds = [kind for kind in GC_KINDS if kind in GC_KINDS[:3] or done.removed(kind)]
+    counts = ", ".join(_count(done.removed(kind), kind) for kind in kinds)
     end = f"{would} {size(done.freed)}: {counts}. Ready and kept: {_count(len(usual), 'version')}."
     return Group(rows, end) if rows.row_count else end
 
@@ -92,4 +95,4 @@ def _is_usual(item: GcItem) -> bool:
 
 
 def _name(item: GcItem) -> str:
-    return short_digest(item.name) if item.kind == "blob" else escape(item.name)
+    return short_digest(item.name) if item.kind in ("blob", "evaluation") else escape(item.name)

@@ -33,9 +33,18 @@ def log_evidence_above(bound: float | Floats, values: Floats, counts: Floats, lo
     Returns:
         The log wealth; shape (...).
     """
+    return spread(log_wealths_above(bound, values, counts, lowest))
+
+
+def log_wealths_above(bound: float | Floats, values: Floats, counts: Floats, lowest: float) -> Floats:
+    """As ``log_evidence_above``, of each bet by itself; shape (..., bets).
+
+    The sum over observations of several kinds, each with its own ``values`` and ``lowest``, is the log wealth over all of them.
+    """
     bounds = np.asarray(bound, dtype=float)[..., None, None]
     odds = np.log1p(BETS[:, None] * (np.asarray(values) - bounds) / (bounds - lowest))
-    return _spread(np.einsum("...k,...bk->...b", np.asarray(counts, dtype=float), odds))
+    wealths: Floats = np.einsum("...k,...bk->...b", np.asarray(counts, dtype=float), odds)
+    return wealths
 
 
 def log_evidence_above_from_sums(bound: float | Floats, count: Floats, total: Floats, deviation: Floats) -> Floats:
@@ -52,15 +61,21 @@ def log_evidence_above_from_sums(bound: float | Floats, count: Floats, total: Fl
     Returns:
         The log wealth; shape (...).
     """
+    return spread(log_wealths_above_from_sums(bound, count, total, deviation))
+
+
+def log_wealths_above_from_sums(bound: float | Floats, count: Floats, total: Floats, deviation: Floats) -> Floats:
+    """As ``log_evidence_above_from_sums``, of each bet by itself; shape (..., bets). Sums of several kinds may be added."""
     bets = BETS
     price = -np.log1p(-bets) - bets
     bound, count, total, deviation = (
         np.asarray(each, dtype=float)[..., None] for each in (bound, count, total, deviation)
     )
-    return _spread(bets * (total - count * bound) - price * deviation)
+    wealths: Floats = bets * (total - count * bound) - price * deviation
+    return wealths
 
 
-def _spread(wealths: Floats) -> Floats:
+def spread(wealths: Floats) -> Floats:
     """The log of the average of wealths given as logs along the last axis."""
     top = wealths.max(axis=-1, keepdims=True)
     summed: Floats = np.log(np.exp(wealths - top).sum(axis=-1)) + top[..., 0] + _LOG_STAKE

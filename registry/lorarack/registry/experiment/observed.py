@@ -6,7 +6,9 @@ from typing import Any
 from pydantic import Field
 
 from lorarack.registry.experiment.latencies import Latencies
+from lorarack.registry.experiment.paired import PairedScores
 from lorarack.registry.experiment.scores import Scores
+from lorarack.registry.experiment.shadow import ShadowCounts
 from lorarack.registry.experiment.values import Experiment
 from lorarack.registry.value import Value
 
@@ -18,6 +20,12 @@ class Tally(Value):
     errors: int = 0
     latencies: dict[str, Latencies] = Field(default_factory=dict, description="ttft, itl and e2e, each in seconds")
     scores: Scores = Scores()
+    shadow: ShadowCounts = ShadowCounts()
+    paired: dict[str, PairedScores] = Field(
+        default_factory=dict,
+        description="an earlier arm -> the requests that both answered, this arm as the challenger",
+    )
+    callers: int | None = Field(default=None, description="kept when the answers of an ended experiment are removed")
 
     def observe(self, answer: "Answer") -> "Tally":
         """With one more answer, which has no score yet."""
@@ -62,11 +70,13 @@ class Look(Value):
     difference: float
     low: float
     high: float
+    pairs: int = Field(default=0, description="scored requests that both answered")
 
 
 class Observed(Value):
     """What the catalog keeps of an experiment, at one moment."""
 
+    at: datetime = Field(description="that moment, by the catalog's clock")
     experiment: Experiment
     tallies: dict[str, Tally]
     callers: dict[str, int] = Field(description="arm -> callers since weights were last changed")
@@ -80,6 +90,24 @@ class ExperimentStatus(Observed):
         description="arm of the cheapest version that is not worse than any other; None: undecided"
     )
     mismatch: bool = Field(description="callers do not fall on the arms as the weights say: trust nothing here")
+    pairs_needed: int | None = Field(
+        default=None, description="scored pairs that it takes, told from how often answers differ; None: not known yet"
+    )
+
+    @property
+    def shadow(self) -> ShadowCounts:
+        """What became of the shadows of all requests."""
+        return sum((tally.shadow for tally in self.tallies.values()), ShadowCounts())
+
+    @property
+    def shadows_waiting(self) -> int:
+        """Requests whose shadow is still to come, or was lost with a server that was killed."""
+        return sum(tally.requests for tally in self.tallies.values()) - self.shadow.counted
+
+    @property
+    def differing(self) -> float | None:
+        """The share of shadow answers that differ; None of none."""
+        return self.shadow.different / self.shadow.recorded if self.shadow.recorded else None
 
     def to_json(self) -> dict[str, Any]:
         """As docs/json.md has it."""
@@ -94,8 +122,11 @@ class ExperimentStatus(Observed):
                 "mean": tally.scores.mean,
                 "p95": {name: found.quantile(0.95) for name, found in sorted(tally.latencies.items())},
             }
+        shadows = {**self.shadow.to_json(), "waiting": self.shadows_waiting, "differing": self.differing}
         return whole | {
             "looks": [look.to_json() for look in self.looks],
             "recommended": self.recommended,
             "mismatch": self.mismatch,
+            "shadows": shadows if self.experiment.plan.shadow else None,
+            "pairs_needed": self.pairs_needed,
         }

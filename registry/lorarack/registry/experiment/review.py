@@ -9,9 +9,10 @@ from itertools import combinations
 from lorarack.registry.experiment.guards import Guard
 from lorarack.registry.experiment.latencies import Latencies
 from lorarack.registry.experiment.observed import Look, Tally
+from lorarack.registry.experiment.paired import PairedScores
 from lorarack.registry.experiment.sample_ratio import log_mismatch
 from lorarack.registry.experiment.sequence import ConfidenceSequence
-from lorarack.registry.experiment.values import ALPHA, Experiment
+from lorarack.registry.experiment.values import Experiment
 from lorarack.registry.experiment.verdict import ExperimentState, verdict
 
 #: States that no later look changes.
@@ -112,27 +113,55 @@ def _new_looks(
 ) -> tuple[Look, ...]:
     before = {(look.arm, look.other): look for look in last}
     pairs = [(later.name, earlier.name) for earlier, later in combinations(experiment.arms, 2)]
-    looks = []
-    for arm, other in pairs:
-        scores, others = (tallies.get(name, Tally()).scores for name in (arm, other))
-        count, seen = int(scores.count + others.count), before.get((arm, other))
-        if scores.mean is None or others.mean is None or (seen and count < max(seen.count + 1, _MORE * seen.count)):
-            continue
-        sequence = ConfidenceSequence(seen.low, seen.high) if seen else ConfidenceSequence()
-        sequence = sequence.look(scores, others, ALPHA / len(pairs))
-        difference = scores.mean - others.mean
-        looks.append(
-            Look(
-                arm=arm,
-                other=other,
-                count=count,
-                at=moment,
-                difference=difference,
-                low=sequence.low,
-                high=sequence.high,
-            )
-        )
+    looks = [
+        _look(experiment, tallies, pair, before.get(pair), moment)
+        for pair in pairs
+        if _has_grown(tallies, pair, before.get(pair))
+    ]
     return tuple(looks)
+
+
+def _has_grown(tallies: Mapping[str, Tally], pair: tuple[str, str], seen: Look | None) -> bool:
+    """Whether there is enough more than at the last look."""
+    (arm, other), counts = pair, _counts(tallies, pair)
+    if seen is None:
+        known = all(tallies.get(name, Tally()).scores.mean is not None for name in (arm, other))
+        return known or counts[1] > 0
+    return any(now >= max(was + 1, _MORE * was) for now, was in zip(counts, (seen.count, seen.pairs), strict=True))
+
+
+def _counts(tallies: Mapping[str, Tally], pair: tuple[str, str]) -> tuple[int, int]:
+    """Scored requests of both arms, and those that both answered."""
+    arm, other = (tallies.get(name, Tally()) for name in pair)
+    return int(arm.scores.count + other.scores.count), int(arm.paired.get(pair[1], PairedScores()).count)
+
+
+def _look(
+    experiment: Experiment, tallies: Mapping[str, Tally], pair: tuple[str, str], seen: Look | None, moment: datetime
+) -> Look:
+    """Both intervals hold, of split and of paired requests; the difference is estimated from what gives the narrower one."""
+    arm, other = (tallies.get(name, Tally()) for name in pair)
+    paired, alpha = arm.paired.get(pair[1], PairedScores()), experiment.alpha
+    split = ConfidenceSequence().look(arm.scores, other.scores, alpha)
+    both = ConfidenceSequence().look_at_pairs(paired, alpha) if paired.count else ConfidenceSequence()
+    means = arm.scores.mean, other.scores.mean
+    difference = 0.0 if means[0] is None or means[1] is None else means[0] - means[1]
+    if both.high - both.low < split.high - split.low and paired.difference is not None:
+        difference = paired.difference
+    narrowest = ConfidenceSequence(seen.low, seen.high) if seen else ConfidenceSequence()
+    for found in (split, both):
+        narrowest = narrowest.narrowed(found.low, found.high)
+    count, pairs = _counts(tallies, pair)
+    return Look(
+        arm=pair[0],
+        other=pair[1],
+        count=count,
+        at=moment,
+        difference=difference,
+        low=narrowest.low,
+        high=narrowest.high,
+        pairs=pairs,
+    )
 
 
 def _slow(guard: Guard, tally: Tally, reference: Tally) -> str:

@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 
 from lorarack.registry.experiment.evidence import Floats
+from lorarack.registry.experiment.paired import PairedScores
 from lorarack.registry.experiment.scores import Scores
 
 _HALVINGS = 24  # of [-1, 1]: finer than 1e-6
@@ -28,11 +29,16 @@ class ConfidenceSequence:
     def look(self, challenger: Scores, reference: Scores, alpha: float = 0.05) -> Self:
         """The sequence with today's scores; over all looks it misses the difference with probability ``alpha`` at most."""
         level = math.log(2 / alpha)
-        return replace(
-            self,
-            low=max(self.low, lower_bound(challenger, reference, level)),
-            high=min(self.high, -lower_bound(reference, challenger, level)),
-        )
+        return self.narrowed(lower_bound(challenger, reference, level), -lower_bound(reference, challenger, level))
+
+    def look_at_pairs(self, paired: PairedScores, alpha: float = 0.05) -> Self:
+        """The same of requests that both arms answered."""
+        level = math.log(2 / alpha)
+        return self.narrowed(paired.lower_bound(level), -paired.swapped().lower_bound(level))
+
+    def narrowed(self, low: float, high: float) -> Self:
+        """Without what is below ``low`` or above ``high``."""
+        return replace(self, low=max(self.low, low), high=min(self.high, high))
 
 
 def log_difference_above(challenger: Scores, reference: Scores, bound: float) -> float:

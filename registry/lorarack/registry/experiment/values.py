@@ -22,6 +22,11 @@ FOLLOW_SECONDS = 2.0
 THUMBS = "thumbs"
 
 
+def alpha_of_each(arms: int, *, shadow: bool) -> float:
+    """Of one interval: each pair of arms has one, and with shadow answers a second, of the requests that both answered."""
+    return ALPHA / (arms * (arms - 1) // 2 * (2 if shadow else 1))
+
+
 class Arm(Value):
     """A version that gets a share of an alias's requests; ``name`` is its number, with a letter where a version is named twice."""
 
@@ -43,6 +48,10 @@ class Plan(Value):
     needed: int | None = Field(description="scored requests that the pilot says it will take")
     pilot: Scores = Field(description="scores of the reference that this was told from", repr=False)
     guards: tuple[str, ...] = ()
+    shadow: bool = Field(default=False, description="where there is room, another arm answers each request as well")
+    differing: float | None = Field(
+        default=None, description="share of the answers that differed between these versions in an earlier experiment"
+    )
     salt: str = Field(repr=False)
 
     @property
@@ -98,6 +107,26 @@ class Experiment(Value):
         changed = self.weights_changed_at > self.started_at
         return self.weights_changed_at + timedelta(seconds=FOLLOW_SECONDS if changed else 0)
 
+    @property
+    def alpha(self) -> float:
+        """Of one interval."""
+        return alpha_of_each(len(self.arms), shadow=self.plan.shadow)
+
+    def pair(self, one: str, other: str) -> tuple[str, str]:
+        """Two arms as challenger and reference: the later one first."""
+        names = [arm.name for arm in self.arms]
+        later, earlier = sorted((one, other), key=names.index, reverse=True)
+        return later, earlier
+
+    def pair_share(self, one: str, other: str) -> float:
+        """The challenger's share of the requests that either of two open arms gets."""
+        stopped = sum(arm.weight for arm in self.arms if arm.stopped is not None)  # the reference's, now
+        weights = (
+            arm.weight + (0 if place else stopped) for place, arm in enumerate(self.arms) if arm.name in (one, other)
+        )
+        earlier, later = weights
+        return round(later / (earlier + later), 6)
+
     def arm(self, name: str) -> Arm | None:
         """The arm of that name."""
         return next((arm for arm in self.arms if arm.name == name), None)
@@ -119,6 +148,7 @@ class Experiment(Value):
             "limit": self.plan.limit,
             "requests_needed": self.plan.needed,
             "guards": list(self.plan.guards),
+            "shadow": self.plan.shadow,
             "arms": [self._arm_to_json(arm) for arm in self.arms],
             "started_at": self.started_at.isoformat(),
             "started_by": self.started_by,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from lorarack.registry.experiment.observed import Answer, ExperimentStatus, Feedback, Observed
     from lorarack.registry.experiment.review import Review
+    from lorarack.registry.experiment.shadow import DifferentAnswers, ShadowResult
     from lorarack.registry.experiment.values import Experiment, NewExperiment
 
 
@@ -22,12 +23,12 @@ class Experiments(Protocol):
     """
 
     def plan(self, adapter: str, alias: str, arms: Sequence[tuple[str, float]], *, metric: str = ..., margin: float = ...,
-             guards: Sequence[str] = (), limit: int | None = None) -> NewExperiment:
+             guards: Sequence[str] = (), limit: int | None = None, shadow: bool = True) -> NewExperiment:
         """An experiment that could start, and how many scored requests it will take; nothing is written.
 
         ``arms``: (number or reference, per cent). The one that has the version which the alias names is the reference. ``margin``:
         how much worse, in the metric's mean, still counts as not worse. ``limit``: of scored requests; by default five times what
-        it will take.
+        it will take. ``shadow``: where a server has room, another arm answers each request as well, for the record only.
 
         Raises:
             UsageError: arms that are not two or more, weights that do not add up to 100, a margin, guard or metric that is none.
@@ -56,7 +57,10 @@ class Experiments(Protocol):
             NotFound: no such arm.
             Conflict: the experiment has ended, or the version is not ready.
         """
-    def record(self, answers: Sequence[Answer]) -> None: """Keep what servers have answered; adds no event."""
+    def record(self, answers: Sequence[Answer], shadows: Sequence[ShadowResult] = ()) -> None:
+        """Keep what servers have answered, and what became of shadows; adds no event."""
+    def differing(self, adapter: str, alias: str, limit: int = 20) -> tuple[DifferentAnswers, ...]:
+        """The newest requests to which two arms gave different answers. ``UsageError``: a limit below 1."""
     def add_feedback(self, completion: str, key: str, metric: str, value: float) -> Feedback:
         """Store feedback on an answer, once; the same again changes nothing. Adds no event.
 
@@ -81,5 +85,9 @@ class ExperimentCatalog(Protocol):
         """Keep looks, states and stops, except those that are kept by now; nothing of an experiment that has ended."""
     def end(self, actor: str, ident: int, reason: str | None, promoted: int | None = None) -> Experiment:
         """End it and point its alias at version ``promoted``, in one transaction. ``Conflict``: as ``Experiments.promote``."""
-    def record(self, answers: Sequence[Answer]) -> None: """As ``Experiments.record``."""
+    def record(self, answers: Sequence[Answer], shadows: Sequence[ShadowResult] = ()) -> None: """As ``Experiments.record``."""
+    def differing(self, ident: int, limit: int) -> tuple[DifferentAnswers, ...]: """As ``Experiments.differing``."""
+    def old_answers(self) -> tuple[tuple[Experiment, int], ...]:
+        """Experiments that ended before feedback on them could still come, and how many answers are kept of each, if any are."""
+    def remove_answers(self, ident: int) -> int: """Remove them, but not the sums over them; how many they were."""
     def add_feedback(self, completion: str, key: str, metric: str, value: float) -> Feedback: """As in ``Experiments``."""

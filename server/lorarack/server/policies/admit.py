@@ -42,6 +42,11 @@ class Admit:
                 yield replace(route, place=place)
 
     @property
+    def running(self) -> int:
+        """Requests inside the engine."""
+        return self._queue.running
+
+    @property
     def observer(self) -> Observer:
         """What charges a request at its end."""
         return Observer(end=self._settle)

@@ -7,12 +7,14 @@ from dataclasses import replace
 from hashlib import blake2b
 
 from lorarack.registry import Snapshot, Version
+from lorarack.registry.artifact.manifest import CHAT_TEMPLATE, DEFAULTS
 from lorarack.registry.errors import EngineError, StoreError
-from lorarack.registry.experiment.values import Experiment
+from lorarack.registry.experiment.shadow import SkipReason
+from lorarack.registry.experiment.values import Arm, Experiment
 from lorarack.registry.reference import ByAlias, parse_reference
 from lorarack.server.caller import ANONYMOUS, Caller
 from lorarack.server.limits import Limits, incompatibility
-from lorarack.server.router import Ask, AssignedArm, Route
+from lorarack.server.router import Ask, AssignedArm, Route, Shadow
 
 _HASH_BYTES = 16
 
@@ -60,7 +62,21 @@ class AssignArm:
             return route
         if not ask.load:  # counted as it would be answered, by the arm's prompt; the user has seen nothing of the arm
             return replace(route, version=version.reference, digest=version.digest, adapter=version)
-        return _to(route, version, AssignedArm(experiment.id, arm.name, _hashed(experiment, user)))
+        shadow = self._shadow(experiment, arm, version, snapshot) if experiment.plan.shadow else None
+        return _to(route, version, AssignedArm(experiment.id, arm.name, _hashed(experiment, user), shadow))
+
+    def _shadow(self, experiment: Experiment, arm: Arm, version: Version, snapshot: Snapshot) -> Shadow | SkipReason:
+        """One of the other arms, each with the same probability, if it can be served here and be asked the same."""
+        others = [each for each in experiment.open_arms if each.name != arm.name]
+        if not others:
+            return SkipReason.NO_OTHER_ARM
+        other = others[0] if len(others) == 1 else secrets.choice(others)
+        found = snapshot.find(experiment.adapter, other.version)
+        if found is None or incompatibility(found, self._limits) is not None:
+            return SkipReason.NO_OTHER_ARM
+        if any(found.file_digest(name) != version.file_digest(name) for name in (CHAT_TEMPLATE, DEFAULTS)):
+            return SkipReason.OTHER_PROMPT
+        return Shadow(other.name, found, experiment.pair_share(arm.name, other.name))
 
 
 def _to(route: Route, version: Version, arm: AssignedArm) -> Route:

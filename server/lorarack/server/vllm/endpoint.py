@@ -24,12 +24,14 @@ from lorarack.server.key_ring import KeyRing
 from lorarack.server.leases import Leases, holder_name
 from lorarack.server.local_cache import LocalCache
 from lorarack.server.metrics import RequestMetrics
+from lorarack.server.open_requests import OpenRequests
 from lorarack.server.policies.admit import Admit
 from lorarack.server.process.shutdown_log_filter import ENGINE
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
 from lorarack.server.residency_metrics import ResidencyMetrics
 from lorarack.server.settings import ServingSettings
+from lorarack.server.shadows import Room, Shadows
 from lorarack.server.spans import start_tracing
 from lorarack.server.version_defaults import DefaultsReader
 from lorarack.server.vllm.drain import drain_before_shutdown
@@ -82,6 +84,7 @@ class LorarackEndpoints:
         from lorarack.server.vllm.effect_probe import EffectProbe
         from lorarack.server.vllm.engine import VllmEngine, limits_of, rows_of
         from lorarack.server.vllm.generations import waiting_and_running, watch_generate
+        from lorarack.server.vllm.shadow_engine import VllmShadowEngine
 
         ENGINE.watch(engine_client)
         if args.otlp_traces_endpoint:
@@ -120,8 +123,13 @@ class LorarackEndpoints:
         self._app.middleware_stack = ApiKeyMiddleware(
             inner, ring, close_metrics=self._settings.close_metrics, with_cors=cors_of(args)
         )
-        admit = Admit.within(self._settings.admission, rows_of(state.vllm_config, args.api_server_count))
-        experiments = ExperimentRecorder(registry.experiments, resolver.refresh)
+        rows, opened = rows_of(state.vllm_config, args.api_server_count), OpenRequests()
+        admit = Admit.within(self._settings.admission, rows)
+        shadows = None
+        if generates:
+            room = Room(rows, lora.max_loras, lambda: admit.running)
+            shadows = Shadows(VllmShadowEngine(engine_client, self._models), residency, room, lambda: opened.draining)
+        experiments = ExperimentRecorder(registry.experiments, resolver.refresh, shadows)
         self._tasks.append(asyncio.create_task(experiments.keep()))
         ready = AppState.build(
             base_names,
@@ -133,11 +141,13 @@ class LorarackEndpoints:
             (metrics.observer,),
             experiments,
             DefaultsReader(registry),
+            shadows,
+            opened,
         )
         if alone:  # another process's table cannot be read
             queues = functools.partial(waiting_and_running, engine_client)
             REGISTRY.register(ResidencyMetrics(residency, metrics.label, queues, lora.max_loras))
-        drain_before_shutdown(engine_client, ready.open_requests)
+        drain_before_shutdown(engine_client, opened)
         watch_generate(engine_client, residency.request_failed)
         render_with_own_template(engine_client.renderer)
         self._state = ready

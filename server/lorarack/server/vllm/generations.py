@@ -1,14 +1,17 @@
 """What the engine generates, on its way to vLLM's routes: a failed request becomes an error of its caller, others are counted."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from vllm.exceptions import GenerationError
+from vllm.sampling_params import RequestOutputKind
 
-from lorarack.server.exchange import CURRENT, Generation
+from lorarack.server.exchange import CURRENT, Exchange, Generation, ServedText
 from lorarack.server.vllm.nonfinite import NOT_FINITE, NOT_LOADED
 
+#: Of what the engine is asked beside prompt and sampling, what decides the answer.
+_KEPT = ("reasoning_ended", "reasoning_parser_kwargs", "tokenization_kwargs")
 _MESSAGES = {
     NOT_FINITE: "{name} gave numbers that are not finite; its weights or its scale are too large.",
     NOT_LOADED: "{name} is no longer loaded; send the request again.",
@@ -24,15 +27,40 @@ def watch_generate(engine_client: Any, failed: Callable[[str, str, bool], None])
 
     async def generate_watched(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
         exchange, started, output = CURRENT.get(), time.perf_counter(), None
+        served = _served(exchange, args, kwargs)
         try:
             async for output in generate(*args, **kwargs):
                 _raise_if_failed(output, failed)
+                if served is not None:
+                    _add_to(served, output)
                 yield output
         finally:  # also where the client hangs up
             if exchange is not None and (made := _generation(output, started - exchange.began)) is not None:
                 exchange.generations.append(made)
 
     engine_client.generate = generate_watched
+
+
+def _served(exchange: Exchange | None, args: Sequence[Any], kwargs: Mapping[str, Any]) -> ServedText | None:
+    """The text to come, put on a request that wants a shadow; None for others."""
+    if exchange is None or not exchange.wants_shadow:
+        return None
+    named = {**dict(zip(("prompt", "sampling_params", "request_id"), args, strict=False)), **kwargs}
+    more = {name: named[name] for name in _KEPT if name in named}
+    prompt, params = named.get("prompt"), named["sampling_params"]
+    served = ServedText({"prompt": prompt if isinstance(prompt, dict) else {}, "params": params, "more": more})
+    exchange.served.append(served)
+    return served
+
+
+def _add_to(served: ServedText, output: Any) -> None:
+    served.prompt = output.prompt_token_ids or served.prompt
+    for piece in output.outputs[:1]:
+        if served.asked["params"].output_kind is RequestOutputKind.CUMULATIVE:
+            served.tokens, served.text = [], ""
+        served.tokens.extend(piece.token_ids)
+        served.text += piece.text
+        served.finished = piece.finish_reason is not None and piece.finish_reason != "abort"
 
 
 def _raise_if_failed(output: Any, failed: Callable[[str, str, bool], None]) -> None:
