@@ -120,6 +120,15 @@ def test_guards_stop_an_arm_and_say_why(registry: Registry) -> None:
     assert stopped.startswith("guard ttft_p95<1.5x: 1")
 
 
+def test_one_that_is_ended_without_a_verdict_is_undecided(registry: Registry) -> None:
+    experiment = begin(registry)
+    assert experiment.state == "running"
+    ended = registry.experiments.stop(experiment.adapter, experiment.alias)
+    listed = registry.experiments.list()[0]
+    for each in (ended, listed):
+        assert (each.state, each.to_json()["arms"][1]["state"]) == ("undecided", "undecided")
+
+
 def test_a_version_may_be_compared_with_itself(registry: Registry) -> None:
     experiment = begin(registry, (("2", 50), ("2", 50)))
     assert [arm.name for arm in experiment.arms] == ["2", "2b"]

@@ -255,13 +255,12 @@ class CatalogExperiments(Experiments):
 
 
 def _check_weights(arms: Sequence[tuple[str, float]]) -> None:
-    total = sum(weight for _, weight in arms)
-    if not all(0 < weight < 100 for _, weight in arms) or abs(total - 100) > 1e-6:
-        listed = " + ".join(f"{weight:g}" for _, weight in arms)
-        raise UsageError(
-            f"The weights {listed} must each be above 0 and add up to 100, not {total:g}; they are per cent of the callers.",
-            code="bad_weights",
-        )
+    total, listed = sum(weight for _, weight in arms), " + ".join(f"{weight:g}" for _, weight in arms)
+    problem = f"add up to 100, not {total:g}" if abs(total - 100) > 1e-6 else None
+    if not all(0 < weight < 100 for _, weight in arms):
+        problem = "each be above 0 and below 100"
+    if problem:
+        raise UsageError(f"The weights {listed} must {problem}; they are per cent of the callers.", code="bad_weights")
 
 
 def _check_metric(metric: str) -> None:

@@ -83,7 +83,7 @@ def page(status: ExperimentStatus) -> RenderableType:
             f"{tally.scores.count:,.0f}",
             "–" if tally.scores.mean is None else f"{tally.scores.mean:.3f}",
             "reference" if is_reference else spelled(look) if look else "–",
-            "" if is_reference else "stopped" if arm.stopped else arm.state.value,
+            "" if is_reference else "stopped" if arm.stopped else experiment.state_of(arm).value,
         )
         if arm.stopped:
             parts.append(f"Arm {arm.name} gets no more requests: {escape(arm.stopped)}.")

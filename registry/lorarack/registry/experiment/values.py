@@ -97,9 +97,14 @@ class Experiment(Value):
     @property
     def state(self) -> ExperimentState:
         """What is said of the challengers: running while it is of one, else the best that is said of any."""
-        said = {arm.state for arm in self.arms[1:]}
+        said = {self.state_of(arm) for arm in self.arms[1:]}
         order = ("RUNNING", "BETTER", "NOT_WORSE", "UNDECIDED", "WORSE")
         return next(state for name in order if (state := ExperimentState[name]) in said)
+
+    def state_of(self, challenger: Arm) -> ExperimentState:
+        """The arm's state; one that had no verdict when the experiment ended stays undecided."""
+        ended = self.ended_at is not None and challenger.state is ExperimentState.RUNNING
+        return ExperimentState.UNDECIDED if ended else challenger.state
 
     @property
     def assigned_since(self) -> datetime:
@@ -162,7 +167,7 @@ class Experiment(Value):
             **naming(self.adapter, arm.version),
             "weight": arm.weight,
             "share": self.shares[arm.name],
-            "state": None if arm is self.reference else arm.state.value,
+            "state": None if arm is self.reference else self.state_of(arm).value,
             "stopped": arm.stopped,
         }
 
