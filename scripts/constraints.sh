@@ -19,7 +19,7 @@ END
 {
   echo "# Versions that were tried together (Linux x86-64, Python 3.11, no GPU). Names and versions only: where they come from is"
   echo "# the machine's business. Made again with: scripts/constraints.sh"
-  "${VENV:-.venv}/bin/uv" pip compile pyproject.toml "$pins" --extra cpu --extra postgres --extra object-store --group dev --universal --python-version 3.11 \
+  "${VENV:-.venv}/bin/uv" pip compile pyproject.toml "$pins" --extra cpu --extra postgres --extra object-store --group dev --group soak --universal --python-version 3.11 \
     --quiet --no-header --no-annotate --no-emit-index-url --no-emit-find-links
 } >constraints.new
 mv constraints.new constraints.txt

@@ -1,4 +1,7 @@
-"""Two API processes over one engine: the same ids and answers, whichever takes a request, and whole traces of both."""
+"""Two API processes over one engine: the same ids and answers, whichever takes a request, and whole traces of both.
+
+Its base has the first layers of the small one only: what is asked here does not depend on how many there are.
+"""
 
 import re
 import time
@@ -11,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 from tests.otlp_receiver import Receiver, Span, receiving
+from tests.system.reference import Reference, cut_base
 from tests.system.server import KEY, Server
+from tests.system.session_adapters import six_adapters, tokens_of
 from tests.system.session_server import BASE, FLAGS
 from tests.system.test_served_equals_trained import LENGTH, check
 
@@ -19,6 +24,7 @@ from lorarack.registry import open_registry
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 
+LAYERS = 4
 NAMES = ("plain@1", "plain@2", "strong@1")
 PROMPT = "Nobody may read this"
 PATIENCE = 20.0
@@ -31,14 +37,30 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
+def base(small_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cut_base(small_base, tmp_path_factory.mktemp("cut") / "base", LAYERS)
+
+
+@pytest.fixture(scope="module")
+def adapters(base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = six_adapters(base, tmp_path_factory.mktemp("adapters"))
+    return {name: made[name] for name in NAMES}
+
+
+@pytest.fixture(scope="module")
+def reference(base: Path, adapters: dict[str, Path]) -> Reference:
+    return Reference(base, adapters)
+
+
+@pytest.fixture(scope="module")
 def two(
-    small_base: Path, adapters: dict[str, Path], receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+    base: Path, adapters: dict[str, Path], receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("two") / "registry"
     with open_registry(home) as registry:
-        registry.add_base(str(small_base), BASE)
-        for reference in NAMES:
-            registry.publish(adapters[reference], reference.partition("@")[0], base=BASE)
+        registry.add_base(str(base), BASE)
+        for name, folder in adapters.items():
+            registry.publish(folder, name.partition("@")[0], base=BASE)
         registry.set_alias("plain", "prod", 1)
     flags = (*FLAGS, "--api-server-count", "2", "--otlp-traces-endpoint", receiver.url)
     variables = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "lorarack"}
@@ -76,20 +98,20 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_both_give_the_same_answers_under_the_same_ids(two: Server, reference: Any, prompts: list[list[int]]) -> None:
+def test_both_give_the_same_answers_under_the_same_ids(two: Server, reference: Reference) -> None:
     """Each version through each process, at the same time; every answer is held to PEFT."""
-    names = (*NAMES, BASE)
+    names, prompt = (*NAMES, BASE), tokens_of(reference)[0]
     seen: dict[str, set[str]] = defaultdict(set)
     digests: dict[str, set[str]] = defaultdict(set)
     for _ in range(10):
         with ThreadPoolExecutor(8) as pool:
-            answers = list(pool.map(lambda name: (name, ask(two, name, prompts[0])), names * 3))
+            answers = list(pool.map(lambda name: (name, ask(two, name, prompt)), names * 3))
         for name, answer in answers:
             assert answer.status_code == 200, answer.text
             assert answer.headers["x-lorarack-version"] == answer.json()["model"] == name
             seen[name].add(process_of(two, answer.headers["x-request-id"]))
             digests[name].add(answer.headers["x-lorarack-digest"])
-            check(answer.json(), name, prompts[0], reference)
+            check(answer.json(), name, prompt, reference)
         if all(seen[name] == {"0", "1"} for name in names):
             break
     assert all(seen[name] == {"0", "1"} for name in names), seen

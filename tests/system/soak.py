@@ -7,26 +7,28 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
 from tests.system.server import KEY, Server
 from tests.system.session_server import BASE
+from tests.system.soak_clients import CLIENTS, Client
 
 #: Seconds after which an alias that was moved must be followed. Promised is one; this machine may be busy.
 PATIENCE = 10.0
-_ASKERS, _TOKENS = 6, 4
+_ASKERS = 6
 
 
 @dataclass(frozen=True)
 class Answered:
-    """One whole answer, to be judged afterwards."""
+    """One whole answer, to be judged afterwards. Without tokens where the client's route does not give them."""
 
+    client: str
     asked: str
     version: str
     prompt: tuple[int, ...]
@@ -72,7 +74,8 @@ class Soak:
     def run(self, seconds: float) -> Report:
         """Everything at once for ``seconds``."""
         parts: list[Callable[[random.Random], None]] = [
-            *[self._ask] * _ASKERS,
+            *(partial(self._ask, CLIENTS[number % len(CLIENTS)]) for number in range(_ASKERS)),
+            self._cut,
             self._move,
             self._damage,
             self._lock,
@@ -90,43 +93,34 @@ class Soak:
                 task.result()
         return self.report
 
-    def _ask(self, chance: random.Random) -> None:
-        with httpx.Client(base_url=self._server.url, headers={"authorization": f"Bearer {KEY}"}, timeout=120) as client:
+    def _ask(self, client: Client, chance: random.Random) -> None:
+        with client(self._server.url, KEY) as ask:
             while not self._done.is_set():
-                name = chance.choice(
-                    [BASE, f"{chance.choice(self._adapters)}@{chance.choice(['1', '2', 'live', 'live'])}"]
-                )
-                body = {
-                    "model": name, "prompt": list(chance.choice(self._prompts)), "max_tokens": _TOKENS, "temperature": 0,
-                    "logprobs": 0, "return_token_ids": True, "ignore_eos": True,
-                }  # fmt: skip
-                if chance.random() < 0.15:
-                    self._cut(client, {**body, "max_tokens": 64, "stream": True})
-                else:
-                    self._whole(client, body)
+                name, prompt, began = self._name(chance), chance.choice(self._prompts), time.monotonic()
+                try:
+                    told = ask(name, prompt)
+                except Exception as error:  # noqa: BLE001 - each client has its own
+                    self.report.failures.append(f"{name} by {client.__name__}: {error}")
+                    continue
+                ended = time.monotonic()
+                said = (told.version, prompt, told.tokens, told.logprobs)
+                self.report.answers.append(Answered(client.__name__, name, *said, began, ended))
 
-    def _whole(self, client: httpx.Client, body: Mapping[str, Any]) -> None:
-        began = time.monotonic()
-        response = client.post("/v1/completions", json=body)
-        if response.status_code != 200:
-            self.report.failures.append(f"{body['model']}: {response.status_code} {response.text}")
-            return
-        choice = response.json()["choices"][0]
-        said = choice["logprobs"]["token_logprobs"]
-        version = response.headers["x-lorarack-version"]
-        answer = Answered(
-            body["model"], version, tuple(body["prompt"]), tuple(choice["token_ids"]), tuple(said), began, time.monotonic()
-        )  # fmt: skip
-        self.report.answers.append(answer)
+    def _cut(self, chance: random.Random) -> None:
+        """A client that begins long streams and hangs up."""
+        with httpx.Client(base_url=self._server.url, headers={"authorization": f"Bearer {KEY}"}, timeout=120) as client:
+            while not self._done.wait(chance.uniform(0, 1)):
+                name, prompt = self._name(chance), list(chance.choice(self._prompts))
+                body = {"model": name, "prompt": prompt, "max_tokens": 64, "ignore_eos": True, "stream": True}
+                with client.stream("POST", "/v1/completions", json=body) as response:
+                    if response.status_code != 200:
+                        self.report.failures.append(f"{name}: {response.status_code} {response.read().decode()}")
+                        continue
+                    next(response.iter_lines(), None)
+                self.report.counts["streams cut"] += 1
 
-    def _cut(self, client: httpx.Client, body: Mapping[str, Any]) -> None:
-        with client.stream("POST", "/v1/completions", json=body) as response:
-            if response.status_code != 200:
-                self.report.failures.append(f"{body['model']}: {response.status_code} {response.read().decode()}")
-                return
-            for _ in response.iter_lines():
-                break
-        self.report.counts["streams cut"] += 1
+    def _name(self, chance: random.Random) -> str:
+        return chance.choice([BASE, f"{chance.choice(self._adapters)}@{chance.choice(['1', '2', 'live', 'live'])}"])
 
     def _move(self, chance: random.Random) -> None:
         now = dict.fromkeys(self._adapters, 1)
@@ -186,7 +180,8 @@ def _resident(process: psutil.Process) -> int:
 def said_of(report: Report, wrong: int) -> str:
     """The run in one line of JSON."""
     versions = Counter(answer.version for answer in report.answers)
+    clients = Counter(answer.client for answer in report.answers)
     return json.dumps({
-        "answers": len(report.answers), "versions": len(versions), "wrong": wrong, "failures": len(report.failures),
+        "answers": len(report.answers), "by": clients, "versions": len(versions), "wrong": wrong, "failures": len(report.failures),
         **report.counts, "resident_mib": [value >> 20 for value in report.memory[:: max(1, len(report.memory) // 8)]],
     })  # fmt: skip

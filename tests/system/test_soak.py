@@ -10,6 +10,7 @@ from tests.system.server import Server
 from tests.system.session_adapters import TEXTS
 from tests.system.session_server import BASE
 from tests.system.soak import Answered, Soak, said_of
+from tests.system.soak_clients import CLIENTS
 
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 
@@ -43,11 +44,12 @@ def test_a_soak(server: Server, reference: Reference, folders: dict[str, Path]) 
     reference.add(folders)
     prompts = [reference.tokenizer(text)["input_ids"] for text in TEXTS]
     report = Soak(server, [f"soak{number}" for number in range(ADAPTERS)], prompts, seed=1).run(60 * MINUTES)
-    reference.compute((name_of(answer), [*answer.prompt, *answer.tokens]) for answer in report.answers)
+    reference.compute((name_of(answer), [*answer.prompt, *answer.tokens]) for answer in report.answers if answer.tokens)
     wrong = [answer for answer in report.answers if not (report.could_be(answer) and is_right(reference, answer))]
     print(said_of(report, len(wrong)))
     assert not wrong, wrong[0]
     assert not report.failures, report.failures[:3]
+    assert {answer.client for answer in report.answers} == {client.__name__ for client in CLIENTS}
     assert len({answer.version for answer in report.answers}) > ADAPTERS, "too slow a machine to say anything"
     assert all(report.counts[what] for what in ("alias moves", "copies deleted", "copies damaged", "streams cut"))
     half = len(report.memory) // 2
@@ -60,6 +62,8 @@ def name_of(answer: Answered) -> str | None:
 
 
 def is_right(truth: Reference, answer: Answered) -> bool:
-    """Whether the log probabilities are those of PEFT with the version that the answer names."""
+    """Whether the log probabilities are those of PEFT with the version that the answer names; true where a route gives none."""
+    if not answer.tokens:
+        return True
     expected = truth.truth(name_of(answer), [*answer.prompt, *answer.tokens]).logprobs[len(answer.prompt) - 1 :]
     return max(abs(mine - right) for mine, right in zip(answer.logprobs, expected, strict=True)) <= TOLERANCE

@@ -48,9 +48,14 @@ def headers_of(error: LorarackError) -> Headers:
     return [(b"retry-after", b"2" if isinstance(error, StoreError) else b"5")]
 
 
+def is_anthropic(path: str) -> bool:
+    """Whether Anthropic's clients use the route."""
+    return path == _ANTHROPIC_ROUTES or path.startswith(f"{_ANTHROPIC_ROUTES}/")
+
+
 def error_body(path: str, status: int, message: str, code: str) -> dict[str, Any]:
     """The body for ``path``: Anthropic's shape on its messages routes, OpenAI's everywhere else."""
-    if path == _ANTHROPIC_ROUTES or path.startswith(f"{_ANTHROPIC_ROUTES}/"):
+    if is_anthropic(path):
         kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
         return {"type": "error", "error": {"type": kind, "message": message, "code": code}}
     kind = "rate_limit_error" if status == 429 else "invalid_request_error" if status < 500 else "server_error"

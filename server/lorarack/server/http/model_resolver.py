@@ -34,6 +34,7 @@ from lorarack.server.http.asgi import (
     with_response_headers,
 )
 from lorarack.server.http.content_encoding import decoded
+from lorarack.server.http.error_form import in_clients_form
 from lorarack.server.http.errors import error_body, headers_of, status_of
 from lorarack.server.http.observe import observed
 from lorarack.server.http.request_defaults import own_template, with_defaults
@@ -83,7 +84,7 @@ class ModelResolverMiddleware:
             observed(exchange, send, self._state().observers) as watched,
         ):
             try:
-                await self._answer(inner, receive, watched, exchange, path, kind)
+                await self._answer(inner, receive, in_clients_form(path, watched), exchange, path, kind)
             except Disconnected:
                 return
             except LorarackError as error:
