@@ -6,7 +6,7 @@ PROCESSES ?= 3
 TESTS := $(RUN)/python -m pytest -q -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 export VENV
 
-.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-compare bench-fairness bench-train bench-study bench-experiments soak build clean
+.PHONY: help setup demo test test-fast attack lint format bench bench-registry bench-cpu-lora bench-serving bench-compare bench-fairness bench-train bench-study bench-experiments soak build clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,13 +44,16 @@ format: setup ## put the code into its canonical form
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
 
-bench: bench-registry bench-cpu-lora bench-compare bench-fairness bench-train bench-experiments ## every benchmark: ratios measured in one run, tables and lines of JSON
+bench: bench-registry bench-cpu-lora bench-serving bench-compare bench-fairness bench-train bench-experiments ## every benchmark: ratios measured in one run, tables and lines of JSON
 
 bench-registry: setup ## the registry's speed and robustness (about 10 minutes)
 	@$(RUN)/python -m benchmarks.bench_registry
 
 bench-cpu-lora: setup ## many adapters on a CPU, next to plain vLLM (about 25 minutes)
 	@$(RUN)/python -m benchmarks.bench_cpu_lora
+
+bench-serving: setup ## a server of many adapters: what it costs, what a cold adapter costs, next to plain vLLM (about 25 minutes)
+	@$(RUN)/python -m benchmarks.bench_serving
 
 bench-compare: setup ## how often comparisons err and decide, by simulation (about 20 minutes)
 	@$(RUN)/python -m benchmarks.bench_compare

@@ -44,7 +44,7 @@ def main() -> None:
             print(f"{name} …", file=sys.stderr, flush=True)
             found += GROUPS[name](place, given.rounds)
     print(f"{(time.perf_counter() - begin) / 60:.0f} minutes", file=sys.stderr)
-    report("cpu-lora", found, {name: _version(name) for name in _LIBRARIES} | {"processor": _processor()})
+    report("cpu-lora", found, versions())
 
 
 def make_place(folder: Path) -> rows.Place:
@@ -73,6 +73,11 @@ def find_base() -> Path:
         check=True,
     )
     return Path(json.loads(done.stdout)["path"])
+
+
+def versions() -> dict[str, str]:
+    """What the figures depend on."""
+    return {name: _version(name) for name in _LIBRARIES} | {"processor": _processor()}
 
 
 def _version(name: str) -> str:

@@ -45,6 +45,10 @@ class Client:
     async def list_loras(self) -> set[int]:
         return set(self.ids)
 
+    async def collective_rpc(self, method: str) -> list[Any]:
+        assert method == "lorarack_layout"
+        return [None]
+
     async def generate(self, *_: Any, **__: Any) -> AsyncIterator[Any]:
         raise AssertionError("nothing is generated here")
         yield
@@ -97,7 +101,7 @@ async def started(
         registry=SimpleNamespace(resolve_model_cls=lambda *_: (object, ""))
     )  # fmt: skip
     config = SimpleNamespace(
-        lora_config=lora, model_config=model, parallel_config=SimpleNamespace(data_parallel_size=1),
+        lora_config=lora, model_config=model, parallel_config=SimpleNamespace(data_parallel_size=1, world_size=1),
         scheduler_config=SimpleNamespace(max_num_seqs=8),
     )  # fmt: skip
     state = SimpleNamespace(openai_serving_models=models, vllm_config=config)

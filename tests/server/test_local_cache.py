@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.tiny import tiny_adapter, tiny_base
 from lorarack.registry import Registry, Version, open_registry
 from lorarack.registry.errors import EngineError, StoreError
 from lorarack.server.adapter_copy import SCALINGS
-from lorarack.server.local_cache import LocalCache, recently_used
+from lorarack.server.local_cache import KeptCopies, LocalCache, recently_used
 
 
 @pytest.fixture
@@ -195,3 +196,41 @@ def test_a_copy_that_is_deleted_right_after_it_was_read_is_no_error(
 
     monkeypatch.setattr("lorarack.server.local_cache.os.utime", gone)
     cache.open_copy(published).close()
+
+
+def test_the_last_copies_are_kept_up_to_a_number_of_bytes(tmp_path: Path) -> None:
+    """A kept one can be read, several times, when the caller's handle is gone; what is too large is not kept."""
+    kept = KeptCopies(100)
+
+    def keep(name: str, size: int = 40) -> None:
+        with tempfile.TemporaryFile() as copy:
+            copy.write(name.encode() * size)
+            copy.flush()
+            kept.keep(name, copy)
+
+    def content(name: str) -> bytes | None:
+        copy = kept.copy(name)
+        if copy is None:
+            return None
+        with copy:
+            return os.pread(copy.fileno(), 200, 0)
+
+    for name in ("a", "b", "c"):
+        keep(name)
+    assert (content("a"), content("b"), content("b")) == (None, b"b" * 40, b"b" * 40)
+    keep("x", 101)
+    assert content("x") is None
+    keep("d")
+    assert (content("c"), content("b"), content("d")) == (None, b"b" * 40, b"d" * 40), "b was used after c"
+
+
+def test_what_is_kept_is_neither_read_nor_verified_again(
+    tmp_path: Path, registry: Registry, published: Version
+) -> None:
+    cache, fetcher = tmp_path / "cache", CountingFetcher(registry)
+    local = LocalCache(cache, fetcher, keep_bytes=2**20)
+    for _ in range(3):
+        with local.open_copy(published) as copy:
+            assert same(copy, tmp_path / "one")
+        shutil.rmtree(cache, ignore_errors=True)
+    assert fetcher.count == 1

@@ -57,7 +57,7 @@ async def test_a_failed_load_is_told_to_all_and_not_tried_again_for_each_request
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The engine stops for each try; the next one is made after a while."""
-    monkeypatch.setattr("lorarack.server.residency.ENGINE_RETRY_SECONDS", 0.2)
+    monkeypatch.setattr("lorarack.server.residency_table.ENGINE_RETRY_SECONDS", 0.2)
     fetched: list[Version] = []
 
     def noting(found: Version) -> IO[bytes]:

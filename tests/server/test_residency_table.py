@@ -10,7 +10,8 @@ from tests.server.values import LIMITS, RecordingEngine, version
 
 from lorarack.registry import Version
 from lorarack.registry.errors import NotServeable, StoreError
-from lorarack.server.residency import Residency, ResidencyObserver
+from lorarack.server.residency import Residency
+from lorarack.server.residency_table import ResidencyObserver
 
 
 async def test_what_was_used_longest_ago_makes_way() -> None:

@@ -106,7 +106,7 @@ async def test_a_pin_follows_its_alias() -> None:
 
 
 async def test_a_pin_that_could_not_be_loaded_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lorarack.server.residency.STORE_RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("lorarack.server.residency_table.STORE_RETRY_SECONDS", 0.02)
     broken = [True]
 
     def files(found: Version) -> IO[bytes]:

@@ -1,8 +1,9 @@
 """The copy of one adapter that an engine loads: an unnamed temporary file, verified while it is written.
 
 The engine may read an adapter again at any time, within a step that other requests share. A path could be gone, cut short or
-changed by then; an open file that has no name cannot be. It is a safetensors file with the tensors as published, and with
-each module's rank and scaling in its metadata, so that the engine matches no patterns.
+changed by then; an open file that has no name cannot be. It is packed for the engine (`adapter_image`) where that can be done
+here; else it is a safetensors file with the tensors as published, and with each module's rank and scaling in its metadata, so
+that the engine matches no patterns.
 """
 
 import hashlib
@@ -10,6 +11,7 @@ import json
 import os
 import struct
 import tempfile
+import threading
 from io import BytesIO
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -21,6 +23,7 @@ from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, sha256
 from lorarack.registry.artifact.peft_config import PeftConfig, TimeBudget
 from lorarack.registry.artifact.weights import HeaderError, Tensor, pair_up, read_header
 from lorarack.registry.errors import EngineError
+from lorarack.server.adapter_image import Packer
 
 #: The entry of the metadata that holds ``{module: [rank, scaling]}``.
 SCALINGS = "lorarack"
@@ -29,14 +32,16 @@ SCALINGS = "lorarack"
 PATTERN_SECONDS = 10.0
 
 _CHUNK = 2**20
+#: Packing holds a whole adapter in memory: one at a time.
+_PACKING = threading.Lock()
 
 
 class NotAsPublished(Exception):
     """A file of the local cache is missing, or not what was published."""
 
 
-def copy_verified(place: Path, version: Version, folder: Path) -> IO[bytes]:
-    """Copy the adapter in ``place`` to an open, unnamed file in ``folder``.
+def copy_verified(place: Path, version: Version, folder: Path, packer: Packer | None = None) -> IO[bytes]:
+    """Copy the adapter in ``place`` to an open, unnamed file in ``folder``, packed by ``packer`` if it suits that.
 
     Raises:
         NotAsPublished: a file is missing or has other bytes.
@@ -58,18 +63,52 @@ def copy_verified(place: Path, version: Version, folder: Path) -> IO[bytes]:
             raise NotAsPublished(f"{WEIGHTS}: {error}") from error
         copy = tempfile.TemporaryFile(prefix=".engine-", dir=folder)  # noqa: SIM115 - the caller's, once it is whole
         try:
-            copy.write(_header(tensors, len(head), _scalings(tensors, config, version.reference)))
-            found = hashlib.sha256(head)
-            while chunk := source.read(_CHUNK):
-                found.update(chunk)
-                copy.write(chunk)
+            scalings = _scalings(tensors, config, version.reference)
+            digest = digests.get(WEIGHTS, "")
+            pairs = pair_up(tensors)
+            modules = tuple(pairs.by_module.values())
+            if packer is not None and not pairs.unknown and packer.suits(modules):
+                with _PACKING:
+                    weights = _read_weights(source, head, size, digest)
+                    try:
+                        packer.write(modules, scalings, weights, len(head), copy)
+                    except EngineError as error:
+                        raise EngineError(
+                            f"{version.reference} is not loaded: {error.message}", code=error.code
+                        ) from error
+            else:
+                copy.write(_header(tensors, len(head), scalings))
+                _copy_weights(source, head, digest, copy)
             copy.flush()
-            if f"sha256:{found.hexdigest()}" != digests.get(WEIGHTS):
-                raise NotAsPublished(f"{WEIGHTS} has other bytes")
         except BaseException:
             copy.close()
             raise
         return copy
+
+
+def _read_weights(source: BinaryIO, head: bytes, size: int, digest: str) -> bytearray:
+    """What follows ``head`` in a file of ``size`` bytes, verified."""
+    weights = bytearray(size - len(head))
+    if source.readinto(weights) != len(weights):  # type: ignore[attr-defined]
+        raise NotAsPublished(f"{WEIGHTS} is cut short")
+    found = hashlib.sha256(head)
+    found.update(weights)
+    _check_digest(found.hexdigest(), digest)
+    return weights
+
+
+def _copy_weights(source: BinaryIO, head: bytes, digest: str, to: IO[bytes]) -> None:
+    """Copy what follows ``head``, verified."""
+    found = hashlib.sha256(head)
+    while chunk := source.read(_CHUNK):
+        found.update(chunk)
+        to.write(chunk)
+    _check_digest(found.hexdigest(), digest)
+
+
+def _check_digest(found: str, digest: str) -> None:
+    if f"sha256:{found}" != digest:
+        raise NotAsPublished(f"{WEIGHTS} has other bytes")
 
 
 def _read_config(path: Path, digest: str) -> PeftConfig:

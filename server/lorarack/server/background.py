@@ -12,16 +12,22 @@ log = logging.getLogger(__name__)
 MAX_PAUSE = 5.0
 
 
-async def repeat(description: str, step: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Await ``step`` every ``seconds`` until cancelled. No failure ends this, not even that a step was cancelled from within.
+async def repeat(
+    description: str,
+    step: Callable[[], Awaitable[None]],
+    seconds: float,
+    wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Await ``step`` every ``seconds``, which ``wait`` may cut short, until cancelled.
 
+    No failure ends this, not even that a step was cancelled from within.
     A failure is logged as ``description`` and its reason, once however often it repeats (an unexpected one with its traceback).
     While it repeats, pauses grow.
     """
     logged: str | None = None
     pause = seconds
     while True:
-        await asyncio.sleep(pause)
+        await (wait(pause) if logged is None else asyncio.sleep(pause))
         try:
             await step()
         except (Exception, asyncio.CancelledError) as error:

@@ -90,7 +90,9 @@ def _shown(report: "LaunchReport") -> Group:
         settings.add_column(heading)
     for one in report.settings:
         settings.add_row(one.name, _short(one), one.said_by, escape(one.reason or ""))
-    return Group(head, settings, *_memory(report), _ranks(report), *(escape(note) for note in report.notes))
+    return Group(
+        head, settings, *_memory(report), _ranks(report), *_speed(report), *(escape(note) for note in report.notes)
+    )
 
 
 def _short(setting: "Setting") -> str:
@@ -111,6 +113,23 @@ def _memory(report: "LaunchReport") -> list[str]:
         f"Memory: {gib(report.free_bytes)} free; weights {gib(report.weight_bytes or 0)}, processes about "
         f"{gib(report.process_bytes or 0)}, KV cache {kv}{tokens}.",
     ]
+
+
+def _speed(report: "LaunchReport") -> list[Table]:
+    if not report.speed:
+        return []
+    table = Table(title="What to expect on this machine, as a start measured it", title_justify="left")
+    for heading in ("requests at a time", "each names", "tokens in / out", "first token, idle", "tokens/s"):
+        table.add_column(heading, justify="right")
+    for one in report.speed:
+        table.add_row(
+            str(one.requests),
+            "the base" if one.rank is None else f"its own rank {one.rank}",
+            f"{one.prompt} / {one.output}",
+            f"{one.first_token * 1e3:.0f} ms",
+            f"{one.tokens_per_second:.0f}",
+        )
+    return [table]
 
 
 def _ranks(report: "LaunchReport") -> Table:

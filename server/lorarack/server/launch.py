@@ -22,6 +22,7 @@ from lorarack.server.cpu.backend import compile_kernel, needs_compile
 from lorarack.server.defaults import LOOPBACK, PORT
 from lorarack.server.engine_arguments import engine_arguments
 from lorarack.server.engine_errors import error_line, first_error
+from lorarack.server.engine_speed import EngineSpeed, read_speed, speed_file
 from lorarack.server.launch_plan import (
     LaunchPlan,
     ServeOptions,
@@ -65,7 +66,15 @@ def report(registry: Registry, base: Base, options: ServeOptions | None = None) 
     with tempfile.TemporaryDirectory(prefix="lorarack-") as scratch:
         made, machine = _plan(registry, base, options or ServeOptions(), Path(scratch))
     arguments = engine_arguments(made, machine, [adapter.name for adapter in registry.adapters()])
-    return launch_report(made, machine, arguments.args, arguments.size, arguments.cache)
+    return launch_report(
+        made, machine, arguments.args, arguments.size, arguments.cache, _speed(made, machine, arguments.args)
+    )
+
+
+def _speed(plan: LaunchPlan, machine: Machine, args: Any) -> EngineSpeed | None:
+    if plan.backend is None or isinstance(machine.cache, EngineError):
+        return None
+    return read_speed(speed_file(plan.base.fingerprint, machine.vllm.version, plan.backend.choice, args))
 
 
 def serve(registry: Registry, base: Base, options: ServeOptions | None = None) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from lorarack.registry.value import Value
+from lorarack.server.engine_speed import AdapterWork, EngineSpeed, SpeedForecast, forecast
 from lorarack.server.kv_cache import CacheSize, EngineSize
 from lorarack.server.launch_plan import LaunchPlan
 from lorarack.server.limits import RANK_BUCKETS, unpacked
@@ -13,6 +14,11 @@ from lorarack.server.machine import Machine
 
 #: Ranks whose cost is worked out, beside that of the slots.
 _RANKS = (8, 16, 64)
+#: The traffic that a forecast is made for: rank, and tokens of a request.
+_FORECAST_RANK, _PROMPT, _OUTPUT = 16, 128, 64
+_UNMEASURED = (
+    "How fast it is will be known here after the first start with these settings, which measures it for some seconds."
+)
 _SECRET = frozenset({"api_key", "hf_token"})
 
 
@@ -58,13 +64,22 @@ class LaunchReport(Value):
     kv_bytes: int | None
     kv_tokens: int | None = Field(description="tokens that the KV cache holds; null also where layers differ")
     max_model_len: int | None
+    speed: tuple[SpeedForecast, ...] = Field(description="what to expect; empty until a start has measured it here")
     notes: tuple[str, ...]
 
 
 def launch_report(
-    plan: LaunchPlan, machine: Machine, args: Any, size: EngineSize | None, cache: CacheSize | None
+    plan: LaunchPlan,
+    machine: Machine,
+    args: Any,
+    size: EngineSize | None,
+    cache: CacheSize | None,
+    speed: EngineSpeed | None = None,
 ) -> LaunchReport:
-    """The report of ``plan`` on ``machine``, whose flags vLLM parsed to ``args``."""
+    """The report of ``plan`` on ``machine``, whose flags vLLM parsed to ``args``.
+
+    ``speed`` is what an engine with these settings was measured to do; None: not yet.
+    """
     workers = size.workers * size.engines if size else 1
     kv = cache.worker_bytes * workers if cache and cache.worker_bytes is not None else None
     ranks = sorted({*_RANKS, args.max_lora_rank} & set(RANK_BUCKETS))
@@ -87,8 +102,16 @@ def launch_report(
         kv_bytes=kv,
         kv_tokens=kv // size.token_bytes if size and size.token_bytes and kv is not None else None,
         max_model_len=size.max_model_len if size else None,
-        notes=plan.notes,
+        speed=tuple(_speed(plan, args, size, speed)) if speed and size else (),
+        notes=(*plan.notes, *([_UNMEASURED] if size and not speed else [])),
     )
+
+
+def _speed(plan: LaunchPlan, args: Any, size: EngineSize, speed: EngineSpeed) -> Iterator[SpeedForecast]:
+    cost = _cost(plan, args, min(_FORECAST_RANK, args.max_lora_rank), _number_bytes(plan, size))
+    for requests in sorted({1, min(args.max_loras, size.max_num_seqs)}):
+        for adapter in (None, AdapterWork(cost.rank, cost.adapter_bytes, cost.compute)):
+            yield forecast(speed, size.weight_bytes, adapter, requests, _PROMPT, _OUTPUT)
 
 
 def _settings(plan: LaunchPlan, args: Any) -> Iterator[Setting]:

@@ -57,8 +57,10 @@ class Leases:
             loaded = {version.reference: version for version in self._loaded()}
             if loaded.keys() != self._held.keys() or time.monotonic() - self._renewed > seconds / 3:
                 began = time.monotonic()
-                await loop.run_in_executor(self._thread, self._write, loaded, seconds)
-                self._held, self._renewed = loaded, began
+                renewing = began - self._renewed > seconds / 3
+                await loop.run_in_executor(self._thread, self._write, loaded, seconds, renewing)
+                self._held = loaded
+                self._renewed = began if renewing else self._renewed
 
         try:
             await repeat("What this server has loaded is not held in the registry", renew, look)
@@ -67,9 +69,10 @@ class Leases:
             self._thread.shutdown(wait=True)
             self._end()
 
-    def _write(self, loaded: dict[str, Version], seconds: float) -> None:
+    def _write(self, loaded: dict[str, Version], seconds: float, renewing: bool) -> None:
         if loaded:
-            self._lease(list(loaded.values()), seconds)
+            if leased := [version for name, version in loaded.items() if renewing or name not in self._held]:
+                self._lease(leased, seconds)
             for name in self._held.keys() - loaded.keys():
                 self._registry.release(self._holder, self._held[name])
         elif self._held:

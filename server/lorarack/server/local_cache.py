@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import threading
 import time
+from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
@@ -17,6 +18,7 @@ from typing import IO, Protocol
 from lorarack.registry import Version
 from lorarack.registry.errors import Damaged, StoreError
 from lorarack.server.adapter_copy import NotAsPublished, copy_verified
+from lorarack.server.adapter_image import Packer
 from lorarack.server.spans import span
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: What was used within that many seconds was used recently.
 RECENT_SECONDS = 7 * 24 * 3600.0
+#: Open files, at most, of copies that are kept.
+MOST_KEPT = 128
 
 
 def recently_used(folder: Path, seconds: float = RECENT_SECONDS) -> frozenset[str]:
@@ -47,9 +51,15 @@ class Fetcher(Protocol):
 class LocalCache:
     """Copies by digest. Safe for threads, processes and servers that share the folder."""
 
-    def __init__(self, folder: Path, fetcher: Fetcher) -> None:
+    def __init__(self, folder: Path, fetcher: Fetcher, packer: Packer | None = None, *, keep_bytes: int = 0) -> None:
+        """In ``folder``, filled by ``fetcher``; copies for the engine are packed by ``packer`` where it can.
+
+        The last ``keep_bytes`` of copies stay open: what was evicted and is asked for again need not be read and verified again.
+        """
         self._folder = folder
         self._fetcher = fetcher
+        self._packer = packer
+        self._kept = KeptCopies(keep_bytes)
         #: One per digest: a slow fetch delays no other.
         self._locks: dict[str, threading.Lock] = {}
 
@@ -68,21 +78,28 @@ class LocalCache:
         place = self._folder / digest
         try:
             with self._locks.setdefault(digest, threading.Lock()):
-                self._folder.mkdir(parents=True, exist_ok=True)
-                try:
-                    with span("lorarack.load.verify", version):
-                        copy = copy_verified(place, version, self._folder)
-                    with suppress(OSError):  # it may be gone by now, and the copy is good
-                        os.utime(place)  # when it was used last
-                    return copy
-                except NotAsPublished as problem:
-                    if place.exists():
-                        log.warning("The local copy of %s is fetched again: %s.", version.reference, problem)
-                    return self._fetch(version, place)
+                if (kept := self._kept.copy(digest)) is not None:
+                    _mark_used(place)
+                    return kept
+                copy = self._verified(version, place)
+                self._kept.keep(digest, copy)
+                return copy
         except OSError as error:
             raise StoreError(
                 f"The cache folder {str(self._folder)!r} cannot be used: {error.strerror or error}."
             ) from error
+
+    def _verified(self, version: Version, place: Path) -> IO[bytes]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with span("lorarack.load.verify", version):
+                copy = copy_verified(place, version, self._folder, self._packer)
+            _mark_used(place)
+            return copy
+        except NotAsPublished as problem:
+            if place.exists():
+                log.warning("The local copy of %s is fetched again: %s.", version.reference, problem)
+            return self._fetch(version, place)
 
     def _fetch(self, version: Version, place: Path) -> IO[bytes]:
         """Fetch beside ``place``, copy from there, then move it there. What was there before is moved out of the way."""
@@ -91,7 +108,7 @@ class LocalCache:
             with span("lorarack.load.fetch", version):
                 fresh = self._fetcher.fetch(version, scratch / "files")
             try:
-                copy = copy_verified(fresh, version, self._folder)
+                copy = copy_verified(fresh, version, self._folder, self._packer)
             except NotAsPublished as problem:
                 raise Damaged(f"{version.reference} is damaged in the registry: {problem}.") from problem
             try:
@@ -103,3 +120,39 @@ class LocalCache:
             return copy
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _mark_used(place: Path) -> None:
+    with suppress(OSError):  # it may be gone by now, and the copy is good
+        os.utime(place)
+
+
+class KeptCopies:
+    """Copies that stay open, the last used ones up to a number of bytes. Nobody else can reach them, so they stay verified."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._handles: OrderedDict[str, int] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def copy(self, digest: str) -> IO[bytes] | None:
+        """The copy under ``digest``, for the caller to close."""
+        with self._lock:
+            if digest not in self._handles:
+                return None
+            self._handles.move_to_end(digest)
+            return os.fdopen(os.dup(self._handles[digest]), "rb")
+
+    def keep(self, digest: str, copy: IO[bytes]) -> None:
+        """Keep ``copy``, which stays the caller's, under a handle of its own."""
+        size = os.fstat(copy.fileno()).st_size
+        if size > self._most:
+            return
+        with self._lock:
+            self._handles[digest] = os.dup(copy.fileno())
+            self._bytes += size
+            while self._bytes > self._most or len(self._handles) > MOST_KEPT:
+                _, oldest = self._handles.popitem(last=False)
+                self._bytes -= os.fstat(oldest).st_size
+                os.close(oldest)

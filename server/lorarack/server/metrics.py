@@ -11,7 +11,7 @@ import prometheus_client as prometheus
 
 from lorarack.registry import Version
 from lorarack.server.exchange import Exchange, Observer
-from lorarack.server.residency import ResidencyObserver
+from lorarack.server.residency_table import ResidencyObserver
 
 #: Versions with series of their own.
 BUSIEST = 20

@@ -1,8 +1,8 @@
 """The registry as requests see it: a snapshot in memory, kept fresh off the request path.
 
-A moved alias is seen after one poll. An unknown reference costs one read of the catalog at once, so that a version just
-published answers, also if it was asked for a moment too early. Concurrent requests share one read. Suggestions for unknown names
-are computed once per snapshot, in a thread of their own.
+A moved alias is seen once its write is heard of (`file_watch`), else after one poll. An unknown reference costs one read of the
+catalog at once, so that a version just published answers, also if it was asked for a moment too early. Concurrent requests share
+one read. Suggestions for unknown names are computed once per snapshot, in a thread of their own.
 """
 
 import asyncio
@@ -98,8 +98,15 @@ class ReferenceResolver:
             self._snapshot = after
             self._last_read = number
 
-    async def follow(self, changed: Callable[[Snapshot, Snapshot], None], seconds: float = POLL_SECONDS) -> None:
-        """Refresh until cancelled; call ``changed(before, after)`` at each new snapshot. An unreadable catalog changes nothing."""
+    async def follow(
+        self,
+        changed: Callable[[Snapshot, Snapshot], None],
+        seconds: float = POLL_SECONDS,
+        wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """Refresh every ``seconds``, or sooner if ``wait`` returns, until cancelled; call ``changed(before, after)`` at each new
+        snapshot. An unreadable catalog changes nothing.
+        """
         seen = self.snapshot
 
         async def refresh_and_tell() -> None:
@@ -116,7 +123,7 @@ class ReferenceResolver:
             self._last_success, self._last_error = time.monotonic(), ""
 
         await repeat(
-            "The registry cannot be followed; aliases and new versions have to wait", refresh_and_tell, seconds
+            "The registry cannot be followed; aliases and new versions have to wait", refresh_and_tell, seconds, wait
         )
 
     async def resolve(self, reference: str, *, suggest: bool = True) -> Version:

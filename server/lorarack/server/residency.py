@@ -11,32 +11,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import copy_context
-from dataclasses import dataclass
 from typing import IO
 
 from lorarack.registry import Snapshot, State, Version
-from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
+from lorarack.registry.errors import EngineError, LorarackError, NotServeable
 from lorarack.server.engine_port import EnginePort
 from lorarack.server.limits import Limits, check_serveable
-from lorarack.server.residency_table import Failure, ResidencyTable, Row, RowState, key_of
+from lorarack.server.residency_table import (
+    Failure,
+    ResidencyObserver,
+    ResidencyTable,
+    Row,
+    RowState,
+    key_of,
+    retry_seconds,
+)  # fmt: skip
 from lorarack.server.spans import span
 
 log = logging.getLogger(__name__)
 
 #: How many versions are fetched and verified at a time, each in a thread, so that none waits for a slow one.
 FETCHES = 32
-#: Seconds for which a version that failed to load is refused without another try: after a registry's error, and after an engine's.
-STORE_RETRY_SECONDS = 2.0
-ENGINE_RETRY_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class ResidencyObserver:
-    """Called for each load with its seconds, each failed load, and each eviction."""
-
-    loaded: Callable[[Version, float], None] = lambda version, seconds: None
-    failed: Callable[[Version], None] = lambda version: None
-    evicted: Callable[[Version], None] = lambda version: None
 
 
 class Residency:
@@ -72,6 +67,8 @@ class Residency:
         self._observer = observer or ResidencyObserver()
         self._files = ThreadPoolExecutor(max_workers=FETCHES, thread_name_prefix="lorarack-files")
         self._engine_lock = asyncio.Lock()
+        #: Whether the engine may hold more than its number.
+        self._exceeded = False
 
     @asynccontextmanager
     async def use(self, version: Version) -> AsyncIterator[None]:
@@ -97,6 +94,7 @@ class Residency:
             row.last_used = time.time()
             if not row.requests:
                 row.idle.set()
+                self._evict_excess()
             self.table.tidy(row)
 
     async def ensure(self, version: Version) -> None:
@@ -192,11 +190,11 @@ class Residency:
                 fetched = time.perf_counter()
                 await self._make_way(row)
                 async with self._engine_lock:
-                    _raise_if_withdrawn(row)
+                    row.raise_if_withdrawn()
                     row.state = RowState.LOADING
-                    await self._make_room()
-                    with span("lorarack.load.engine", version):
-                        await self._engine.load(version.reference, version.digest, version.engine_id, copy)
+                    async with self._room():
+                        with span("lorarack.load.engine", version):
+                            await self._engine.load(version.reference, version.digest, version.engine_id, copy)
             in_engine = time.perf_counter()
             if row.probe is None and self._probe is not None:
                 row.probe = await self._look_at(version)
@@ -211,7 +209,7 @@ class Residency:
         self._observer.loaded(version, row.load_seconds)
         if row.withdrawn:
             self._start_unload(row)
-            _raise_if_withdrawn(row)
+            row.raise_if_withdrawn()
         log.info(
             "Loaded %s (rank %d): files %.0f ms, engine %.0f ms, probe %.0f ms.",
             version.reference, version.rank, (fetched - started) * 1e3, (in_engine - fetched) * 1e3, (now - in_engine) * 1e3,
@@ -232,13 +230,7 @@ class Residency:
         if row.task is not task:  # it was loaded, and perhaps is unloaded by now
             return
         row.task, row.state = None, RowState.FETCHING
-        seconds = 0.0
-        if isinstance(error, NotServeable):
-            seconds = math.inf  # its bytes will not change
-        elif isinstance(error, EngineError | Damaged):
-            seconds = ENGINE_RETRY_SECONDS
-        elif isinstance(error, StoreError):
-            seconds = STORE_RETRY_SECONDS
+        seconds = retry_seconds(error)
         if isinstance(error, LorarackError) and seconds:
             row.failure, row.state = Failure(error, time.monotonic() + seconds), RowState.FAILED
             self._observer.failed(row.version)
@@ -254,16 +246,35 @@ class Residency:
                     self._start_unload(other)
             await asyncio.wait([other.task for other in others if other.task is not None])
 
-    async def _make_room(self) -> None:
-        """Unload what was used longest ago, as long as the engine has more than its number. Holds the engine's lock."""
-        while self.capacity is not None and sum(row.in_engine for row in self.table) > self.capacity:
-            row = self.table.least_recently_used()
-            if row is None:
-                return
+    @asynccontextmanager
+    async def _room(self) -> AsyncIterator[None]:
+        """Unload what was used longest ago, as many as the engine has beyond its number. Holds the engine's lock.
+
+        The engine does what it is told in order, so a load need not wait for its answer to the unload before it.
+        """
+        evicting: dict[asyncio.Task[None], Row] = {}
+        for _ in range(self.table.held - self.capacity if self.capacity is not None else 0):
+            if (row := self.table.least_recently_used()) is None:
+                self._exceeded = True
+                break
             row.state, row.unloading = RowState.DRAINING, True
             row.task = asyncio.create_task(self._take_out(row))
-            await row.task
-            self._observer.evicted(row.version)
+            evicting[row.task] = row
+        try:
+            await asyncio.sleep(0)  # lets the unloads be sent
+            yield
+        finally:
+            for task, row in evicting.items():
+                await task
+                self._observer.evicted(row.version)
+
+    def _evict_excess(self) -> None:
+        """Unload what could not make way because everything answered requests, once something does not."""
+        if self._exceeded and self.capacity is not None:
+            self._exceeded = self.table.staying > self.capacity
+            if self._exceeded and (row := self.table.least_recently_used()) is not None:
+                self._start_unload(row)
+                self._observer.evicted(row.version)
 
     def _start_unload(self, row: Row) -> None:
         row.state = RowState.DRAINING
@@ -276,7 +287,7 @@ class Residency:
         async with self._engine_lock:
             row.unloading = True
             await self._take_out(row)
-        log.info("Unloaded %s: nothing names it any more.", row.version.reference)
+        log.info("Unloaded %s.", row.version.reference)
 
     async def _take_out(self, row: Row) -> None:
         try:
@@ -287,12 +298,3 @@ class Residency:
             row.task, row.unloading = None, False
             row.state = RowState.FAILED if row.refused_for else RowState.FETCHING
             self.table.tidy(row)
-
-
-def _raise_if_withdrawn(row: Row) -> None:
-    if row.withdrawn:
-        row.raise_if_refused()
-        raise Conflict(
-            f"{row.version.reference} was archived, quarantined or deleted while it was loaded; ask for another version.",
-            code="not_ready",
-        )

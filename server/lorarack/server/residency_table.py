@@ -1,16 +1,21 @@
 """The table of versions in and on their way to the engine: one row each. It decides nothing and waits for nothing."""
 
 import asyncio
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
 from lorarack.registry import Version
-from lorarack.registry.errors import LorarackError
+from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
 
 Key: TypeAlias = tuple[str, str, int]
+
+#: Seconds for which a version that failed to load is refused without another try: after a registry's error, and after an engine's.
+STORE_RETRY_SECONDS = 2.0
+ENGINE_RETRY_SECONDS = 30.0
 
 
 class RowState(StrEnum):
@@ -29,6 +34,15 @@ class Failure:
 
     error: LorarackError
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class ResidencyObserver:
+    """Is told of each load with its seconds, each failed load, and each version that made way for another."""
+
+    loaded: Callable[[Version, float], None] = lambda version, seconds: None
+    failed: Callable[[Version], None] = lambda version: None
+    evicted: Callable[[Version], None] = lambda version: None
 
 
 @dataclass(slots=True, eq=False)
@@ -83,10 +97,24 @@ class Row:
         return max(0.0, self.failure.until - time.monotonic()) if self.failure else 0.0
 
     def raise_if_refused(self) -> None:
-        """Raise the failure for which it is refused now: a new one, for what is raised keeps the request that it went through."""
+        """Raise the error for which it is refused now, if it is."""
         if self.failure is not None and self.refused_for:
             error = self.failure.error
+            # A new one: what is raised keeps the request that it went through, and what is remembered must not.
             raise type(error)(error.message, code=error.code)
+
+    def raise_if_withdrawn(self) -> None:
+        """Raise unless it may still become ready.
+
+        Raises:
+            Conflict: it was archived, quarantined or deleted meanwhile.
+        """
+        if self.withdrawn:
+            self.raise_if_refused()
+            raise Conflict(
+                f"{self.version.reference} was archived, quarantined or deleted while it was loaded; ask for another version.",
+                code="not_ready",
+            )
 
 
 class ResidencyTable:
@@ -97,6 +125,16 @@ class ResidencyTable:
 
     def __iter__(self) -> Iterator[Row]:
         return iter(tuple(self._rows.values()))
+
+    @property
+    def held(self) -> int:
+        """How many the engine holds, or will in a moment, and is not unloading: draining ones too."""
+        return sum(row.in_engine and not row.unloading for row in self)
+
+    @property
+    def staying(self) -> int:
+        """How many of these nothing has told to leave."""
+        return sum(row.state in (RowState.LOADING, RowState.READY) for row in self)
 
     def find(self, key: Key) -> Row | None:
         """The row of that version."""
@@ -125,3 +163,12 @@ class ResidencyTable:
 def key_of(version: Version) -> Key:
     """What identifies a loaded version: its reference, its bytes and its engine id."""
     return version.reference, version.digest, version.engine_id
+
+
+def retry_seconds(error: BaseException | None) -> float:
+    """For how long a version whose load failed with ``error`` is refused without another try."""
+    if isinstance(error, NotServeable):
+        return math.inf  # its bytes will not change
+    if isinstance(error, EngineError | Damaged):
+        return ENGINE_RETRY_SECONDS
+    return STORE_RETRY_SECONDS if isinstance(error, StoreError) else 0.0

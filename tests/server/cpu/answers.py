@@ -45,7 +45,7 @@ def main(kernel: str) -> None:
         computed = Computed.make(factory, case, "kernel")
         fill(computed.layer, case.matrices)
         assert_right(case, computed.step(case))
-    print(f"{len(cases)} right, {'kernel' if factory.has_kernel else 'torch'}")
+    print(f"{len(cases)} right, {'kernel' if factory.kernel else 'torch'}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,3 +46,28 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Any]:
+    """vLLM ready to build layers, and our wrapper's way of taking them over; both gone afterwards."""
+    from tests.server.cpu.wrapped import vllm_world
+    from vllm.lora.layers import BaseLayerWithLoRA
+
+    environ, set_mapping = dict(os.environ), BaseLayerWithLoRA.set_mapping
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with vllm_world(port) as config:
+        yield config
+    BaseLayerWithLoRA.set_mapping = set_mapping
+    os.environ.clear()
+    os.environ.update(environ)
+
+
+@pytest.fixture
+def wrapper(world: Any) -> Any:
+    from tests.server.cpu.wrapped import SLOTS
+
+    from lorarack.server.cpu.layer_patch import KernelPunicaWrapper
+
+    return KernelPunicaWrapper(256, max_batches=64, device="cpu", max_loras=SLOTS)

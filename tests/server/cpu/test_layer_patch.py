@@ -1,8 +1,5 @@
 """The layers that vLLM wraps for LoRA, built by vLLM, taken over: base + B A x in mixed batches, whatever the layer's kind."""
 
-import os
-import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,7 +13,6 @@ from tests.server.cpu.wrapped import (
     Kind,
     lora_config,
     tell,
-    vllm_world,
     wrap,
 )
 
@@ -30,28 +26,6 @@ TYPES = (torch.float32, torch.bfloat16)
 MIXED = (0, -1, 3, 3, 3, -1, 1, 0, 1, 1, -1, 2)
 #: One rounding of s and one of the result, against sums of a size of about 8.
 CLOSE = {torch.float32: {"rtol": 1e-5, "atol": 1e-5}, torch.bfloat16: {"rtol": 2.0**-7, "atol": 2.0**-4}}
-
-
-@pytest.fixture(scope="module")
-def world() -> Iterator[Any]:
-    """vLLM ready to build layers, and our wrapper's way of taking them over; both gone afterwards."""
-    from vllm.lora.layers import BaseLayerWithLoRA
-
-    environ, set_mapping = dict(os.environ), BaseLayerWithLoRA.set_mapping
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with vllm_world(port) as config:
-        yield config
-    BaseLayerWithLoRA.set_mapping = set_mapping
-    os.environ.clear()
-    os.environ.update(environ)
-
-
-@pytest.fixture
-def wrapper(world: Any) -> Any:
-    from lorarack.server.cpu.layer_patch import KernelPunicaWrapper
-
-    return KernelPunicaWrapper(256, max_batches=64, device="cpu", max_loras=SLOTS)
 
 
 def adopt(kind: Kind, dtype: torch.dtype, wrapper: Any) -> Any:

@@ -28,7 +28,7 @@ class Slots(RuleBasedStateMachine):
     @initialize(dtype=st.sampled_from([torch.bfloat16, torch.float32]))
     def begin(self, dtype: torch.dtype) -> None:
         self.empty = Case((), INPUTS, WIDTHS, (), dtype, dtype)
-        kinds = ["kernel", "torch"] if layer_factory().has_kernel else ["torch"]
+        kinds = ["kernel", "torch"] if layer_factory().kernel else ["torch"]
         self.layers = [
             (Computed.make(layer_factory(), self.empty, kind), dict[tuple[int, int], Any]()) for kind in kinds * 2
         ]

@@ -70,9 +70,9 @@ class LayerFactory:
         return self._torch_layer(ADD_EMBEDDING, rows, [width])
 
     @property
-    def has_kernel(self) -> bool:
-        """Whether layers that suit it are computed by the kernel."""
-        return self._kernel is not None
+    def kernel(self) -> Kernel | None:
+        """What computes the layers that suit it; None: torch does."""
+        return self._kernel
 
     def _torch_layer(self, operation: str, rows: Rows, widths: Sequence[int]) -> tuple[str, int, Layer]:
         layer = TorchLayer(rows, widths)

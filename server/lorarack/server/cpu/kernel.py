@@ -1,12 +1,14 @@
 """The compiled kernel's tables, from Python. ``kernel_build.py`` makes the library that is loaded here."""
 
 import ctypes
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from lorarack.registry.errors import EngineError
+from lorarack.server.adapter_image import Image
 from lorarack.server.user_cache import untrusted_reason
 
 _TYPES = (torch.bfloat16, torch.float32)
@@ -23,6 +25,7 @@ class Kernel:
     """One loaded library. Loading it gives the operation ``lorarack::add_lora`` its CPU implementation, so: once a process."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         if reason := untrusted_reason(path):
             raise EngineError(f"the kernel {path} is not loaded: {reason}")
         try:
@@ -37,9 +40,14 @@ class Kernel:
             "new_layer": [whole, whole, number, whole, ctypes.POINTER(number), whole],
             "put": [whole, whole, whole, whole, address, number, address, number],
             "clear": [whole, whole],
+            "keep": [whole],
+            "use": [whole, number],
+            "drop": [number],
+            "load": [whole, number, number, number, ctypes.c_char_p],
         }.items():
             getattr(self._library, f"lorarack_{name}").argtypes = arguments
-        self._library.lorarack_bytes.restype = number
+        for name in ("bytes", "keep", "load"):
+            getattr(self._library, f"lorarack_{name}").restype = number
 
     def new_rows(self) -> int:
         """A table of rows: which slot each row of a batch has. None has one yet."""
@@ -74,6 +82,42 @@ class Kernel:
         """Empty a slot: its rows get nothing added."""
         self._library.lorarack_clear(layer, slot)
 
+    def keep(self, slot: int) -> int:
+        """The number of a new packed adapter: what all layers hold in ``slot`` now. Nothing is copied."""
+        return int(self._library.lorarack_keep(slot))
+
+    def use(self, slot: int, adapter: int) -> None:
+        """Have ``slot`` of all layers hold a packed adapter; 0 empties it. Nothing is copied."""
+        self._library.lorarack_use(slot, adapter)
+
+    def drop(self, adapter: int) -> None:
+        """Forget a packed adapter; its memory goes once no slot holds it."""
+        self._library.lorarack_drop(adapter)
+
+    def load(self, image: Image, file: int) -> int:
+        """The number of a new packed adapter, read from the open ``file`` that begins with ``image``.
+
+        Raises:
+            EngineError: there is no memory, the image is of another model, or the file is cut short.
+        """
+        made = self._library.lorarack_load(file, image.start, image.words, image.count, image.pieces)
+        if made < 0:
+            reasons = {
+                -1: "there is no memory for it",
+                -2: "it is packed for another model",
+                -3: "its file is cut short",
+            }
+            raise EngineError(f"an adapter is not loaded: {reasons[made]}.")
+        return int(made)
+
     def bytes(self) -> int:
         """Memory that the packed weights take."""
         return int(self._library.lorarack_bytes())
+
+
+class PackedAdapter:
+    """An adapter in the kernel's memory, for as long as something has this."""
+
+    def __init__(self, kernel: Kernel, number: int) -> None:
+        self.number = number
+        weakref.finalize(self, kernel.drop, number)

@@ -143,6 +143,7 @@ def _copy_weights(
     module: Any, layer: Layer, stacked_a: Sequence[torch.Tensor], stacked_b: Sequence[torch.Tensor]
 ) -> None:
     set_lora, reset_lora = module.set_lora, module.reset_lora
+    module.lorarack_layer = layer
 
     def clear(index: int) -> None:
         reset_lora(index)

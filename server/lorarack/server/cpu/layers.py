@@ -32,22 +32,22 @@ class KernelLayer:
     def __init__(
         self, kernel: Kernel, rows: Rows, dtype: torch.dtype, inputs: int, widths: Sequence[int], slots: int
     ) -> None:
-        self._kernel, self._dtype, self._inputs, self._slots = kernel, dtype, inputs, slots
+        self.kernel, self.dtype, self.inputs, self._slots = kernel, dtype, inputs, slots
         self.widths = tuple(widths)
         self.index = kernel.new_layer(rows.index, dtype, inputs, self.widths, slots)
 
     def put(self, slot: int, part: int, a: torch.Tensor, b: torch.Tensor) -> None:
         """See :class:`Layer`."""
         _check_fit(self.widths, part, a, b)
-        if not 0 <= slot < self._slots or a.shape[1] != self._inputs or a.shape[0] > MAX_RANK:
+        if not 0 <= slot < self._slots or a.shape[1] != self.inputs or a.shape[0] > MAX_RANK:
             raise ValueError(f"slot {slot} has no place for an A of {tuple(a.shape)}")
-        self._kernel.put(self.index, slot, part, a.to(self._dtype), b.to(self._dtype))
+        self.kernel.put(self.index, slot, part, a.to(self.dtype), b.to(self.dtype))
 
     def clear(self, slot: int) -> None:
         """See :class:`Layer`."""
         if not 0 <= slot < self._slots:
             raise ValueError(f"there is no slot {slot}")
-        self._kernel.clear(self.index, slot)
+        self.kernel.clear(self.index, slot)
 
 
 class TorchLayer:

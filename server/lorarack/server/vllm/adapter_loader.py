@@ -1,6 +1,6 @@
 """An engine process loads adapters from open files, which it keeps, and never by a path on the disk.
 
-In place of three methods of vLLM's ``LRUCacheWorkerLoRAManager``. An adapter that fell out of host memory is loaded again
+In place of methods of vLLM's ``LRUCacheWorkerLoRAManager``. An adapter that fell out of host memory is loaded again
 from the file that was handed over with its first load. One that cannot be loaded within a step fails only the requests
 that name it.
 """
@@ -9,7 +9,7 @@ import dataclasses
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from vllm.lora.peft_helper import PEFTHelper
 from vllm.lora.request import LoRARequest
 from vllm.lora.utils import is_base_embedding_weights, parse_fine_tuned_lora_name
 from vllm.lora.worker_manager import LRUCacheWorkerLoRAManager
+from vllm.platforms import current_platform
 
 from lorarack.server.adapter_copy import SCALINGS
 from lorarack.server.vllm.lora_path import file_to_load
@@ -77,7 +78,7 @@ def patch_loading() -> None:
     if getattr(manager, "_lorarack", False):
         return
     manager._lorarack = True
-    add, remove, activate = manager.add_adapter, manager.remove_adapter, manager.set_active_adapters
+    add, remove = manager.add_adapter, manager.remove_adapter
 
     def add_adapter(self: Any, request: LoRARequest) -> bool:
         if (path := file_to_load(request.lora_path)) is not None:
@@ -95,27 +96,36 @@ def patch_loading() -> None:
         return bool(remove(self, adapter_id))
 
     def set_active_adapters(self: Any, requests: set[Any], mapping: Any) -> None:
-        kept = adapter_files(self)
-        # Those in memory come first: touched, they are not the ones that make way.
-        in_memory = self.list_adapters()
-        ordered = sorted(requests, key=lambda request: request.lora_int_id not in in_memory)
-        loaded = {request for request in ordered if _try(self, request)}
-        kept.failed = frozenset(request.lora_int_id for request in requests - loaded)
-        activate(self, loaded, _without(mapping, kept.failed) if kept.failed else mapping)
-
-    def _try(self: Any, request: LoRARequest) -> bool:
-        try:
-            add(self, request)
-        except Exception as error:  # noqa: BLE001 - any error here is this adapter's
-            _logger.error("%s failed its requests, and only these: %s", request.lora_name, error)
-            return False
-        return True
+        _set_active(self, add, requests, mapping)
 
     def load_adapter(self: Any, request: LoRARequest) -> LoRAModel:
-        return _load(self, adapter_files(self).path(request.lora_int_id), request)
+        path = adapter_files(self).path(request.lora_int_id)
+        packed = _load_packed(self, path, request) if current_platform.is_cpu() else None
+        return _load(self, path, request) if packed is None else packed
 
     manager.add_adapter, manager.remove_adapter = add_adapter, remove_adapter
     manager.set_active_adapters, manager._load_adapter = set_active_adapters, load_adapter
+
+
+def _set_active(manager: Any, add: Callable[[Any, LoRARequest], bool], requests: set[Any], mapping: Any) -> None:
+    """Have the slots hold a step's adapters. Takes no longer where more are loaded, so vLLM's lists are not asked for."""
+    adapters, kept = manager._adapter_manager, adapter_files(manager)
+    if len(requests) > adapters.lora_slots:
+        raise RuntimeError(f"{len(requests)} adapters are to share a step, and there are {adapters.lora_slots} slots")
+    # Those in memory come first: touched, they are not the ones that make way.
+    in_memory = [request for request in requests if adapters.get_adapter(request.lora_int_id) is not None]
+    for request in in_memory:
+        adapters.activate_adapter(request.lora_int_id)
+    failed = set()
+    for request in requests.difference(in_memory):
+        try:
+            add(manager, request)
+        except Exception as error:  # noqa: BLE001 - any error here is this adapter's
+            _logger.error("%s failed its requests, and only these: %s", request.lora_name, error)
+            failed.add(request.lora_int_id)
+    kept.failed = frozenset(failed)
+    if mapping is not None:
+        adapters.set_adapter_mapping(_without(mapping, kept.failed) if failed else mapping)
 
 
 def adapter_files(manager: Any) -> AdapterFiles:
@@ -128,13 +138,18 @@ def adapter_files(manager: Any) -> AdapterFiles:
 
 def _without(mapping: Any, failed: frozenset[int]) -> Any:
     """``mapping`` with the base in the place of failed adapters; their rows are failed before anybody gets them."""
-    if mapping is None:
-        return None
     fields = {
         name: tuple(0 if number in failed else number for number in getattr(mapping, name))
         for name in ("index_mapping", "prompt_mapping")
     }
     return dataclasses.replace(mapping, **fields)
+
+
+def _load_packed(manager: Any, path: str, request: LoRARequest) -> LoRAModel | None:
+    from lorarack.server.cpu.packed_adapters import load_packed
+
+    model: LoRAModel | None = load_packed(manager._adapter_manager, request.lora_int_id, path)
+    return model
 
 
 def _load(manager: Any, path: str, request: LoRARequest) -> LoRAModel:

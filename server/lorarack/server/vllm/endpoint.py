@@ -4,7 +4,7 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from prometheus_client import REGISTRY
 from starlette.middleware.cors import CORSMiddleware
 
 from lorarack.registry import open_registry
+from lorarack.registry.registry import CATALOG
+from lorarack.server.adapter_image import Packer
 from lorarack.server.app_state import AppState
 from lorarack.server.background import repeat
 from lorarack.server.experiment_recorder import ExperimentRecorder
+from lorarack.server.file_watch import FileWatch
 from lorarack.server.http.api_key import ApiKeyMiddleware
 from lorarack.server.http.asgi import App
 from lorarack.server.http.feedback import make_feedback_router
@@ -36,6 +39,11 @@ from lorarack.server.spans import start_tracing
 from lorarack.server.version_defaults import DefaultsReader
 from lorarack.server.vllm.drain import drain_before_shutdown
 from lorarack.server.warm_set import KEEP_SECONDS, WarmSet
+
+log = logging.getLogger(__name__)
+
+#: Of adapters that are not loaded any more and may be again. They lie in the disk's cache or on the disk.
+_KEEP_BYTES = 2**31
 
 
 def create() -> "LorarackEndpoints":
@@ -82,9 +90,10 @@ class LorarackEndpoints:
             return
         from lorarack.server.vllm.chat_template import render_with_own_template
         from lorarack.server.vllm.effect_probe import EffectProbe
-        from lorarack.server.vllm.engine import VllmEngine, limits_of, rows_of
+        from lorarack.server.vllm.engine import VllmEngine, layout_of, limits_of, rows_of
         from lorarack.server.vllm.generations import waiting_and_running, watch_generate
         from lorarack.server.vllm.shadow_engine import VllmShadowEngine
+        from lorarack.server.vllm.speed_measurement import keep_engine_speed
 
         ENGINE.watch(engine_client)
         if args.otlp_traces_endpoint:
@@ -96,6 +105,7 @@ class LorarackEndpoints:
         await resolver.refresh()
         engine = VllmEngine(engine_client, self._models)
         metrics = RequestMetrics()
+        layout = await layout_of(engine_client, state.vllm_config)
         limits = limits_of(state.vllm_config, self._settings.base, self._settings.fingerprint, self._settings.originals)
         lora = state.vllm_config.lora_config
         alone = (args.api_server_count or 1) == 1
@@ -103,7 +113,9 @@ class LorarackEndpoints:
         vocabulary = state.vllm_config.model_config.get_vocab_size()
         residency = Residency(
             engine,
-            LocalCache(Path(self._settings.cache), registry).open_copy,
+            LocalCache(
+                Path(self._settings.cache), registry, Packer(layout) if layout else None, keep_bytes=_KEEP_BYTES
+            ).open_copy,
             limits,
             # With several API processes none knows what the others' requests need: the engine alone evicts.
             capacity=lora.max_cpu_loras if alone else None,
@@ -115,6 +127,8 @@ class LorarackEndpoints:
         # what another process has loaded.
         for engine_id in await engine.list() if alone else ():
             await engine.unload(engine_id)
+        if generates and alone and layout is not None:
+            await keep_engine_speed(engine_client, state, args, self._settings)
         self._begin(resolver, warm_set, Leases(registry, holder_name(args.port), lambda: residency.loaded))
         keys = [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]
         ring = KeyRing(keys, lambda: resolver.snapshot.keys)
@@ -157,7 +171,7 @@ class LorarackEndpoints:
         resolver.prepare_with(warm_set.prepare)
         self._tasks = [
             warm_set.start(resolver.snapshot),
-            asyncio.create_task(resolver.follow(warm_set.follow)),
+            asyncio.create_task(resolver.follow(warm_set.follow, wait=_watch(self._settings))),
             asyncio.create_task(leases.keep()),
             asyncio.create_task(
                 repeat("Pins cannot be loaded", lambda: warm_set.keep(resolver.snapshot), KEEP_SECONDS)
@@ -182,6 +196,16 @@ def cors_of(args: Any) -> Callable[[App], App]:
         allow_methods=args.allowed_methods,
         allow_headers=args.allowed_headers,
     )
+
+
+def _watch(settings: ServingSettings | None) -> Callable[[float], Awaitable[None]]:
+    """What waits for changes of the registry."""
+    folder = Path(settings.registry if settings else "")
+    try:
+        return FileWatch(folder / CATALOG).wait
+    except OSError as error:
+        log.info("Changes of the registry are looked for, not heard of: %s.", error)
+        return asyncio.sleep
 
 
 def _log_like_vllm() -> None:

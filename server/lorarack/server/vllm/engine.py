@@ -1,11 +1,14 @@
 """vLLM's engine as an :class:`~lorarack.server.engine_port.EnginePort`."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import IO, Any
 
 from vllm.lora.request import LoRARequest
+from vllm.platforms import current_platform
 
 from lorarack.registry.errors import EngineError
+from lorarack.server.adapter_image import Layout, Part
 from lorarack.server.engine_errors import error_line
 from lorarack.server.limits import EMBEDDINGS, Limits
 from lorarack.server.vllm.lora_path import load_path, request_path
@@ -61,6 +64,21 @@ class VllmEngine:
             return frozenset(await self._client.list_loras())
         except Exception as error:
             raise EngineError(f"vLLM does not answer: {error_line(error)}") from error
+
+
+async def layout_of(engine_client: Any, vllm_config: Any) -> Layout | None:
+    """How adapters are packed for the engine; None: it takes the tensors as published."""
+    if not current_platform.is_cpu() or vllm_config.parallel_config.world_size > 1:
+        return None
+    found = await engine_client.collective_rpc("lorarack_layout")
+    if not found or found[0] is None or any(other != found[0] for other in found):
+        return None
+    return Layout(
+        kernel=Path(found[0]["kernel"]),
+        bfloat16=found[0]["bfloat16"],
+        max_rank=found[0]["max_rank"],
+        parts={name: Part(*numbers) for name, numbers in found[0]["parts"].items()},
+    )
 
 
 def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable[str] = ()) -> Limits:

@@ -28,7 +28,14 @@ def patch_engines() -> None:
         patch_worker()
         init_device(self)
 
+    def lorarack_layout(self: Any) -> dict[str, Any] | None:
+        from lorarack.server.cpu.packed_adapters import engine_layout
+
+        runner = self.worker.model_runner
+        return engine_layout(runner.lora_manager._adapter_manager, runner.model, runner.lora_config.max_lora_rank)
+
     config.get_scheduler_cls, worker.init_device = get_scheduler_cls, init_patched_device
+    worker.lorarack_layout = lorarack_layout
 
 
 def patch_worker() -> None:
@@ -39,7 +46,9 @@ def patch_worker() -> None:
 
     patch_loading()
     if current_platform.is_cpu():
+        from lorarack.server.cpu.packed_adapters import patch_activation
         from lorarack.server.vllm.nonfinite import patch_kv_cache, patch_model_runner
 
+        patch_activation()
         patch_kv_cache()
         patch_model_runner()

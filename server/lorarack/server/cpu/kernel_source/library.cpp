@@ -5,9 +5,11 @@
 #include <torch/library.h>
 
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "arena.h"
+#include "image.h"
 #include "products.h"
 
 namespace lorarack {
@@ -48,7 +50,24 @@ bool concerns(const Layer& layer, const Rows& rows) {
 
 std::vector<std::unique_ptr<Rows>> all_rows;
 std::vector<std::unique_ptr<Layer>> layers;
+std::unordered_map<int64_t, std::vector<Matrices>> adapters;  // by number: of all slices of all layers, in order
+int64_t last_adapter = 0;
 Arena arena;
+
+size_t all_slices() {
+  size_t count = 0;
+  for (const auto& layer : layers) count += layer->widths.size();
+  return count;
+}
+
+// Call `what(matrices of the slot, their place in an adapter)` for each slice of each layer.
+template <class F>
+void for_slot(int slot, F what) {
+  size_t place = 0;
+  for (auto& layer : layers)
+    for (size_t slice = 0; slice < layer->widths.size(); ++slice, ++place)
+      if (const size_t at = slot * layer->widths.size() + slice; at < layer->matrices.size()) what(layer->matrices[at], place);
+}
 
 template <class T, class Y>
 void add(const Layer& layer, const Rows& rows, const at::Tensor& x, at::Tensor& y) {
@@ -191,6 +210,65 @@ void lorarack_clear(int layer, int slot) {
   for (size_t slice = 0; slice < at.widths.size(); ++slice) at.matrices[slot * at.widths.size() + slice] = {};
 }
 
-int64_t lorarack_bytes() { return arena.bytes(); }  // of packed weights
+// Adapters beside the slots, packed: a slot is a pointer to one. All return at once; none is called during a step.
+
+// The number of a new adapter that is what the slot holds now.
+int64_t lorarack_keep(int slot) {
+  std::vector<Matrices> kept(all_slices());
+  for_slot(slot, [&](Matrices& held, size_t place) { kept[place] = held; });
+  adapters.emplace(++last_adapter, std::move(kept));
+  arena.close_chunk();
+  return last_adapter;
+}
+
+// Have the slot hold an adapter; 0 empties it.
+void lorarack_use(int slot, int64_t adapter) {
+  const auto found = adapters.find(adapter);
+  for_slot(slot, [&](Matrices& held, size_t place) {
+    held = found != adapters.end() && place < found->second.size() ? found->second[place] : Matrices{};
+  });
+}
+
+void lorarack_drop(int64_t adapter) { adapters.erase(adapter); }
+
+// The number of a new adapter, read from an image (image.h) of `words` words that begin at byte `start` of an open file. -1: there
+// is no memory; -2: the image does not fit the layers; -3: it cannot be read.
+int64_t lorarack_load(int file, int64_t start, int64_t words, int64_t count, const Piece* pieces) {
+  std::vector<Matrices> made(all_slices());
+  std::shared_ptr<uint32_t> all;
+  std::vector<size_t> first(layers.size());
+  for (size_t index = 1; index < layers.size(); ++index) first[index] = first[index - 1] + layers[index - 1]->widths.size();
+  try {
+    all = Arena::take_chunk(words);
+  } catch (const std::bad_alloc&) {
+    return -1;
+  }
+  for (const Piece* piece = pieces; piece < pieces + count; ++piece) {
+    if (piece->layer < 0 || piece->layer >= int64_t(layers.size())) return -2;
+    const Layer& layer = *layers[piece->layer];
+    if (piece->slice < 0 || piece->slice >= int64_t(layer.widths.size()) || layer.bfloat16 != (piece->bfloat16 != 0)) return -2;
+    if (piece->inputs != layer.inputs || piece->outputs != layer.widths[piece->slice]) return -2;
+    if (piece->rank < 1 || piece->rank > kMaxRank || !piece->within(words)) return -2;
+    Matrices& matrices = made[first[piece->layer] + piece->slice];
+    matrices.rank = padded_rank(piece->rank);
+    matrices.a = {all, all.get() + piece->a};
+    matrices.b = {all, all.get() + piece->b};
+  }
+  if (!read_whole(file, start, reinterpret_cast<char*>(all.get()), words * 4)) return -3;
+  adapters.emplace(++last_adapter, std::move(made));
+  return last_adapter;
+}
+
+// Pack matrices at `from` into an image's `words` words at `to`, which are zero. The index of the first piece that is not finite
+// afterwards; -1: all are.
+int64_t lorarack_pack(int64_t count, const Source* sources, const Piece* pieces, const char* from, uint32_t* to) {
+  for (int64_t i = 0; i < count; ++i)
+    if (!(pieces[i].bfloat16 ? pack_piece<BFloat16>(sources[i], pieces[i], from, to)
+                             : pack_piece<Float32>(sources[i], pieces[i], from, to)))
+      return i;
+  return -1;
+}
+
+int64_t lorarack_bytes() { return Arena::bytes(); }  // of packed weights
 
 }  // extern "C"

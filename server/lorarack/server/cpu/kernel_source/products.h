@@ -32,10 +32,11 @@ void pack_a(const typename T::Scalar* a, int64_t stride, int rank, int64_t input
 
 template <class T>
 void pack_b(const typename T::Scalar* b, int64_t stride, int rank, int64_t outputs, typename T::Scalar* to) {
-  const int padded = padded_rank(rank), per = T::kPerWord;
+  const int padded = padded_rank(rank), per = T::kPerWord, whole = rank / per * per;
   for (int64_t j = 0; j < outputs; ++j) {
     auto* block = to + j / kLanes * kLanes * padded + j % kLanes * per;
-    for (int r = 0; r < rank; ++r) block[r / per * kLanes * per + r % per] = b[j * stride + r];
+    for (int r = 0; r < whole; r += per) std::memcpy(block + r * kLanes, b + j * stride + r, per * sizeof *b);
+    for (int r = whole; r < rank; ++r) block[r / per * kLanes * per + r % per] = b[j * stride + r];
   }
 }
 

@@ -48,6 +48,8 @@ struct Float32 {
 
   static Floats multiply_add(Floats sum, Words a, Words b) { return sum + (Floats)a * (Floats)b; }
   static void to_words(const float* values, int count, uint32_t* words) { std::memcpy(words, values, count * sizeof(float)); }
+  static float round(float value) { return value; }
+  static float to_float(float value) { return value; }
   static Floats read(const float* from) { return load<Floats>(from); }
   static void write(float* to, Floats values) { std::memcpy(to, &values, sizeof values); }
 };
@@ -67,6 +69,15 @@ struct BFloat16 {
 
   static void to_words(const float* values, int count, uint32_t* words) {
     for (int i = 0; i < count; i += 2) words[i / 2] = rounded(values[i]) | rounded(values[i + 1]) << 16;
+  }
+
+  static uint16_t round(float finite) {
+    const uint32_t bits = load<uint32_t>(&finite);
+    return uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+  }
+  static float to_float(uint16_t value) {
+    const uint32_t bits = uint32_t(value) << 16;
+    return load<float>(&bits);
   }
 
   static Floats read(const uint16_t* from) {

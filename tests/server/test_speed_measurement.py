@@ -1,0 +1,70 @@
+"""The first start measures its engine, once; an engine that fails at it serves all the same."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from lorarack.server.engine_speed import read_speed
+
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
+]
+
+
+class Client:
+    """Generates tokens, or fails; remembers prompts and how many were under way."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        self.fault = fault
+        self.prompts: list[tuple[int, ...]] = []
+        self.running, self.most = 0, set[int]()
+
+    async def generate(self, prompt: Any, params: Any, name: str) -> AsyncIterator[Any]:
+        if self.fault:
+            raise self.fault
+        self.prompts.append(tuple(prompt["prompt_token_ids"]))
+        self.running += 1
+        for number in range(params.max_tokens):
+            await asyncio.sleep(0.001)
+            self.most.add(self.running)
+            yield number
+        self.running -= 1
+
+
+def config(length: int = 256, rows: int = 8) -> Any:
+    model = SimpleNamespace(get_vocab_size=lambda: 1000, max_model_len=length)
+    return SimpleNamespace(model_config=model, scheduler_config=SimpleNamespace(max_num_seqs=rows))
+
+
+async def test_it_is_measured_once_within_what_the_engine_takes(tmp_path: Path) -> None:
+    """No prompt begins like another, or the prefix cache would answer."""
+    from lorarack.server.vllm.speed_measurement import keep_speed
+
+    tmp_path.chmod(0o700)
+    client, file = Client(), tmp_path / "speeds" / "one.json"
+    await keep_speed(client, config(), file)
+    found = read_speed(file)
+    assert found is not None
+    assert [tokens for tokens, _ in found.prefill] == [32, 128]
+    assert [requests for requests, _ in found.decode] == [1, 8]
+    assert all(seconds > 0 for _, seconds in (*found.prefill, *found.decode))
+    assert max(client.most) == 8
+    assert len({prompt[0] for prompt in client.prompts}) == len(client.prompts)
+    asked = len(client.prompts)
+    await keep_speed(client, config(), file)
+    assert len(client.prompts) == asked
+
+
+async def test_an_engine_that_fails_is_said_and_nothing_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from lorarack.server.vllm.speed_measurement import keep_speed
+
+    await keep_speed(Client(ZeroDivisionError("odd")), config(), tmp_path / "one.json")
+    assert "was not measured: ZeroDivisionError: odd" in caplog.text
+    assert not (tmp_path / "one.json").exists()
