@@ -8,9 +8,11 @@ import asyncio
 import os
 import random
 import statistics
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,12 +36,15 @@ def shadow_cost(server: Server, requests: int, rounds: int) -> Iterator[Row]:
         taken: dict[str, list[float]] = {"alone": [], "shadowed": [], "twice": []}
         counts: list[ShadowCounts] = []
         for number in range(rounds):
-            prompts = [_prompt(1000 * number + each) for each in range(requests)]
-            taken["alone"].append(_seconds(server, ("shadowed@1",), prompts, 8))
+            # None is asked twice: the engine remembers what it has read.
+            others, prompts, more = (
+                [_prompt(f"{name} {number} {kind} {n}") for n in range(requests)] for kind in range(3)
+            )
+            taken["alone"].append(_seconds(server, ("shadowed@1",), others, 8))
             with experiment(server, arms):
                 taken["shadowed"].append(_seconds(server, ("shadowed@prod",), prompts, 8, settle=True))
                 counts.append(server.registry.experiments.status("shadowed", "prod").shadow)
-            taken["twice"].append(_seconds(server, tuple(f"shadowed@{arm}" for arm in arms), prompts, 8))
+            taken["twice"].append(_seconds(server, tuple(f"shadowed@{arm}" for arm in arms), more, 8))
         alone, shadowed, twice = (statistics.median(each) for each in taken.values())
         ours, again = (shadowed - alone) / requests, (twice - alone) / requests
         same = arms[0] == arms[1]
@@ -55,7 +60,7 @@ def requests_a_second(server: Server, rounds: int) -> Iterator[Row]:
     for at_once, goal, busy in ((ROWS, "≥ 0.99", "every row taken"), (8, "", "an eighth of the rows taken")):
         ratios = []
         for number in range(rounds):
-            prompts, taken = [_prompt(1000 * number + each) for each in range(2 * at_once)], {}
+            prompts, taken = [_prompt(f"{at_once} {number} {n}") for n in range(2 * at_once)], {}
             for split in (False, True) if number % 2 else (True, False):
                 with experiment(server, ("1", "1")) if split else nullcontext():
                     taken[split] = _seconds(server, ("shadowed@prod",), prompts, at_once)
@@ -80,7 +85,7 @@ def experiment(server: Server, arms: tuple[str, str]) -> Iterator[None]:
     time.sleep(1.0)
 
 
-def _prompt(seed: int) -> list[int]:
+def _prompt(seed: str) -> list[int]:
     return random.Random(seed).choices(range(1000, 40_000), k=READ)
 
 
@@ -116,7 +121,7 @@ async def _ask_all(server: Server, models: Sequence[str], prompts: list[list[int
         await asyncio.gather(*(ask(*each, model) for each in enumerate(prompts) for model in models))
 
 
-def main(rounds: int = 3) -> None:
+def main(rounds: int = 3, requests: int = 32) -> None:
     """Start the server, measure, stop it."""
     with TemporaryDirectory(prefix="lorarack-bench-") as place:
         folder = Path(place)
@@ -129,8 +134,11 @@ def main(rounds: int = 3) -> None:
         server = Server(home, "base", FLAGS, OMP_NUM_THREADS=str(os.cpu_count()))
         try:
             server.wait()
-            _seconds(server, ("shadowed@1", "shadowed@2"), [_prompt(number) for number in range(16)], 16)
-            rows = [*shadow_cost(server, 32, rounds), *requests_a_second(server, 2 * rounds - 1)]
+            _seconds(server, ("shadowed@1", "shadowed@2"), [_prompt(f"warm {n}") for n in range(16)], 16)
+            rows = list[Row]()
+            for row in chain(shadow_cost(server, requests, rounds), requests_a_second(server, 2 * rounds - 1)):
+                print(f"{row.what}: {row.ours}, {row.peer}, {row.ratio:.3f} ({row.note})", file=sys.stderr, flush=True)
+                rows.append(row)
         finally:
             server.stop()
     report("experiments-server", rows)

@@ -18,6 +18,7 @@ from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Registry, Version, open_registry
 from lorarack.registry.errors import EngineError
+from lorarack.registry.experiment.shadow import SkipReason
 from lorarack.registry.experiment.values import Experiment
 from lorarack.server.app_state import AppState
 from lorarack.server.caller import Caller
@@ -145,6 +146,31 @@ async def test_the_reference_answers_where_an_arm_cannot_be_served_here(
     assert [user for user in users if "x-lorarack-arm" in answers[user].headers] == [
         user for user in users if experiment.assign(user).name == "1"
     ]
+
+
+async def test_requests_without_a_shadow_are_counted_with_the_reason(
+    world: World, client: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    """The other arm cannot be served here; or it is asked in other words; or this server generates no text; or it failed."""
+
+    async def skipped_of(*arms: tuple[str, float], user: str = "ann", **more: Any) -> dict[SkipReason, int]:
+        await world.begin(*arms, **more)
+        await ask(client, user=user)
+        await world.recorder.flush()
+        status = world.registry.experiments.status("support", "prod")
+        assert status.shadows_waiting == (0 if status.experiment.plan.shadow else 1)
+        world.registry.experiments.stop("support", "prod")
+        return dict(status.shadow.skipped)
+
+    folder = tiny_adapter(tmp_path / "own", rank=4, seed=9)
+    (folder / "chat_template.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    own = world.registry.publish(folder, "support", base="tiny").version.number
+    assert await skipped_of(("1", 99.9), ("3", 0.1)) == {"no_other_arm": 1}
+    assert await skipped_of(("1", 50), (str(own), 50)) == {"other_prompt": 1}
+    assert await skipped_of(("1", 50), ("2", 50)) == {"form": 1}
+    assert await skipped_of(("1", 50), ("2", 50), shadow=False) == {}
+    world.residency.refuse(world.registry.get_version("support@2"), EngineError("no"), 600)
+    assert await skipped_of(("1", 0.1), ("2", 99.9)) == {"failed": 1}
 
 
 async def test_every_answer_is_recorded_within_a_flush(world: World, client: httpx.AsyncClient) -> None:
