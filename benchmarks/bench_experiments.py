@@ -157,7 +157,9 @@ def _arms(arm: Flags, good: Flags) -> tuple[Scores, Scores]:
 
 
 def _scores(good: Flags, mine: Flags) -> Scores:
-    return Scores(count=int(mine.sum()), total=int(good.sum()))
+    count, total = int(mine.sum()), int(good.sum())
+    # As observing them one by one gives, but for its first few.
+    return Scores(count=count, total=total, deviation=total - total**2 / count if count else 0.0)
 
 
 def _called(arm: Flags, good: Flags) -> bool:
