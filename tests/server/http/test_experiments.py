@@ -148,27 +148,23 @@ async def test_the_reference_answers_where_an_arm_cannot_be_served_here(
     ]
 
 
-async def test_requests_without_a_shadow_are_counted_with_the_reason(
-    world: World, client: httpx.AsyncClient, tmp_path: Path
-) -> None:
-    """The other arm cannot be served here; or it is asked in other words; or this server generates no text; or it failed."""
-
-    async def skipped_of(*arms: tuple[str, float], user: str = "ann", **more: Any) -> dict[SkipReason, int]:
-        await world.begin(*arms, **more)
-        await ask(client, user=user)
+async def test_why_a_request_has_no_shadow(world: World, client: httpx.AsyncClient, tmp_path: Path) -> None:
+    async def skipped_of(*arms: tuple[str, float]) -> dict[SkipReason, int]:
+        await world.begin(*arms)
+        await ask(client, user="ann")
         await world.recorder.flush()
         status = world.registry.experiments.status("support", "prod")
-        assert status.shadows_waiting == (0 if status.experiment.plan.shadow else 1)
+        assert status.shadows_waiting == 0
         world.registry.experiments.stop("support", "prod")
         return dict(status.shadow.skipped)
 
-    folder = tiny_adapter(tmp_path / "own", rank=4, seed=9)
-    (folder / "chat_template.jinja").write_text("{% for message in messages %}{{ message.content }}{% endfor %}")
+    (folder := tiny_adapter(tmp_path / "own", rank=4, seed=9)).joinpath("chat_template.jinja").write_text(
+        "{{ messages }}"
+    )
     own = world.registry.publish(folder, "support", base="tiny").version.number
     assert await skipped_of(("1", 99.9), ("3", 0.1)) == {"no_other_arm": 1}
     assert await skipped_of(("1", 50), (str(own), 50)) == {"other_prompt": 1}
     assert await skipped_of(("1", 50), ("2", 50)) == {"form": 1}
-    assert await skipped_of(("1", 50), ("2", 50), shadow=False) == {}
     world.residency.refuse(world.registry.get_version("support@2"), EngineError("no"), 600)
     assert await skipped_of(("1", 0.1), ("2", 99.9)) == {"failed": 1}
 
