@@ -52,7 +52,7 @@ bench-registry: setup ## the registry's speed and robustness (about 10 minutes)
 bench-cpu-lora: setup ## many adapters on a CPU, next to plain vLLM (about 25 minutes)
 	@$(RUN)/python -m benchmarks.bench_cpu_lora
 
-bench-serving: setup ## a server of many adapters: what it costs, what a cold adapter costs, next to plain vLLM (about 25 minutes)
+bench-serving: setup ## a server of many adapters: what it costs, what a cold adapter costs, next to plain vLLM (about half an hour)
 	@$(RUN)/python -m benchmarks.bench_serving
 
 bench-compare: setup ## how often comparisons err and decide, by simulation (about 20 minutes)
