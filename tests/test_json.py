@@ -35,6 +35,7 @@ ELSEWHERE = {
     "ask",
     "top",
     "plan",
+    "rehearse",
 }
 #: Speak no JSON: the one runs until it is stopped.
 SILENT = {"serve"}
@@ -136,6 +137,7 @@ COMMAND_OF: dict[str, str] = {
     "publish": "publish",
     "resolve": "show",
     "serving_defaults": "show",
+    "serving_record": "show",
     "versions": "list",
     "adapters": "list",
     "describe": "tag",
@@ -174,6 +176,7 @@ WITHOUT_COMMAND = {
     "lease": "servers, which hold what they have loaded",
     "release": "likewise",
     "chat_template": "servers, which render with it",
+    "keep_serving_record": "servers, which load it",
     "get_version": "programs that look after versions in any state",
     "last_event_id": "servers, which follow the registry",
     "snapshot": "servers, which resolve",

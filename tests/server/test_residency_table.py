@@ -10,6 +10,7 @@ from tests.server.values import LIMITS, RecordingEngine, version
 
 from lorarack.registry import Version
 from lorarack.registry.errors import NotServeable, StoreError
+from lorarack.server.proof import Proof
 from lorarack.server.residency import Residency
 from lorarack.server.residency_table import ResidencyObserver
 
@@ -102,11 +103,11 @@ async def test_what_the_probe_refuses_is_unloaded_and_not_tried_again() -> None:
     """Its bytes will not change. What passes is looked at once."""
     engine, asked = RecordingEngine(), list[int]()
 
-    async def probe(found: Version) -> str:
+    async def probe(found: Version) -> Proof:
         asked.append(found.number)
         if found.number == 1:
             raise NotServeable("support@1 changes nothing.", code="no_effect")
-        return "changes what was asked"
+        return Proof("changes what was asked")
 
     residency = Residency(engine, open_copy, LIMITS, capacity=1, probe=probe)
     for _ in range(2):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lorarack.adapters.ranks.resize import resize
     from lorarack.adapters.ranks.scale import scale
     from lorarack.adapters.recipe import Recipe, load_recipe, make_recipe
+    from lorarack.adapters.rehearsal import Rehearsal, rehearse
     from lorarack.adapters.studies.report import StudyReport
     from lorarack.adapters.studies.run import study
     from lorarack.adapters.training.run import train
@@ -33,6 +34,7 @@ __all__ = [
     "JudgeServer",
     "ReadOptions",
     "Recipe",
+    "Rehearsal",
     "Row",
     "Rows",
     "StudyReport",
@@ -46,6 +48,7 @@ __all__ = [
     "make_recipe",
     "merge",
     "not_worse_than",
+    "rehearse",
     "resize",
     "scale",
     "study",
@@ -68,6 +71,7 @@ _MODULES = {
     "ranks.resize": "resize",
     "ranks.scale": "scale",
     "recipe": "Recipe load_recipe make_recipe",
+    "rehearsal": "Rehearsal rehearse",
     "studies.report": "StudyReport",
     "studies.run": "study",
     "training.run": "train",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lorarack.registry import queries
     from lorarack.registry.base_model.content import Progress
     from lorarack.registry.interface.experiments import Experiments
+    from lorarack.registry.parity import ServingRecord
     from lorarack.registry.serving_defaults import ServingDefaults
     from lorarack.registry.snapshot import Snapshot
 
@@ -163,6 +164,12 @@ class LocalRegistry(Registry):
         from lorarack.registry import fetch
 
         return fetch.serving_defaults(self._catalog, self._blobs, self.actor, version)
+
+    def serving_record(self, version: Version) -> "ServingRecord | None":
+        return versions.serving_record(self._catalog, version)
+
+    def keep_serving_record(self, version: Version, record: "ServingRecord") -> None:
+        self._catalog.keep_serving_record(self.actor, version.adapter, version.number, record.to_json())
 
     def verify(self, reference: str) -> Version:
         from lorarack.registry import lifecycle

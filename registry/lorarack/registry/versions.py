@@ -3,8 +3,11 @@
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
+from pydantic import ValidationError
+
 from lorarack.registry.errors import NotFound, UsageError
 from lorarack.registry.interface import Catalog
+from lorarack.registry.parity import ServingRecord
 from lorarack.registry.queries import Lineage
 from lorarack.registry.reference import ByNumber, Reference, parse_reference
 from lorarack.registry.resolve import did_you_mean
@@ -74,6 +77,15 @@ def add_metrics(catalog: Catalog, actor: str, reference: str, metrics: Sequence[
     version = get_version(catalog, reference)
     catalog.add_metrics(actor, version.adapter, version.number, metrics)
     return get_version(catalog, version.reference)
+
+
+def serving_record(catalog: Catalog, version: Version) -> ServingRecord | None:
+    """See ``Registry.serving_record``. One that a later release wrote in another form is none."""
+    found = catalog.serving_record(version.adapter, version.number)
+    try:
+        return ServingRecord.model_validate(found) if found is not None else None
+    except ValidationError:
+        return None
 
 
 def describe(

@@ -31,6 +31,8 @@ class Limits:
     originals: frozenset[str] = frozenset()
     #: Tokens of prompt and answer together; None: not known.
     max_model_len: int | None = None
+    #: Number type that it computes in; None: not known.
+    dtype: str | None = None
 
 
 def incompatibility(version: Version, limits: Limits) -> str | None:

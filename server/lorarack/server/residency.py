@@ -17,6 +17,7 @@ from lorarack.registry import Snapshot, State, Version
 from lorarack.registry.errors import EngineError, LorarackError, NotServeable
 from lorarack.server.engine_port import EnginePort
 from lorarack.server.limits import Limits, check_serveable
+from lorarack.server.proof import Proof
 from lorarack.server.residency_table import (
     Failure,
     ResidencyObserver,
@@ -44,7 +45,7 @@ class Residency:
         limits: Limits,
         *,
         capacity: int | None = None,
-        probe: Callable[[Version], Awaitable[str]] | None = None,
+        probe: Callable[[Version], Awaitable[Proof]] | None = None,
         observer: ResidencyObserver | None = None,
     ) -> None:
         """Over an engine.
@@ -55,7 +56,7 @@ class Residency:
             limits: what can be served.
             capacity: how many versions the engine keeps; then the least recently used one makes way. More only while all
                 answer requests or are pinned. None: as many as are asked for.
-            probe: looks at a version once it is loaded, before any request is answered by it; what it found, in words.
+            probe: looks at a version once it is loaded, before any request is answered by it.
             observer: is told of loads.
         """
         self.limits = limits
@@ -196,8 +197,8 @@ class Residency:
                         with span("lorarack.load.engine", version):
                             await self._engine.load(version.reference, version.digest, version.engine_id, copy)
             in_engine = time.perf_counter()
-            if row.probe is None and self._probe is not None:
-                row.probe = await self._look_at(version)
+            if row.proof is None and self._probe is not None:
+                row.proof = await self._look_at(version)
         except LorarackError:
             raise
         except Exception as error:
@@ -215,7 +216,7 @@ class Residency:
             version.reference, version.rank, (fetched - started) * 1e3, (in_engine - fetched) * 1e3, (now - in_engine) * 1e3,
         )  # fmt: skip
 
-    async def _look_at(self, version: Version) -> str:
+    async def _look_at(self, version: Version) -> Proof:
         assert self._probe is not None  # noqa: S101 - asked before
         try:
             with span("lorarack.load.probe", version):

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from lorarack.registry import Version
 from lorarack.registry.errors import Conflict, Damaged, EngineError, LorarackError, NotServeable, StoreError
+from lorarack.server.proof import Proof
 
 Key: TypeAlias = tuple[str, str, int]
 
@@ -56,7 +57,7 @@ class Row:
         pinned: it is not evicted.
         last_used: end of the last request, or the load (`time.time`).
         load_seconds: what the last load took, files and engine.
-        probe: what the probe at load found, in words; None: there was none.
+        proof: what was found when it was loaded; None: nobody looked.
         failure: why it is refused; may be past.
         withdrawn: it must not become ready.
         unloading: the engine is unloading it; before, a drain can be called off.
@@ -69,7 +70,7 @@ class Row:
     pinned: bool = False
     last_used: float = field(default_factory=time.time)
     load_seconds: float | None = None
-    probe: str | None = None
+    proof: Proof | None = None
     failure: Failure | None = None
     withdrawn: bool = False
     unloading: bool = False

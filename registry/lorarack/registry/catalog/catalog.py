@@ -1,7 +1,7 @@
 """A catalog in a database, by SQLAlchemy. The contracts of its methods are in ``interface``."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lorarack.registry.catalog import (
     base_models,
@@ -82,6 +82,12 @@ class SqlCatalog(Catalog):
 
     def events(self, after: int, limit: int, adapter: str | None = None) -> "tuple[Event, ...]":
         return self._read(events.read_events, after, limit, adapter)
+
+    def serving_record(self, adapter: str, number: int) -> dict[str, Any] | None:
+        return self._read(events.last_record, adapter, number)
+
+    def keep_serving_record(self, actor: str, adapter: str, number: int, record: Mapping[str, Any]) -> None:
+        self._write(events.keep_record, actor, adapter, number, dict(record))
 
     def snapshot(self, since: "Snapshot | None" = None) -> "Snapshot":
         return self._read(snapshots.take_snapshot, since)

@@ -65,6 +65,19 @@ def read_alias_moves(connection: Connection, adapter: str, alias: str | None) ->
     return tuple(move for move in moves if alias is None or move.name == alias)
 
 
+def keep_record(connection: Connection, actor: str, adapter: str, number: int, record_: dict[str, Any]) -> None:
+    """Keep a serving record. Raises ``NotFound``."""
+    find_version(connection, adapter, number)
+    record(connection, actor, "served", adapter, number, **record_)
+
+
+def last_record(connection: Connection, adapter: str, number: int) -> dict[str, Any] | None:
+    """The newest serving record of a version."""
+    its = (EVENTS.c.adapter == adapter, EVENTS.c.kind == "served", EVENTS.c.version == number)
+    found = connection.scalar(select(EVENTS.c.detail).where(*its).order_by(EVENTS.c.id.desc()).limit(1))
+    return dict(found) if found is not None else None
+
+
 def set_alias(
     connection: Connection,
     actor: str,

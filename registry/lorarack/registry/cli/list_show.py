@@ -12,6 +12,7 @@ from lorarack.registry.cli.output import emit, out
 from lorarack.registry.cli.render import short_digest, size, table
 from lorarack.registry.cli.versions import family_table, metric_texts
 from lorarack.registry.interface import Registry
+from lorarack.registry.parity import ServingRecord
 from lorarack.registry.registry import open_registry
 from lorarack.registry.serving_defaults import ServingDefaults
 from lorarack.registry.values import Adapter, Version
@@ -54,9 +55,10 @@ def show(
     """
     with open_registry(registry, create=False) as opened:
         version = opened.resolve(reference, with_curves=True)
-        defaults = opened.serving_defaults(version)
+        defaults, served = opened.serving_defaults(version), opened.serving_record(version)
     record = {**version.to_json(), "defaults": defaults.given, "chat_template": version.file_digest(CHAT_TEMPLATE)}
-    emit(record, json, lambda: _card(version, defaults))
+    record["serving_record"] = served.to_json() if served else None
+    emit(record, json, lambda: _card(version, defaults, served))
 
 
 def _list_adapters(opened: Registry, json: bool) -> None:
@@ -77,7 +79,7 @@ def _adapters_table(adapters: tuple[Adapter, ...]) -> Table:
     return rows
 
 
-def _card(version: Version, defaults: ServingDefaults) -> Table:
+def _card(version: Version, defaults: ServingDefaults, served: ServingRecord | None) -> Table:
     card = Table.grid(padding=(0, 2))
     lines: list[tuple[str, str]] = [
         ("version", f"[bold]{version.reference}[/bold]  ({version.state})"),
@@ -101,6 +103,8 @@ def _card(version: Version, defaults: ServingDefaults) -> Table:
     if points:
         lines.append(("curves", f"{points} points (in --json)"))
     lines += _provenance(version)
+    if served:
+        lines.append(("served", escape(f"{served.words} ({served.at:%Y-%m-%d %H:%M} UTC)")))
     for label, text in lines:
         card.add_row(f"[dim]{label}[/dim]", text)
     return card

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 # The calls are to be read as a table; the formatter would give each name a line.
 # fmt: off
@@ -47,6 +47,7 @@ class Catalog(Protocol):
     def aliases(self, adapter: str | None = None) -> tuple[Alias, ...]: """Where they point now, by adapter and name."""
     def alias_moves(self, adapter: str, alias: str | None = None) -> tuple[Alias, ...]: """Every move, oldest first."""
     def events(self, after: int, limit: int, adapter: str | None = None) -> tuple[Event, ...]: """As ``Registry.events``."""
+    def serving_record(self, adapter: str, number: int) -> dict[str, Any] | None: """The newest, as JSON."""
     def snapshot(self, since: Snapshot | None = None) -> Snapshot: """As ``Registry.snapshot``."""
     def lineage(self, version: Version) -> tuple[tuple[Link, ...], tuple[Link, ...]]:
         """The links to all ancestors and to all descendants, each once, the nearest first."""
@@ -82,6 +83,8 @@ class Catalog(Protocol):
     def repair(self, actor: str, adapter: str, number: int, files: Sequence[StoredFile], is_stored: Callable[[str], bool]) -> None:
         """Make a damaged version ready with these files. ``is_stored`` and ``BlobGone``: as in ``add_version``."""
     def delete_version(self, actor: str, adapter: str, number: int) -> None: """``Conflict``: something holds it."""
+    def keep_serving_record(self, actor: str, adapter: str, number: int, record: Mapping[str, Any]) -> None:
+        """Keep another."""
     def lease(self, versions: Sequence[tuple[str, int]], holder: str, seconds: float) -> None: """As in ``Registry``."""
     def release(self, holder: str, version: tuple[str, int] | None = None) -> None: """As in ``Registry``."""
     def set_retention(self, actor: str, adapter: str, keep_last: int | None, keep_days: int | None) -> None: """None: no rule."""

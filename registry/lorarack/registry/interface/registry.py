@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lorarack.registry.base_model.content import Progress
     from lorarack.registry.interface.experiments import Experiments
     from lorarack.registry.interface.keys import Keys
+    from lorarack.registry.parity import ServingRecord
     from lorarack.registry.queries import Best, Diff, Exported, GcReport, Imported, Judgement
     from lorarack.registry.queries import Lineage, Page, Query, Retention, Rule
     from lorarack.registry.serving_defaults import ServingDefaults
@@ -120,6 +121,9 @@ class Registry(Protocol):
         """The chat template that ``version`` was trained with, if it brought one. ``Damaged``: as ``verify``."""
     def serving_defaults(self, version: Version) -> ServingDefaults:
         """What ``version`` fills into requests that are silent. ``Damaged``: as ``verify``, or a form that is not known here."""
+    def serving_record(self, version: Version) -> ServingRecord | None:
+        """What the server found that loaded ``version`` last, as far as it was something new."""
+    def keep_serving_record(self, version: Version, record: ServingRecord) -> None: """Keep another, which counts from now on."""
     def verify(self, reference: str) -> Version:
         """Read all stored bytes of a version. ``Damaged``: they have changed; a ready version is marked as damaged."""
     def diff(self, a: str, b: str) -> Diff:

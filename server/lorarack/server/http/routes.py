@@ -160,7 +160,15 @@ def residency_body(residency: Residency) -> dict[str, Any]:
     """The table as JSON, what was used last first."""
     rows = sorted(residency.table, key=lambda row: row.last_used, reverse=True)
     data = [_row(row) for row in rows if row.state is not RowState.FAILED or row.refused_for]
-    return {"object": "list", "base": residency.limits.base, "capacity": residency.capacity, "data": data}
+    limits = residency.limits
+    return {
+        "object": "list",
+        "base": limits.base,
+        "fingerprint": limits.fingerprint,
+        "dtype": limits.dtype,
+        "capacity": residency.capacity,
+        "data": data,
+    }
 
 
 def _row(row: Row) -> dict[str, Any]:
@@ -174,7 +182,8 @@ def _row(row: Row) -> dict[str, Any]:
         "pinned": row.pinned,
         "last_used": datetime.fromtimestamp(row.last_used, UTC).isoformat(),
         "load_seconds": row.load_seconds,
-        "probe": row.probe,
+        "probe": row.proof.effect if row.proof else None,
+        "parity": row.proof.parity.to_json() if row.proof and row.proof.parity else None,
         "reason": row.failure.error.message if row.failure and refused else None,
         "retry_after": refused if 0 < refused < math.inf else None,
     }

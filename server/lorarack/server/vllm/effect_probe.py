@@ -6,23 +6,17 @@ model, and says nothing. In one step, because results change with the batch: two
 
 import asyncio
 import logging
-import uuid
 from typing import Any
-
-from vllm import SamplingParams
 
 from lorarack.registry import Version
 from lorarack.registry.errors import NotServeable
-from lorarack.server.vllm.nonfinite import NOT_FINITE
+from lorarack.registry.parity import probe_tokens
+from lorarack.server.vllm.prompt_logprobs import NotFiniteError, prompt_logprobs
 
 log = logging.getLogger(__name__)
 
-#: Tokens of the probe.
-LENGTH = 16
 #: Seconds that a load waits for it on a busy engine.
 PATIENCE = 10.0
-#: Spreads the tokens over the vocabulary.
-_STRIDE = 7919
 
 
 class EffectProbe:
@@ -32,7 +26,7 @@ class EffectProbe:
         """Of ``engine_client``, before its `generate` is watched; ``models`` has the adapters that are loaded."""
         self._generate = engine_client.generate
         self._models = models
-        self._tokens = [(number * _STRIDE) % vocabulary for number in range(1, LENGTH + 1)]
+        self._tokens = probe_tokens(vocabulary)
         self._known: dict[str, str] = {}
 
     async def __call__(self, version: Version) -> str:
@@ -43,10 +37,9 @@ class EffectProbe:
         """
         if version.digest not in self._known:
             try:
-                mine, base = await asyncio.wait_for(
-                    asyncio.gather(self._logprobs(self._models.lora_requests[version.reference]), self._logprobs(None)),
-                    PATIENCE,
-                )
+                request = self._models.lora_requests[version.reference]
+                both = (prompt_logprobs(self._generate, self._tokens, which) for which in (request, None))
+                mine, base = await asyncio.wait_for(asyncio.gather(*both), PATIENCE)
             except NotFiniteError as error:
                 raise NotServeable(
                     f"{version.reference} gives numbers that are not finite; its weights or its scale are too large.",
@@ -58,24 +51,6 @@ class EffectProbe:
             self._known[version.digest] = _verdict(version, mine, base)
         return self._known[version.digest]
 
-    async def _logprobs(self, request: Any) -> list[float]:
-        """Of the probe's tokens but the first."""
-        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
-        name = f"lorarack-probe-{uuid.uuid4().hex}"
-        prompt = {"prompt_token_ids": self._tokens}
-        found: list[float] = []
-        async for output in self._generate(prompt, params, name, lora_request=request):
-            if output.finished and output.outputs and output.outputs[0].stop_reason == NOT_FINITE:
-                raise NotFiniteError
-            if output.prompt_logprobs:
-                table = zip(self._tokens[1:], output.prompt_logprobs[1:], strict=True)
-                found = [one[token].logprob for token, one in table]
-        return found
-
-
-class NotFiniteError(Exception):
-    """The engine failed the probe because of NaN or infinity."""
-
 
 def _verdict(version: Version, mine: list[float], base: list[float]) -> str:
     if not mine or len(mine) != len(base):
@@ -83,9 +58,9 @@ def _verdict(version: Version, mine: list[float], base: list[float]) -> str:
     most = max(abs(one - other) for one, other in zip(mine, base, strict=True))
     if most == 0.0:
         raise NotServeable(
-            f"{version.reference} changes nothing: {LENGTH} tokens have the very log probabilities that the base gives them. "
-            "Its weights are too small for this server's number type, or untrained; train it longer or at a higher learning rate, "
-            "or ask for the base by its name.",
+            f"{version.reference} changes nothing: {len(mine) + 1} tokens have the very log probabilities that the base gives "
+            "them. Its weights are too small for this server's number type, or untrained; train it longer or at a higher "
+            "learning rate, or ask for the base by its name.",
             code="no_effect",
         )
-    return f"changes the log probabilities of {LENGTH} tokens by up to {most:.2g}"
+    return f"changes the log probabilities of {len(mine) + 1} tokens by up to {most:.2g}"

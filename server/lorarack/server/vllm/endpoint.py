@@ -6,12 +6,12 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import REGISTRY
 from starlette.middleware.cors import CORSMiddleware
 
-from lorarack.registry import open_registry
+from lorarack.registry import Registry, open_registry
 from lorarack.registry.registry import CATALOG
 from lorarack.server.adapter_image import Packer
 from lorarack.server.app_state import AppState
@@ -25,11 +25,13 @@ from lorarack.server.http.model_resolver import ModelResolverMiddleware
 from lorarack.server.http.routes import make_router
 from lorarack.server.key_ring import KeyRing
 from lorarack.server.leases import Leases, holder_name
+from lorarack.server.limits import Limits
 from lorarack.server.local_cache import LocalCache
 from lorarack.server.metrics import RequestMetrics
 from lorarack.server.open_requests import OpenRequests
 from lorarack.server.policies.admit import Admit
 from lorarack.server.process.shutdown_log_filter import ENGINE
+from lorarack.server.proof import ServingRecords
 from lorarack.server.reference_resolver import ReferenceResolver
 from lorarack.server.residency import Residency
 from lorarack.server.residency_metrics import ResidencyMetrics
@@ -39,6 +41,9 @@ from lorarack.server.spans import start_tracing
 from lorarack.server.version_defaults import DefaultsReader
 from lorarack.server.vllm.drain import drain_before_shutdown
 from lorarack.server.warm_set import KEEP_SECONDS, WarmSet
+
+if TYPE_CHECKING:
+    from lorarack.server.vllm.load_probe import LoadProbe
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +94,6 @@ class LorarackEndpoints:
         if self._settings is None or engine_client is None:
             return
         from lorarack.server.vllm.chat_template import render_with_own_template
-        from lorarack.server.vllm.effect_probe import EffectProbe
         from lorarack.server.vllm.engine import VllmEngine, layout_of, limits_of, rows_of
         from lorarack.server.vllm.generations import waiting_and_running, watch_generate
         from lorarack.server.vllm.shadow_engine import VllmShadowEngine
@@ -119,7 +123,7 @@ class LorarackEndpoints:
             limits,
             # With several API processes none knows what the others' requests need: the engine alone evicts.
             capacity=lora.max_cpu_loras if alone else None,
-            probe=EffectProbe(engine_client, self._models, vocabulary) if generates else None,
+            probe=self._load_probe(engine_client, registry, limits, vocabulary) if generates else None,
             observer=metrics.residency_observer,
         )
         warm_set = WarmSet(residency, self._settings.pins, lora.max_cpu_loras, lets_go=alone)
@@ -165,6 +169,19 @@ class LorarackEndpoints:
         watch_generate(engine_client, residency.request_failed)
         render_with_own_template(engine_client.renderer)
         self._state = ready
+
+    def _load_probe(self, engine_client: Any, registry: Registry, limits: Limits, vocabulary: int) -> "LoadProbe":
+        """What looks at a version once it is loaded; before `generate` is watched, so it takes part in no count."""
+        import vllm
+
+        from lorarack.server.vllm.effect_probe import EffectProbe
+        from lorarack.server.vllm.load_probe import LoadProbe
+        from lorarack.server.vllm.parity_probe import ParityProbe
+
+        dtype = limits.dtype or "unknown"
+        records = ServingRecords(registry, vllm.__version__, dtype, limits.fingerprint)
+        parity = ParityProbe(engine_client.generate, self._models, records, dtype, limits.fingerprint)
+        return LoadProbe(EffectProbe(engine_client, self._models, vocabulary), parity, records)
 
     def _begin(self, resolver: ReferenceResolver, warm_set: WarmSet, leases: Leases) -> None:
         """Start what runs as long as the server."""

@@ -98,6 +98,7 @@ def limits_of(vllm_config: Any, base: str, fingerprint: str, originals: Iterable
         embeddings=_adaptable_embeddings(vllm_config.model_config),
         originals=frozenset(originals),
         max_model_len=vllm_config.model_config.max_model_len,
+        dtype=str(vllm_config.model_config.dtype).removeprefix("torch."),
     )
 
 
