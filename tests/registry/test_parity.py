@@ -1,12 +1,17 @@
 """The rule of parity: rounding passes, what was not applied as trained does not, and what cannot be told is not refused."""
 
 import random
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.command_line import lorarack
+from tests.json_schemas import hold
 
-from lorarack.registry.parity import TOLERANCES, Logprobs, Parity, compare_logprobs
+from lorarack.registry import Registry
+from lorarack.registry.parity import TOLERANCES, Logprobs, Parity, ServingRecord, compare_logprobs
 from lorarack.registry.reference_logprobs import ReferenceLogprobs, ReferencePrompt
 
 LENGTHS = (12, 30)
@@ -79,3 +84,22 @@ def test_nearer_is_never_worse(served: str | None, dtype: str, by: float, effect
     assert order.index(near.state) <= order.index(far.state)
     assert near.mean <= far.mean
     assert "log probabilities differ by" in far.words
+
+
+def test_show_says_what_the_server_found_that_loaded_it_last(registry: Registry, adapter: Path) -> None:
+    version = registry.publish(adapter, "support", base="tiny").version
+    where = ("--registry", registry.location)
+    assert lorarack("show", "support", "--json", *where).json()["serving_record"] is None
+    assert "served" not in lorarack("show", "support", *where).out
+    record = ServingRecord(
+        at=datetime(2026, 3, 4, tzinfo=UTC), vllm="0.32.0", dtype="float32", base_fingerprint=version.base_fingerprint,
+        effect="changes it", parity=held("float32", "float32", 0.005, 1.0),
+    )  # fmt: skip
+    registry.keep_serving_record(version, record)
+    found = lorarack("show", "support", "--json", *where).json()
+    hold("show", found)
+    assert found["serving_record"]["parity"]["state"] == "same"
+    shown = " ".join(lorarack("show", "support", *where).out.split())
+    assert "vLLM 0.32.0, float32: changes it; is what was trained" in shown
+    registry.keep_serving_record(version, record.model_copy(update={"refused": "It is not.", "parity": None}))
+    assert "float32: It is not (2026" in " ".join(lorarack("show", "support", *where).out.split())

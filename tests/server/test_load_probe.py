@@ -1,6 +1,7 @@
 """What is looked at when a version was loaded: side by side, once, kept as its record, and never in a good version's way."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -150,6 +151,16 @@ async def test_a_comparison_that_fails_keeps_nobody_away() -> None:
     world.engine.fault = None
     again = await world.probe(version(2))
     assert again.parity is not None
+
+
+async def test_a_registry_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, over = World(trained(1)), threading.Event()
+    monkeypatch.setattr("lorarack.server.vllm.parity_probe.PATIENCE", 0.05)
+    monkeypatch.setattr(world.source, "get_version", lambda _: over.wait(20))
+    try:
+        assert (await world.probe(version(1))).parity is None
+    finally:
+        over.set()
 
 
 async def test_an_adapter_is_not_unloaded_while_the_engine_compares_it() -> None:

@@ -8,7 +8,7 @@ import pytest
 from tests.adapters.ranks.conftest import deltas
 from tests.tiny import adapter_tensors, tiny_adapter, write_safetensors
 
-from lorarack.registry import Registry
+from lorarack.registry import Registry, ServingDefaults
 from lorarack.registry.errors import InvalidArtifact, UsageError
 
 pytestmark = pytest.mark.torch
@@ -159,3 +159,21 @@ def test_scaling_by_nothing_is_refused(registry: Registry, by: float) -> None:
 
     with pytest.raises(UsageError, match="makes no other adapter"):
         scale(registry, "support@1", by)
+
+
+def test_what_is_made_of_versions_is_asked_as_they_are(registry: Registry, tmp_path: Path) -> None:
+    """Their chat template and their defaults, where all parents have the same."""
+    from lorarack.adapters.ranks.merge import merge
+    from lorarack.adapters.ranks.resize import resize
+
+    terse, kind = ServingDefaults(system="Be terse."), ServingDefaults(system="Be kind.")
+    for name, seed, defaults in (("one", 1, terse), ("two", 2, terse), ("three", 3, kind)):
+        folder = tiny_adapter(tmp_path / name, 8, seed=seed, targets=TARGETS)
+        (folder / "chat_template.jinja").write_text("{{ messages }}")
+        registry.publish(folder, name, base="tiny", defaults=defaults)
+    small = resize(registry, "one@1", rank=2).version
+    assert (registry.chat_template(small), registry.serving_defaults(small)) == ("{{ messages }}", terse)
+    alike = merge(registry, ["one@1", "two@1"], name="alike").version
+    assert registry.serving_defaults(alike) == terse
+    apart = merge(registry, ["one@1", "three@1"], name="apart").version
+    assert (registry.chat_template(apart), registry.serving_defaults(apart).given) == ("{{ messages }}", {})

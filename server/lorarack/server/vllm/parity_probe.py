@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 #: What is computed of a reference, which an import may have brought: training writes 4 prompts of at most 48 tokens.
 MAX_PROMPTS, MAX_TOKENS = 8, 64
-#: Seconds that a load waits for it on a busy engine.
+#: Seconds that a load waits for it, on a slow registry or a busy engine.
 PATIENCE = 10.0
 
 
@@ -37,10 +37,7 @@ class ParityProbe:
             NotServeable: the version is not what was trained.
         """
         try:
-            reference = await asyncio.to_thread(self._records.reference_of, version)
-            if reference is None or not _fits(reference):
-                return None
-            found = await asyncio.wait_for(self._compare(version, reference), PATIENCE)
+            found = await asyncio.wait_for(self._compare(version), PATIENCE)
         except Exception as error:  # noqa: BLE001 - a comparison that fails must not keep a good version away
             log.warning("%s was not compared with its training: %s: %s", version.reference, type(error).__name__, error)
             return None
@@ -54,7 +51,10 @@ class ParityProbe:
             log.warning("%s %s; it is served.", version.reference, found.words)
         return found
 
-    async def _compare(self, version: Version, reference: ReferenceLogprobs) -> Parity | None:
+    async def _compare(self, version: Version) -> Parity | None:
+        reference = await asyncio.to_thread(self._records.reference_of, version)
+        if reference is None or not _fits(reference):
+            return None
         prompts = tuple(prompt.token_ids for prompt in reference.prompts)
         mine = self._of(prompts, self._models.lora_requests[version.reference])
         if prompts in self._base:
