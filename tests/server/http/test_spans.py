@@ -21,6 +21,7 @@ from lorarack.server.http.asgi import Receive, Scope, Send, header, send_json
 from lorarack.server.http.model_resolver import ModelResolverMiddleware
 from lorarack.server.local_cache import LocalCache
 from lorarack.server.policies.admit import Admit
+from lorarack.server.proof import Proof
 from lorarack.server.residency import Residency
 from lorarack.server.settings import AdmissionLimits
 
@@ -67,8 +68,8 @@ async def gateway(state: AppState, tmp_path: Path) -> httpx.AsyncClient:
     return client_of(ApiKeyMiddleware(ModelResolverMiddleware(model, lambda: made), ring(SECRET)))
 
 
-async def probed(_: Version) -> str:
-    return "it does something"
+async def probed(_: Version) -> Proof:
+    return Proof("it does something")
 
 
 async def ask(client: httpx.AsyncClient, name: str, **headers: str) -> httpx.Response:

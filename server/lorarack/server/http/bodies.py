@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lorarack.registry.parity import Parity
+
 #: Of the registry's table of what is loaded.
 State = Literal["fetching", "loading", "ready", "draining", "failed"]
 
@@ -51,7 +53,8 @@ class LoadedVersion(_Exact):
     pinned: bool
     last_used: str = Field(description="ISO 8601, UTC")
     load_seconds: float | None
-    probe: str | None
+    probe: str | None = Field(description="what it changes; null: not probed")
+    parity: Parity | None = Field(description="with its training; null: not compared")
     reason: str | None
     retry_after: float | None = Field(description="seconds; null: not by itself")
 
@@ -61,6 +64,8 @@ class ResidencyTable(_Exact):
 
     object: Literal["list"]
     base: str
+    fingerprint: str
+    dtype: str | None = Field(description="number type that it computes in")
     capacity: int | None
     data: list[LoadedVersion]
 
