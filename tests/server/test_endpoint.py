@@ -168,3 +168,22 @@ async def stop(endpoints: Any) -> None:
     for task in endpoints._tasks:
         task.cancel()
     await asyncio.gather(*endpoints._tasks, return_exceptions=True)
+
+
+async def test_what_a_start_loads_is_looked_at(registry: Registry, tmp_path: Path) -> None:
+    """Where the engine generates. One that fails at it keeps nothing away, and leaves no record."""
+
+    class Generating(Client):
+        async def get_supported_tasks(self) -> tuple[str, ...]:
+            return ("generate",)
+
+    app, endpoints = await started(registry, Generating(), tmp_path)
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://server") as asking:
+            await until(asking, "/ready", lambda body: body["ready"])
+            table = (await asking.get("/v1/residency")).json()
+        assert (table["dtype"], table["fingerprint"]) == ("float32", registry.base("tiny").fingerprint)
+        assert {(row["probe"], row["parity"]) for row in table["data"]} == {("not probed", None)}
+        assert registry.serving_record(registry.resolve("support@prod")) is None
+    finally:
+        await stop(endpoints)

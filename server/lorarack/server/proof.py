@@ -14,6 +14,9 @@ from lorarack.registry.reference_logprobs import ReferenceLogprobs
 
 log = logging.getLogger(__name__)
 
+#: The effect of a version whose probe failed, or found the engine busy.
+NOT_PROBED = "not probed"
+
 
 @dataclass(frozen=True, slots=True)
 class Proof:
@@ -68,7 +71,9 @@ class ServingRecords:
         return found.provenance.reference if found.provenance and found.digest == version.digest else None
 
     def keep(self, version: Version, proof: Proof | None, refused: LorarackError | None = None) -> None:
-        """Keep what was found, in a while, where it is not what is kept already."""
+        """Keep what was found, if anything was, in a while, where it is not what is kept already."""
+        if refused is None and proof is not None and proof.effect == NOT_PROBED and proof.parity is None:
+            return
         record = ServingRecord(
             at=self._clock(),
             vllm=self._vllm,

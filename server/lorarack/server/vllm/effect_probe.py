@@ -11,6 +11,7 @@ from typing import Any
 from lorarack.registry import Version
 from lorarack.registry.errors import NotServeable
 from lorarack.registry.parity import probe_tokens
+from lorarack.server.proof import NOT_PROBED
 from lorarack.server.vllm.prompt_logprobs import NotFiniteError, prompt_logprobs
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,14 @@ class EffectProbe:
                 ) from error
             except Exception as error:  # noqa: BLE001 - a probe that fails must not keep a good version away
                 log.warning("%s was not probed: %s: %s", version.reference, type(error).__name__, error)
-                return "not probed"
+                return NOT_PROBED
             self._known[version.digest] = _verdict(version, mine, base)
         return self._known[version.digest]
 
 
 def _verdict(version: Version, mine: list[float], base: list[float]) -> str:
     if not mine or len(mine) != len(base):
-        return "not probed"
+        return NOT_PROBED
     most = max(abs(one - other) for one, other in zip(mine, base, strict=True))
     if most == 0.0:
         raise NotServeable(
