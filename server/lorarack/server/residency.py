@@ -19,7 +19,13 @@ from lorarack.server.engine_port import EnginePort
 from lorarack.server.limits import Limits, check_serveable
 from lorarack.server.proof import Proof
 from lorarack.server.residency_table import (
-    Failure, ResidencyObserver, ResidencyTable, Row, RowState, key_of, retry_seconds,
+    Failure,
+    ResidencyObserver,
+    ResidencyTable,
+    Row,
+    RowState,
+    key_of,
+    retry_seconds,
 )  # fmt: skip
 from lorarack.server.spans import span
 
