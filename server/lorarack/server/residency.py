@@ -198,7 +198,7 @@ class Residency:
                             await self._engine.load(version.reference, version.digest, version.engine_id, copy)
             in_engine = time.perf_counter()
             if row.proof is None and self._probe is not None:
-                row.proof = await self._look_at(version)
+                row.proof = await self._look_at(self._probe, version)
         except LorarackError:
             raise
         except Exception as error:
@@ -216,11 +216,10 @@ class Residency:
             version.reference, version.rank, (fetched - started) * 1e3, (in_engine - fetched) * 1e3, (now - in_engine) * 1e3,
         )  # fmt: skip
 
-    async def _look_at(self, version: Version) -> Proof:
-        assert self._probe is not None  # noqa: S101 - asked before
+    async def _look_at(self, probe: Callable[[Version], Awaitable[Proof]], version: Version) -> Proof:
         try:
             with span("lorarack.load.probe", version):
-                return await self._probe(version)
+                return await probe(version)
         except BaseException:
             async with self._engine_lock:
                 await self._engine.unload(version.engine_id)
