@@ -28,10 +28,12 @@ def test_each_aliased_version_gets_its_verdict(
     right = Provenance(reference=said_by(reference, "rslora@1"))
     wrong = Provenance(reference=said_by(reference, "plain@1"))
     for name, folder, kept in (
-        ("rehearsed", adapters["rslora@1"], right), ("bare", adapters["rslora@1"], None), ("broken", adapters["rslora@1"], wrong),
-    ):  # fmt: skip
+        ("rehearsed", adapters["rslora@1"], right),
+        ("rehearsed-bare", adapters["rslora@1"], None),
+        ("rehearsed-wrong", adapters["rslora@1"], wrong),
+    ):
         server.registry.publish(folder, name, base=BASE, provenance=kept)
-    server.registry.export_to(tmp_path / "export", "rehearsed", "bare", "broken")
+    server.registry.export_to(tmp_path / "export", "rehearsed", "rehearsed-bare", "rehearsed-wrong")
     monkeypatch.setenv("LORARACK_TOKEN", KEY)
     with open_registry(tmp_path / "copy") as copy:
         copy.add_base(str(small_base), BASE)
@@ -44,12 +46,12 @@ def test_each_aliased_version_gets_its_verdict(
         assert (found["base"], found["dtype"], found["passed"]) == (BASE, "float32", False)
         rows = {row["reference"]: row for row in found["versions"]}
         assert {name: row["verdict"] for name, row in rows.items()} == {
-            "rehearsed@1": "same", "bare@1": "unproven", "broken@1": "failed",
+            "rehearsed@1": "same", "rehearsed-bare@1": "unproven", "rehearsed-wrong@1": "failed",
         }  # fmt: skip
         assert rows["rehearsed@1"]["aliases"] == ["default", "prod"]
         assert rows["rehearsed@1"]["parity"]["state"] == "same"
-        assert rows["bare@1"]["effect"] > 0.1
-        assert "is not what was trained" in rows["broken@1"]["reason"], "the server itself refuses it"
+        assert rows["rehearsed-bare@1"]["effect"] > 0.1
+        assert "is not what was trained" in rows["rehearsed-wrong@1"]["reason"], "the server itself refuses it"
         shown = lorarack("rehearse", server.url, "--registry", copy.location)
         assert shown.code == 3
         assert "unproven" in shown.out

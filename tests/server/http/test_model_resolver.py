@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from tests.server.http.echo import client_of, echo
 from tests.server.values import BASE_PRINT
 
@@ -210,3 +211,18 @@ async def test_a_request_has_an_id(client: httpx.AsyncClient, given: str, kept: 
     assert response.status_code == status
     assert (response.headers["x-request-id"] == given) is kept
     assert len(response.headers["x-request-id"]) in (32, len(given))
+
+
+@pytest.mark.parametrize("path", ["/cohere/v2/chat", "/v1/systemone", "/generative_scoring"])
+async def test_a_route_that_does_not_work_here_has_errors_in_the_clients_form(state: AppState, path: str) -> None:
+    """vLLM mounts these for every model; FastAPI answers what it cannot decode in a form of its own."""
+    app = FastAPI()
+    app.add_middleware(ModelResolverMiddleware, state=lambda: state)
+
+    @app.post(path)
+    async def route(body: dict[str, str]) -> None:
+        raise AssertionError("never decoded")
+
+    async with client_of(app) as client:
+        response = await client.post(path, content=b"\xff", headers={"content-type": "application/json"})
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "bad_request")

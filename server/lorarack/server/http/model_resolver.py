@@ -69,10 +69,13 @@ class ModelResolverMiddleware:
             )
             await refuse_websocket(scope, send, 403, error_body(path_of(scope), 403, message, "route_refused"))
             return
-        path = route_of(scope) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = route_of(scope)
         kind = Kind.PASSES if path is None else kind_of(scope["method"], path)
         if path is None or kind is Kind.PASSES:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, in_clients_form(path_of(scope), send))
             return
         exchange = Exchange(caller_of(scope), f"{scope['method']} {path}")
         if _REQUEST_ID.fullmatch(given := header(scope, b"x-request-id")):
