@@ -12,7 +12,7 @@ from tests.command_line import lorarack
 from tests.tiny import tiny_adapter, tiny_base
 
 from lorarack.registry import Provenance, Registry, ServingDefaults, Version, open_registry
-from lorarack.registry.artifact.prompting import canonical_defaults, parse_defaults
+from lorarack.registry.artifact.prompt_settings import canonical_defaults, parse_defaults
 from lorarack.registry.errors import InvalidArtifact, UsageError
 from lorarack.registry.hub.push import write_folder
 

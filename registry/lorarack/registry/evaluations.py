@@ -1,4 +1,4 @@
-"""Where the evaluations of versions are kept, and their removal. What is in them is the business of those who evaluate."""
+"""Where the evaluations of versions are kept, and their removal. Their content is read and written by the adapters component."""
 
 import re
 import shutil

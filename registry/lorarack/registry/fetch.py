@@ -51,7 +51,7 @@ def chat_template(catalog: Catalog, blobs: BlobStore, actor: str, version: Versi
 
 def serving_defaults(catalog: Catalog, blobs: BlobStore, actor: str, version: Version) -> ServingDefaults:
     """See ``Registry.serving_defaults``."""
-    from lorarack.registry.artifact.prompting import parse_defaults
+    from lorarack.registry.artifact.prompt_settings import parse_defaults
 
     raw = read_file(catalog, blobs, actor, version, DEFAULTS)
     try:

@@ -10,8 +10,8 @@ from io import FileIO
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
-from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, prompting_of, sha256
-from lorarack.registry.artifact.prompting import stored_files
+from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, prompt_files_of, sha256
+from lorarack.registry.artifact.prompt_settings import stored_files
 from lorarack.registry.artifact.validate import Artifact, check_numbers, inspect_artifact
 from lorarack.registry.artifact.weights import HeaderError, LargestNumbers, Tensor, read_tensors
 from lorarack.registry.base_model.known_base import KnownBase
@@ -64,7 +64,7 @@ def publish(
         # `gc` may have taken a file that no version had yet: it is stored again. Between two such takings lies gc's grace.
         with suppress(BlobGone):
             version, created = catalog.add_version(actor, new, blobs.has)
-            notes = (*artifact.notes, *_prompting_notes(artifact, about, base))
+            notes = (*artifact.notes, *_prompt_notes(artifact, about, base))
             if twin and created:
                 notes = (
                     *notes,
@@ -80,12 +80,12 @@ def publish(
     raise BlobGone
 
 
-def _prompting_notes(artifact: Artifact, about: VersionMetadata, base: Base) -> Iterator[str]:
+def _prompt_notes(artifact: Artifact, about: VersionMetadata, base: Base) -> Iterator[str]:
     """What servers will do to requests for it: the publisher may not know what is in the folder."""
-    template = artifact.prompting.chat_template
+    template = artifact.prompt_settings.chat_template
     if template is not None and sha256(template.strip()) != base.template:
         yield f"Its chat template is not that of base {base.name!r}: servers render its chats with its own."
-    defaults = artifact.prompting.defaults if about.defaults is None else about.defaults
+    defaults = artifact.prompt_settings.defaults if about.defaults is None else about.defaults
     if defaults and defaults.given:
         yield f"Servers fill in where requests are silent: {', '.join(defaults.words)}."
 
@@ -152,7 +152,7 @@ def store(
         StoredFile(name=CONFIG, digest=blobs.put(artifact.canonical), bytes=len(artifact.canonical)),
         StoredFile(name=WEIGHTS, digest=weights, bytes=artifact.weights_bytes),
     ]
-    for name, data in stored_files(artifact.prompting, about.defaults).items():
+    for name, data in stored_files(artifact.prompt_settings, about.defaults).items():
         files.append(StoredFile(name=name, digest=blobs.put(data), bytes=len(data)))
     new = NewVersion(
         adapter=adapter,
@@ -191,16 +191,16 @@ def under_known_digest(
     """
     known = dict(same_weights)
     own = _digests(new.files)
-    prompting = prompting_of(own)
+    prompt_files = prompt_files_of(own)
     for digest, files in known.items() if new.digest not in known else ():
         found = _digests(files)
-        if prompting_of(found) != prompting:
+        if prompt_files_of(found) != prompt_files:
             continue
         config = found.get(CONFIG, "")
         # A configuration that is missing or damaged tells nothing.
         with suppress(LorarackError, ValueError, RecursionError):
             same = config == own[CONFIG]
-            if same or artifact_digest(json.loads(read_blob(blobs, config)), own[WEIGHTS], prompting) == new.digest:
+            if same or artifact_digest(json.loads(read_blob(blobs, config)), own[WEIGHTS], prompt_files) == new.digest:
                 return replace(new, digest=digest)
     return new
 
@@ -261,7 +261,7 @@ def _measured(artifact: Artifact, about: VersionMetadata) -> Metric | None:
 def _digest(artifact: Artifact, files: Sequence[StoredFile], folder: Path) -> str:
     digests = _digests(files)
     try:
-        return artifact_digest(artifact.settings, digests[WEIGHTS], prompting_of(digests))
+        return artifact_digest(artifact.settings, digests[WEIGHTS], prompt_files_of(digests))
     except ValueError as error:
         raise InvalidArtifact([str(error)], subject=f"The folder {str(folder)!r}") from error
 

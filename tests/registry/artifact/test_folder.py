@@ -48,7 +48,7 @@ def like_a_trainer(folder: Path, base_folder: Path) -> Path:
 def test_a_trainers_output_folder_publishes_as_it_is(adapter: Path, base: Base, base_folder: Path) -> None:
     """The adapter, its template and its curves are taken; everything else is ignored, and said so."""
     artifact = read_artifact(like_a_trainer(adapter, base_folder), base)
-    assert artifact.prompting.chat_template == b"{{ messages }}"
+    assert artifact.prompt_settings.chat_template == b"{{ messages }}"
     assert [(m.label, m.step, m.value) for m in artifact.curves] == [("train_loss", 5, 2.5), ("eval_loss", 10, 2.25)]
     assert artifact.final is not None
     assert (artifact.final.label, artifact.final.step, artifact.final.value) == ("eval_loss", None, 2.25)

@@ -66,7 +66,7 @@ def publish_derived(
         InvalidArtifact: the outcome is no adapter that can be kept.
         StoreError: disk or database.
     """
-    template, defaults = _prompting(registry, parents)
+    template, defaults = _prompt_settings(registry, parents)
     if template is not None:
         (folder / CHAT_TEMPLATE).write_bytes(template.encode())
     return registry.publish(
@@ -79,7 +79,7 @@ def publish_derived(
     )
 
 
-def _prompting(registry: Registry, parents: Sequence[Version]) -> tuple[str | None, ServingDefaults]:
+def _prompt_settings(registry: Registry, parents: Sequence[Version]) -> tuple[str | None, ServingDefaults]:
     """The chat template and the defaults that all ``parents`` have; what they differ in is left out."""
     templates = {version.file_digest(CHAT_TEMPLATE) for version in parents}
     defaults = {version.file_digest(DEFAULTS) for version in parents}

@@ -8,10 +8,10 @@ from lorarack.adapters.progress import EvaluationProgress
 from lorarack.adapters.progress import Silent as SilentEvaluation
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.silence_libraries import silence_libraries
+from lorarack.adapters.studies.family_scores import check_scores, score_family
 from lorarack.adapters.studies.plan import Strategy, StudyPlan, plan_study
 from lorarack.adapters.studies.records import RunRecord, StudyFolder
 from lorarack.adapters.studies.report import Recommended, StudiedScore, StudyReport, studied, studied_rates
-from lorarack.adapters.studies.scoring import check_scores, score_family
 from lorarack.adapters.studies.seeds import losses_by_rank
 from lorarack.adapters.training.inputs import Inputs, read_inputs
 from lorarack.adapters.training.progress import Silent, TrainingProgress

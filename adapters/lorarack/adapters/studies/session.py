@@ -212,8 +212,8 @@ def _looked_fit(top: Fit, measured: Validation, at_top: Validation | None) -> Fi
     """What is said of a truncation; with ``at_top``, the top rank on the same sample of rows, losses are scaled to all rows."""
     train_loss, eval_loss = measured.train.mean, measured.validation.mean
     if at_top is not None:
-        train_loss *= top.train_loss / at_top.train.mean
-        eval_loss *= top.eval_loss / at_top.validation.mean
+        train_loss = _scaled(train_loss, top.train_loss, at_top.train.mean)
+        eval_loss = _scaled(eval_loss, top.eval_loss, at_top.validation.mean)
     return top.model_copy(
         update={
             "train_loss": train_loss,
@@ -223,6 +223,11 @@ def _looked_fit(top: Fit, measured: Validation, at_top: Validation | None) -> Fi
             "perplexity": math.exp(min(eval_loss, 700.0)),
         }
     )
+
+
+def _scaled(loss: float, whole: float, sample: float) -> float:
+    """``loss`` on a sample as on all rows, by another rank's on both. A sample of loss 0 tells nothing."""
+    return loss * whole / sample if sample > 0 else loss
 
 
 def _first(whole: LoraWeights, rank: int) -> dict[str, Factors]:

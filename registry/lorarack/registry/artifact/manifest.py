@@ -22,7 +22,7 @@ DEFAULTS = "serving_defaults.json"
 #: Of transformers; read where a folder has no ``DEFAULTS``, and not kept.
 GENERATION_CONFIG = "generation_config.json"
 #: What decides which prompt a request becomes, and how its answer is sampled.
-PROMPTING = (CHAT_TEMPLATE, DEFAULTS)
+PROMPT_FILES = (CHAT_TEMPLATE, DEFAULTS)
 
 _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
@@ -52,11 +52,13 @@ def hex_digits(digest: str) -> str:
     return digest.removeprefix("sha256:")
 
 
-def artifact_digest(config: Mapping[str, Any], weights_digest: str, prompting: Mapping[str, str] | None = None) -> str:
-    """The digest of an artifact from its configuration, the digest of its weight file, and those of its files of ``PROMPTING``.
+def artifact_digest(
+    config: Mapping[str, Any], weights_digest: str, prompt_files: Mapping[str, str] | None = None
+) -> str:
+    """The digest of an artifact from its configuration, the digest of its weight file, and those of its files of ``PROMPT_FILES``.
 
     Canonical JSON by RFC 8785 (https://www.rfc-editor.org/rfc/rfc8785): 8 and 8.0 are one number. Without a file of
-    ``PROMPTING`` it is what it was before there were any.
+    ``PROMPT_FILES`` it is what it was before there were any.
 
     Raises:
         ValueError: the configuration has numbers or texts that canonical JSON cannot hold.
@@ -65,13 +67,13 @@ def artifact_digest(config: Mapping[str, Any], weights_digest: str, prompting: M
         applied = rfc8785.dumps({key: _normal(key, config[key]) for key in _HASHED if config.get(key)})
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{CONFIG} holds values that canonical JSON cannot hold") from error
-    files = {CONFIG: sha256(applied), WEIGHTS: weights_digest, **(prompting or {})}
-    return sha256(rfc8785.dumps({"schema": 3 if prompting else 2, "files": files}))
+    files = {CONFIG: sha256(applied), WEIGHTS: weights_digest, **(prompt_files or {})}
+    return sha256(rfc8785.dumps({"schema": 3 if prompt_files else 2, "files": files}))
 
 
-def prompting_of(files: Mapping[str, str]) -> dict[str, str]:
-    """Of digests by name, those of ``PROMPTING``."""
-    return {name: files[name] for name in PROMPTING if name in files}
+def prompt_files_of(files: Mapping[str, str]) -> dict[str, str]:
+    """Of digests by name, those of ``PROMPT_FILES``."""
+    return {name: files[name] for name in PROMPT_FILES if name in files}
 
 
 def schema_1_digest(config_digest: str, weights_digest: str) -> str:

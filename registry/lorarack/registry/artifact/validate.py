@@ -11,12 +11,12 @@ from lorarack.registry.artifact.base_weights import WAY, BaseContents, base_weig
 from lorarack.registry.artifact.deltas import modules_over
 from lorarack.registry.artifact.folder import Folder
 from lorarack.registry.artifact.limits import MAX_DELTA_RMS, MAX_NUMBER, MAX_SCALING
-from lorarack.registry.artifact.manifest import CONFIG, GENERATION_CONFIG, PROMPTING, WEIGHTS
+from lorarack.registry.artifact.manifest import CONFIG, GENERATION_CONFIG, PROMPT_FILES, WEIGHTS
 from lorarack.registry.artifact.misfits import shape_cause, unknown_module_problems, unknown_tensor_problems
 from lorarack.registry.artifact.module_names import modules_as_named
 from lorarack.registry.artifact.other_formats import START, other_kind
 from lorarack.registry.artifact.peft_config import PeftConfig, TimeBudget
-from lorarack.registry.artifact.prompting import Prompting, read_prompting
+from lorarack.registry.artifact.prompt_settings import PromptSettings, read_prompt_settings
 from lorarack.registry.artifact.tokenizer import TOKENIZER_FILES, tokenizer_findings
 from lorarack.registry.artifact.trainer_state import RUN_FILES, Run, read_run
 from lorarack.registry.artifact.weights import (
@@ -43,7 +43,7 @@ class Artifact:
     config: PeftConfig
     settings: Mapping[str, Any]
     canonical: bytes
-    prompting: Prompting
+    prompt_settings: PromptSettings
     tensors: tuple[Tensor, ...]
     weights_bytes: int
     rank: int
@@ -70,9 +70,9 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents) -> Arti
     config, settings, problems = parse_config(folder.read(CONFIG) or b"")
     tensors, unreadable = _tensors(folder.weights)
     problems.extend(unreadable)
-    speaks = not {*PROMPTING, GENERATION_CONFIG}.isdisjoint(folder.files)
-    prompting = read_prompting(folder) if speaks else Prompting()
-    problems.extend(prompting.problems)
+    speaks = not {*PROMPT_FILES, GENERATION_CONFIG}.isdisjoint(folder.files)
+    prompt_settings = read_prompt_settings(folder) if speaks else PromptSettings()
+    problems.extend(prompt_settings.problems)
     pairs = pair_up(tensors)
     if any(name not in base.modules for name in (*pairs.by_module, *pairs.base_weights)):
         base = base.model_copy(update={"modules": modules_as_named(base, [*pairs.by_module, *pairs.base_weights])})
@@ -102,7 +102,7 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents) -> Arti
         config=config,
         settings=settings,
         canonical=canonical,
-        prompting=prompting,
+        prompt_settings=prompt_settings,
         tensors=tensors,
         weights_bytes=max(tensor.end for tensor in tensors),
         rank=max(pair.a.shape[0] for pair in pairs.by_module.values() if pair.a),
@@ -111,7 +111,7 @@ def inspect_artifact(folder: Folder, base: Base, contents: BaseContents) -> Arti
         parameters=sum(tensor.size for tensor in own),
         curves=run.curves,
         final=run.final,
-        notes=(*_notes(folder, pairs, run, notes), *prompting.notes),
+        notes=(*_notes(folder, pairs, run, notes), *prompt_settings.notes),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lorarack.registry.artifact.prompting import read_defaults
+from lorarack.registry.artifact.prompt_settings import read_defaults
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note
 from lorarack.registry.cli.parsing import parse_metric, parse_parent, parse_tag

@@ -12,7 +12,7 @@ MOST_CHARACTERS = 16_384
 
 
 class SkipReason(StrEnum):
-    """Why a request has no shadow answer. None of them says anything about the answer that was returned."""
+    """Why a request has no shadow answer. None of them looks at the text that was returned."""
 
     NO_ROOM = "no_room"
     FAILED = "failed"

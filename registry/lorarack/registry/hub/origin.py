@@ -17,7 +17,7 @@ from lorarack.registry.artifact.manifest import (
     schema_1_digest,
     sha256,
 )
-from lorarack.registry.artifact.prompting import canonical_defaults, read_defaults
+from lorarack.registry.artifact.prompt_settings import canonical_defaults, read_defaults
 from lorarack.registry.errors import LorarackError, NotFound, UsageError
 from lorarack.registry.hub.names import parse_repository
 from lorarack.registry.interface import Registry
@@ -58,13 +58,13 @@ def folder_digests(folder: Path) -> frozenset[str]:
         weights = hashlib.file_digest(file, "sha256").hexdigest()
     try:
         former = schema_1_digest(sha256(canonical_config(data)), f"sha256:{weights}")
-        digests = (artifact_digest(data, f"sha256:{weights}", files) for files in ({}, _prompting(folder)))
+        digests = (artifact_digest(data, f"sha256:{weights}", files) for files in ({}, _prompt_settings(folder)))
         return frozenset({*digests, former})
     except (ValueError, RecursionError, LorarackError):
         return frozenset()
 
 
-def _prompting(folder: Path) -> dict[str, str]:
+def _prompt_settings(folder: Path) -> dict[str, str]:
     found = {}
     if (template := folder / CHAT_TEMPLATE).is_file() and template.stat().st_size <= MAX_TEMPLATE_BYTES:
         found[CHAT_TEMPLATE] = sha256(template.read_bytes())

@@ -9,8 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from lorarack.registry.artifact.folder import open_folder
-from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS, artifact_digest, prompting_of, schema_1_digest, sha256
-from lorarack.registry.artifact.prompting import stored_files
+from lorarack.registry.artifact.manifest import (
+    CONFIG,
+    WEIGHTS,
+    artifact_digest,
+    prompt_files_of,
+    schema_1_digest,
+    sha256,
+)
+from lorarack.registry.artifact.prompt_settings import stored_files
 from lorarack.registry.artifact.validate import check_numbers, inspect_artifact
 from lorarack.registry.artifact.weights import LargestNumbers
 from lorarack.registry.base_model.known_base import KnownBase
@@ -143,9 +150,9 @@ def _problems(root: Path, version: PortableVersion, base: Base) -> list[str]:
     except InvalidArtifact as error:
         return [f"{version.reference}: {problem}" for problem in error.problems]
     found = {CONFIG: sha256(artifact.canonical), WEIGHTS: weights}
-    found |= {name: sha256(data) for name, data in stored_files(artifact.prompting).items()}
+    found |= {name: sha256(data) for name, data in stored_files(artifact.prompt_settings).items()}
     if version.digest not in (
-        artifact_digest(artifact.settings, weights, prompting_of(found)),
+        artifact_digest(artifact.settings, weights, prompt_files_of(found)),
         artifact_digest(artifact.settings, weights),
         schema_1_digest(found[CONFIG], weights),
     ):

@@ -28,7 +28,7 @@ _GENERATION = {
 
 
 @dataclass(frozen=True, slots=True)
-class Prompting:
+class PromptSettings:
     """What a folder has of both. ``notes`` say where defaults come from, if not from a file of ours."""
 
     chat_template: bytes | None = None
@@ -37,7 +37,7 @@ class Prompting:
     problems: tuple[str, ...] = ()
 
 
-def read_prompting(folder: Folder) -> Prompting:
+def read_prompt_settings(folder: Folder) -> PromptSettings:
     """What ``folder`` has, and what is wrong with it."""
     problems, notes = [], []
     template = folder.read(CHAT_TEMPLATE)
@@ -55,11 +55,11 @@ def read_prompting(folder: Folder) -> Prompting:
     except ValueError as error:
         name = DEFAULTS if own is not None else GENERATION_CONFIG
         problems.append(f"{name} cannot be used: {str(error).rstrip('.')}")
-    return Prompting(template, defaults, tuple(notes), tuple(problems))
+    return PromptSettings(template, defaults, tuple(notes), tuple(problems))
 
 
-def stored_files(found: Prompting, defaults: ServingDefaults | None = None) -> dict[str, bytes]:
-    """The bytes of each file of ``PROMPTING`` that is stored with the adapter; ``defaults``: in place of the folder's.
+def stored_files(found: PromptSettings, defaults: ServingDefaults | None = None) -> dict[str, bytes]:
+    """The bytes of each file of ``PROMPT_FILES`` that is stored with the adapter; ``defaults``: in place of the folder's.
 
     Raises:
         UsageError: defaults that canonical JSON cannot hold.

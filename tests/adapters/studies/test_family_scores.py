@@ -11,7 +11,7 @@ from tests.json_schemas import hold
 
 from lorarack.adapters.data.rows import Row, Rows
 from lorarack.adapters.recipe import Recipe
-from lorarack.adapters.studies.scoring import check_scores
+from lorarack.adapters.studies.family_scores import check_scores
 from lorarack.registry import Registry
 from lorarack.registry.errors import UsageError
 
