@@ -19,7 +19,11 @@ from lorarack.registry.experiment.values import Experiment
 
 @pytest.fixture
 def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    """support@1 of rank 4, support@2 of rank 16, support@3 of rank 2; prod names the second."""
+    """support@1 of rank 4, support@2 of rank 16, support@3 of rank 2; prod names the second.
+
+    The salt is fixed: who falls into which arm decides how soon there is a verdict.
+    """
+    monkeypatch.setattr("lorarack.registry.experiments.secrets.token_hex", "5a".__mul__)
     monkeypatch.setenv("LORARACK_REGISTRY", str(tmp_path / "home"))
     with open_registry(tmp_path / "home") as opened:
         opened.add_base(str(tiny_base(tmp_path / "base")), "tiny")
