@@ -25,15 +25,15 @@ def shapes(base: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def make_adapter(base: Path, folder: Path, rank: int, seed: int) -> Path:
-    """Write an adapter on all linear layers, in bf16, to ``folder``."""
+def make_adapter(base: Path, folder: Path, rank: int, seed: int, deviation: float = 0.02) -> Path:
+    """Write an adapter on all linear layers, in bf16, to ``folder``; ``deviation``: of the numbers of B."""
     source = torch.Generator().manual_seed(seed)
     tensors = {}
     for block in range(json.loads((base / "config.json").read_text())["num_hidden_layers"]):
         for name, (outputs, inputs) in shapes(base).items():
             path = f"base_model.model.model.layers.{block}.{name}"
             tensors[f"{path}.lora_A.weight"] = (torch.randn(rank, inputs, generator=source) / inputs**0.5).bfloat16()
-            tensors[f"{path}.lora_B.weight"] = (torch.randn(outputs, rank, generator=source) * 0.02).bfloat16()
+            tensors[f"{path}.lora_B.weight"] = (torch.randn(outputs, rank, generator=source) * deviation).bfloat16()
     folder.mkdir(parents=True)
     save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
     config = {

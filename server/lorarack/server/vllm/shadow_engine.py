@@ -1,9 +1,11 @@
 """vLLM's engine as a :class:`~lorarack.server.shadows.ShadowEngine`."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from vllm import SamplingParams
+from vllm.logprobs import Logprob
 from vllm.sampling_params import RequestOutputKind
 
 from lorarack.server.exchange import ServedText
@@ -40,11 +42,11 @@ class VllmShadowEngine:
     async def first_difference(self, served: ServedText, name: str) -> int | None:
         """The place of the first token that ``name`` would not have given, from one prefill of prompt and answer; None: none."""
         # The last token need not be read: the one that is generated in its place is compared with it.
-        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=0, detokenize=False)
+        params = SamplingParams(max_tokens=1, temperature=0.0, prompt_logprobs=2, detokenize=False)
         output = await self._last(_with(served, served.tokens[:-1]), params, name)
         table = output.prompt_logprobs or []
         for place, token in enumerate(served.tokens[:-1]):
-            if table[len(served.prompt) + place][token].rank != 1:
+            if _greedy(table[len(served.prompt) + place]) != token:
                 return place
         last = len(served.tokens) - 1
         return None if list(output.outputs[0].token_ids) == served.tokens[last:] else last
@@ -77,6 +79,14 @@ class VllmShadowEngine:
         if output is None or not output.outputs or output.outputs[0].finish_reason in (None, "abort", "error"):
             raise RuntimeError("vLLM gave no answer")
         return output
+
+
+def _greedy(found: Mapping[int, Logprob]) -> int:
+    """The likeliest token; of two with the same logit, which are no rarity in bfloat16, the first, as the engine takes it.
+
+    (By the rank that vLLM gives, neither is the likeliest.)
+    """
+    return max(found, key=lambda token: (found[token].logprob, -token))
 
 
 def _with(served: ServedText, tokens: list[int]) -> dict[str, Any]:
