@@ -14,6 +14,7 @@ pytestmark = [
     pytest.mark.torch,
     pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning"),
 ]
+PATIENCE = 10.0
 
 
 class Client:
@@ -47,14 +48,14 @@ async def test_what_changes_something_is_said_and_looked_at_once() -> None:
     client = Client(0.25)
     looking = probe(client)
     for _ in range(3):
-        assert await looking(version(1)) == "changes the log probabilities of 16 tokens by up to 0.25"
+        assert await looking(version(1), PATIENCE) == "changes the log probabilities of 16 tokens by up to 0.25"
     assert client.asked == 2
 
 
 @pytest.mark.parametrize(("effect", "code"), [(0.0, "no_effect"), (None, "not_finite")])
 async def test_what_changes_nothing_or_is_not_finite_is_refused(effect: float | None, code: str) -> None:
     with pytest.raises(NotServeable, match="support@1") as refused:
-        await probe(Client(effect))(version(1))
+        await probe(Client(effect))(version(1), PATIENCE)
     assert refused.value.code == code
 
 
@@ -62,6 +63,6 @@ async def test_a_probe_that_fails_keeps_nobody_away() -> None:
     """And is made again at the next load."""
     client = Client(RuntimeError("max_logprobs is 0"))
     looking = probe(client)
-    assert await looking(version(1)) == "not probed"
+    assert await looking(version(1), PATIENCE) == "not probed"
     client.effect = 1.0
-    assert "by up to 1" in await looking(version(1))
+    assert "by up to 1" in await looking(version(1), PATIENCE)

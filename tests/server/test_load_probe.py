@@ -15,7 +15,7 @@ from lorarack.registry.errors import NotServeable, StoreError
 from lorarack.registry.parity import ServingRecord
 from lorarack.registry.reference_logprobs import ReferenceLogprobs, ReferencePrompt
 from lorarack.registry.values import Provenance
-from lorarack.server.proof import ServingRecords
+from lorarack.server.proof import NOT_PROBED, ServingRecords
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")]
 
@@ -29,11 +29,12 @@ class Engine:
         self.off = off
         self.asked: list[tuple[bool, tuple[int, ...]]] = []
         self.fault: Exception | None = None
+        self.seconds = 0.0
 
     async def generate(self, prompt: Any, params: Any, name: str, *, lora_request: Any) -> AsyncIterator[Any]:
         tokens = prompt["prompt_token_ids"]
         self.asked.append((lora_request is not None, tuple(tokens)))
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.seconds)
         if self.fault and tuple(tokens) in PROMPTS:
             raise self.fault
         value = -1.5 - self.off if lora_request is not None else -1.0
@@ -154,13 +155,25 @@ async def test_a_comparison_that_fails_keeps_nobody_away() -> None:
 
 
 async def test_a_registry_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, over = World(trained(1)), threading.Event()
-    monkeypatch.setattr("lorarack.server.vllm.parity_probe.PATIENCE", 0.05)
+    world, over = World(trained(1), trained(2)), threading.Event()
+    monkeypatch.setattr("lorarack.server.vllm.load_probe.PATIENCE", 0.05)
+    await world.probe(version(1))
     monkeypatch.setattr(world.source, "get_version", lambda _: over.wait(20))
     try:
-        assert (await world.probe(version(1))).parity is None
+        assert (await world.probe(version(2))).parity is None
     finally:
         over.set()
+
+
+async def test_a_new_engine_is_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until it has answered once: it may have to compile first."""
+    monkeypatch.setattr("lorarack.server.vllm.load_probe.PATIENCE", 0.05)
+    world = World(trained(1), trained(2))
+    world.engine.seconds = 0.2
+    first = await world.probe(version(1))
+    assert (first.parity is not None, first.effect != NOT_PROBED) == (True, True)
+    second = await world.probe(version(2))
+    assert (second.parity, second.effect) == (None, NOT_PROBED)
 
 
 async def test_an_adapter_is_not_unloaded_while_the_engine_compares_it() -> None:

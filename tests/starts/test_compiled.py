@@ -3,7 +3,7 @@
 Another server than the other tests': compiled, the head and the embedding adapted too, and fewer slots and host copies than
 adapters, so that nearly every request rewrites a slot and many read an adapter again. Its cache folder is its own: what a start
 leaves there for the next must not be another server's. Its base has the first layers of the small one only: compiling takes as
-long as there are layers, and they are all alike. ``test_readme`` and `make attack` compile the small base itself.
+long as there are layers, and they are all alike. `make demo` and `make attack` compile the small base itself.
 """
 
 import random

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.system.reference import make_adapter
-from tests.system.server import free_port, start, wait
+from tests.system.reference import cut_base, make_adapter
+from tests.system.server import ONE_THREAD, free_port, start, wait
 
 from lorarack.registry import open_registry
 
@@ -25,6 +25,8 @@ pytestmark = [pytest.mark.system, pytest.mark.torch]
 README = (Path(__file__).parents[2] / "README.md").read_text().splitlines()
 LORARACK = str(Path(sys.executable).with_name("lorarack"))
 PORT = 8000
+#: Of the small base: compiling takes as long as there are layers. `make demo` compiles them all, with all of the machine's threads.
+LAYERS = 4
 
 
 def line(command: str) -> list[str]:
@@ -51,12 +53,13 @@ def port() -> Iterator[int]:
 def test_serve_without_any_flag_and_ask(small_base: Path, port: int, tmp_path: Path) -> None:
     """Says how much memory keys and values get, takes no more than that of what is free, and answers."""
     serve, ask = line("serve"), line("ask")
+    base = cut_base(small_base, tmp_path / "base", LAYERS)
     with open_registry(tmp_path / "home") as registry:
-        registry.add_base(str(small_base), serve[-1])
-        registry.publish(make_adapter(small_base, tmp_path / "r16", 16, 1, 0.03), "orders", base=serve[-1])
+        registry.add_base(str(base), serve[-1])
+        registry.publish(make_adapter(base, tmp_path / "r16", 16, 1, 0.03), "orders", base=serve[-1])
     url = f"http://127.0.0.1:{port}"
-    ours = ("LORARACK_REGISTRY", "LORARACK_TOKEN", "OMP_NUM_THREADS", "VLLM_API_KEY", "VLLM_CPU_KVCACHE_SPACE")
-    environ = {name: value for name, value in os.environ.items() if name not in ours}
+    ours = ("LORARACK_REGISTRY", "LORARACK_TOKEN", "VLLM_API_KEY", "VLLM_CPU_KVCACHE_SPACE")
+    environ = {name: value for name, value in os.environ.items() if name not in ours} | ONE_THREAD
     environ |= {"LORARACK_HOME": str(tmp_path / "home"), "LORARACK_URL": url}
     process = start(serve if port == PORT else [*serve, "--port", str(port)], environ, tmp_path / "log")
     try:

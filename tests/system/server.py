@@ -21,7 +21,7 @@ from lorarack.server.process.parent_death import die_with_parent
 
 KEY = "a-key-for-the-tests"
 #: One thread that is bound to no processor: two would wait for each other at every operation while anything else runs.
-#: ``test_readme`` starts a server as users do, with all of the machine's.
+#: `make demo` starts a server as users do, with all of the machine's.
 ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 #: Where no machine takes ports for connections of its own: what is free now must still be so when a server binds it.
 PORTS = range(20_000, 30_000)

@@ -1,4 +1,4 @@
-"""Everything at once, for minutes: more versions than places, moving aliases, cut streams, a damaged cache, a locked registry."""
+"""Everything at once for minutes: few places, moving aliases, cut streams, revoked keys, a damaged cache, a locked registry."""
 
 import json
 import random
@@ -79,6 +79,7 @@ class Soak:
             self._move,
             self._damage,
             self._lock,
+            self._revoke,
             self._watch,
         ]
         with ThreadPoolExecutor(len(parts)) as pool:
@@ -162,6 +163,30 @@ class Soak:
                 database.execute("ROLLBACK")
             database.close()
             self.report.counts["catalog locked"] += 1
+
+    def _revoke(self, chance: random.Random) -> None:
+        """A key for one adapter opens that one and no other; once revoked, nothing."""
+        keys = self._server.registry.keys
+        while not self._done.wait(chance.uniform(1, 3)):
+            mine, other = chance.sample(self._adapters, 2)
+            name = f"soak-{self.report.counts['keys revoked']}"
+            secret = keys.add(name, adapters=[mine]).secret
+            with httpx.Client(
+                base_url=self._server.url, headers={"authorization": f"Bearer {secret}"}, timeout=120
+            ) as client:
+                self._until(200, client, f"{mine}@live")
+                self._until(403, client, f"{other}@live")
+                keys.revoke(name)
+                self._until(401, client, f"{mine}@live")
+            self.report.counts["keys revoked"] += 1
+
+    def _until(self, status: int, client: httpx.Client, name: str) -> None:
+        end, body = time.monotonic() + PATIENCE, {"model": name, "prompt": [1], "max_tokens": 1}
+        while (found := client.post("/v1/completions", json=body).status_code) != status:
+            if time.monotonic() > end:
+                self.report.failures.append(f"{name} with a key: {found} in place of {status}")
+                return
+            time.sleep(0.1)
 
     def _watch(self, _: random.Random) -> None:
         process = psutil.Process(self._server.process.pid)

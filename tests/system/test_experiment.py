@@ -19,17 +19,16 @@ PROMPTS = (
     "The capital of France is", "One two three four", "Water boils at", "Dear customer, thank you for", "Two plus two is",
     "The opposite of hot is", "A week has", "The colour of the sky is", "Dogs say", "The sun rises in the",
 )  # fmt: skip
-REQUESTS = 120
-TOKENS = 16
+REQUESTS = 80
+TOKENS = 12
 
 
 @pytest.fixture
-def experiment(server: Server) -> Iterator[Experiment]:
-    """On plain@prod, which names version 2, between that and version 1."""
+def experiment(server: Server, request: pytest.FixtureRequest) -> Iterator[Experiment]:
+    """On plain@prod, which names version 2, between that and version 1; its parameter: whether with shadows."""
     experiments = server.registry.experiments
-    begun = experiments.start(
-        experiments.plan("plain", "prod", [("2", 50), ("1", 50)], margin=0.1, guards=["error_rate<0.2"])
-    )
+    arms, guards = [("2", 50.0), ("1", 50.0)], ["error_rate<0.2"]
+    begun = experiments.start(experiments.plan("plain", "prod", arms, margin=0.1, guards=guards, shadow=request.param))
     time.sleep(1.5)  # servers follow within a second
     yield begun
     if experiments.status("plain", "prod").experiment.ended_at is None:
@@ -46,6 +45,7 @@ def ask(server: Server, model: str, prompt: object, user: str | None = None) -> 
     return server.post("/v1/completions", model=model, prompt=prompt, max_tokens=TOKENS, temperature=0, user=user)
 
 
+@pytest.mark.parametrize("experiment", [False], indirect=True)
 def test_users_are_dealt_and_their_feedback_ends_in_the_verdict_of_the_offline_comparison(
     server: Server, experiment: Experiment
 ) -> None:
@@ -88,6 +88,7 @@ def test_users_are_dealt_and_their_feedback_ends_in_the_verdict_of_the_offline_c
     assert again.headers["x-lorarack-arm"] == "2"
 
 
+@pytest.mark.parametrize("experiment", [False], indirect=True)
 def test_feedback_is_only_taken_from_the_key_that_was_answered(server: Server, experiment: Experiment) -> None:
     """Keys of the registry and of the start alike; without a key nothing is taken."""
     secret = server.registry.keys.add("app", adapters=["plain"]).secret
@@ -113,6 +114,7 @@ def settled(server: Server, requests: int) -> ExperimentStatus:
     raise AssertionError(f"{status.shadow} of {requests}: {status.shadows_waiting} waiting")
 
 
+@pytest.mark.parametrize("experiment", [True], indirect=True)
 def test_the_other_arm_answers_in_shadow_and_every_request_is_counted(server: Server, experiment: Experiment) -> None:
     """What is recorded is what the other version says when it is asked, by greedy and other requests, streamed or not."""
     asked: dict[str, dict[str, Any]] = {}  # what each answer was the answer to
@@ -152,9 +154,14 @@ def test_the_other_arm_answers_in_shadow_and_every_request_is_counted(server: Se
     assert 0 < status.shadow.same < status.shadow.recorded == 28
     shown = {each.completion: each for each in server.registry.experiments.differing("plain", "prod", 100)}
     assert len(shown) == status.shadow.different
-    for completion, body in asked.items():
+
+    def texts_of(body: dict[str, Any]) -> dict[str, str]:
         path = "/v1/chat/completions" if "messages" in body else "/v1/completions"
-        texts = {arm: said(server.post(path, model=f"plain@{arm}", **body)) for arm in "12"}
+        return {arm: said(server.post(path, model=f"plain@{arm}", **body)) for arm in "12"}
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(texts_of, asked.values()))
+    for completion, texts in zip(asked, answers, strict=True):
         found = shown.get(completion)
         assert (found is None) == (texts["1"] == texts["2"]), texts
         if found is not None:

@@ -16,9 +16,6 @@ from lorarack.server.vllm.prompt_logprobs import NotFiniteError, prompt_logprobs
 
 log = logging.getLogger(__name__)
 
-#: Seconds that a load waits for it on a busy engine.
-PATIENCE = 10.0
-
 
 class EffectProbe:
     """Looks at each digest once, as long as the server runs."""
@@ -30,8 +27,8 @@ class EffectProbe:
         self._tokens = probe_tokens(vocabulary)
         self._known: dict[str, str] = {}
 
-    async def __call__(self, version: Version) -> str:
-        """What was found, in words.
+    async def __call__(self, version: Version, patience: float) -> str:
+        """What was found, in words; it takes at most ``patience`` seconds.
 
         Raises:
             NotServeable: ``version`` changes nothing, or gives numbers that are not finite.
@@ -40,7 +37,7 @@ class EffectProbe:
             try:
                 request = self._models.lora_requests[version.reference]
                 both = (prompt_logprobs(self._generate, self._tokens, which) for which in (request, None))
-                mine, base = await asyncio.wait_for(asyncio.gather(*both), PATIENCE)
+                mine, base = await asyncio.wait_for(asyncio.gather(*both), patience)
             except NotFiniteError as error:
                 raise NotServeable(
                     f"{version.reference} gives numbers that are not finite; its weights or its scale are too large.",

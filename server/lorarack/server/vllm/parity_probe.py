@@ -15,8 +15,6 @@ log = logging.getLogger(__name__)
 
 #: What is computed of a reference, which an import may have brought: training writes 4 prompts of at most 48 tokens.
 MAX_PROMPTS, MAX_TOKENS = 8, 64
-#: Seconds that a load waits for it, on a slow registry or a busy engine.
-PATIENCE = 10.0
 
 
 class ParityProbe:
@@ -30,14 +28,14 @@ class ParityProbe:
         self._dtype, self._fingerprint = dtype, fingerprint
         self._base: dict[tuple[tuple[int, ...], ...], Logprobs] = {}
 
-    async def __call__(self, version: Version) -> Parity | None:
-        """What was found; None where there is no reference, or it could not be compared.
+    async def __call__(self, version: Version, patience: float) -> Parity | None:
+        """What was found; None where there is no reference, or it could not be compared in ``patience`` seconds.
 
         Raises:
             NotServeable: the version is not what was trained.
         """
         try:
-            found = await asyncio.wait_for(self._compare(version), PATIENCE)
+            found = await asyncio.wait_for(self._compare(version), patience)
         except Exception as error:  # noqa: BLE001 - a comparison that fails must not keep a good version away
             log.warning("%s was not compared with its training: %s: %s", version.reference, type(error).__name__, error)
             return None
