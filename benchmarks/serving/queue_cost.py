@@ -8,7 +8,8 @@ from benchmarks.serving.place import FEW, ROWS, Place, lora_flags
 from benchmarks.serving.stream import Load, run
 from benchmarks.serving.turns import medians, ratio_row
 
-_CLIENTS, _REQUESTS, _PROMPT, _OUTPUT = 48, 96, 32, 16
+#: Many waves of requests: at first all end at once, and their rows are free at once.
+_CLIENTS, _REQUESTS, _PROMPT, _OUTPUT = 48, 384, 32, 16
 
 
 def queue_cost(place: Place, rounds: int) -> list[Row]:

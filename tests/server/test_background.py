@@ -1,12 +1,16 @@
 """A background task runs until it is cancelled, whatever its step does."""
 
 import asyncio
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.server.test_residency import until
 
 from lorarack.registry.errors import StoreError
-from lorarack.server.background import repeat
+from lorarack.server.background import go_behind_the_engine, repeat
 
 
 @pytest.mark.parametrize(
@@ -43,3 +47,13 @@ async def test_it_can_be_cancelled_within_a_step_that_hangs() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+def test_a_thread_that_goes_behind_the_engine_goes_alone() -> None:
+    """Neither this thread nor the process as a whole."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with ThreadPoolExecutor(1, initializer=go_behind_the_engine) as pool:
+        inside = pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).result()
+    assert inside > before
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lorarack.server.engine_speed import read_speed
+from lorarack.server.engine_speed import read_speed, write_speed
 
 pytestmark = [
     pytest.mark.torch,
@@ -55,9 +55,42 @@ async def test_it_is_measured_once_within_what_the_engine_takes(tmp_path: Path) 
     assert all(seconds > 0 for _, seconds in (*found.prefill, *found.decode))
     assert max(client.most) == 8
     assert len({prompt[0] for prompt in client.prompts}) == len(client.prompts)
+    write_speed(file, found.model_copy(update={"busy": 0.05}))
     asked = len(client.prompts)
     await keep_speed(client, config(), file)
     assert len(client.prompts) == asked
+
+
+async def test_it_is_measured_again_until_the_machine_was_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was measured on a busier machine than before is not kept."""
+    from lorarack.server.vllm import speed_measurement
+
+    tmp_path.chmod(0o700)
+    file, kept = tmp_path / "speeds" / "one.json", []
+    shares = iter((0.4, 0.7, 0.02, 0.5))
+    monkeypatch.setattr(speed_measurement.OtherPrograms, "share", property(lambda _: next(shares)))
+    for _ in range(4):
+        await speed_measurement.keep_speed(Client(), config(), file)
+        found = read_speed(file)
+        assert found is not None
+        kept.append((found.busy, found.holds))
+    assert kept == [(0.4, False), (0.4, False), (0.02, True), (0.02, True)]
+
+
+@pytest.mark.parametrize(
+    ("idle", "mine", "others"), [(8.0, 12.0, 0.0), (2.0, 8.0, 0.5), (0.0, 0.0, 1.0), (19.0, 2.0, 0.0)]
+)
+def test_what_is_neither_idle_nor_mine_is_others(
+    monkeypatch: pytest.MonkeyPatch, idle: float, mine: float, others: float
+) -> None:
+    """Two processors for ten seconds. Clocks tick apart, so that a little more than all may be found."""
+    from lorarack.server.vllm import speed_measurement
+
+    times = iter([(100.0, 50.0, 5.0), (120.0, 50.0 + idle, 5.0 + mine)])
+    monkeypatch.setattr(speed_measurement, "_processor_seconds", lambda: next(times))
+    assert speed_measurement.OtherPrograms().share == pytest.approx(others)
 
 
 async def test_an_engine_that_fails_is_said_and_nothing_is_kept(

@@ -12,6 +12,7 @@ import os
 import struct
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -24,6 +25,7 @@ from lorarack.registry.artifact.peft_config import PeftConfig, TimeBudget
 from lorarack.registry.artifact.weights import HeaderError, Tensor, pair_up, read_header
 from lorarack.registry.errors import EngineError
 from lorarack.server.adapter_image import Packer
+from lorarack.server.background import go_behind_the_engine
 
 #: The entry of the metadata that holds ``{module: [rank, scaling]}``.
 SCALINGS = "lorarack"
@@ -34,6 +36,7 @@ PATTERN_SECONDS = 10.0
 _CHUNK = 2**20
 #: Packing holds a whole adapter in memory: one at a time.
 _PACKING = threading.Lock()
+_HASHING = ThreadPoolExecutor(max_workers=1, thread_name_prefix="lorarack-digest", initializer=go_behind_the_engine)
 
 
 class NotAsPublished(Exception):
@@ -69,13 +72,16 @@ def copy_verified(place: Path, version: Version, folder: Path, packer: Packer | 
             modules = tuple(pairs.by_module.values())
             if packer is not None and not pairs.unknown and packer.suits(modules):
                 with _PACKING:
-                    weights = _read_weights(source, head, size, digest)
+                    weights = _read_weights(source, size - len(head))
+                    found = _HASHING.submit(_digest_of, head, weights)  # beside the packing, which takes as long
                     try:
                         packer.write(modules, scalings, weights, len(head), copy)
                     except EngineError as error:
+                        _check_digest(found.result(), digest)
                         raise EngineError(
                             f"{version.reference} is not loaded: {error.message}", code=error.code
                         ) from error
+                    _check_digest(found.result(), digest)
             else:
                 copy.write(_header(tensors, len(head), scalings))
                 _copy_weights(source, head, digest, copy)
@@ -86,15 +92,17 @@ def copy_verified(place: Path, version: Version, folder: Path, packer: Packer | 
         return copy
 
 
-def _read_weights(source: BinaryIO, head: bytes, size: int, digest: str) -> bytearray:
-    """What follows ``head`` in a file of ``size`` bytes, verified."""
-    weights = bytearray(size - len(head))
-    if source.readinto(weights) != len(weights):  # type: ignore[attr-defined]
+def _read_weights(source: BinaryIO, size: int) -> bytearray:
+    weights = bytearray(size)
+    if source.readinto(weights) != size:  # type: ignore[attr-defined]
         raise NotAsPublished(f"{WEIGHTS} is cut short")
+    return weights
+
+
+def _digest_of(head: bytes, weights: bytearray) -> str:
     found = hashlib.sha256(head)
     found.update(weights)
-    _check_digest(found.hexdigest(), digest)
-    return weights
+    return found.hexdigest()
 
 
 def _copy_weights(source: BinaryIO, head: bytes, digest: str, to: IO[bytes]) -> None:

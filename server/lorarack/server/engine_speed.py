@@ -24,12 +24,21 @@ Points: TypeAlias = tuple[tuple[int, float], ...]
 #: Where it is measured: tokens of a prompt, requests at a time.
 PROMPTS, REQUESTS = (32, 128, 512), (1, 8, 16, 32)
 
+#: The share of the processors that other programs may have while an engine is measured.
+_QUIET = 0.1
+
 
 class EngineSpeed(Value):
     """What was measured of one engine, base only."""
 
     prefill: Points = Field(min_length=1, description="tokens of a prompt, and seconds until its first token")
     decode: Points = Field(min_length=1, description="requests at a time, and seconds of a step of all of them")
+    busy: float = Field(default=1.0, description="share of the processors that other programs had meanwhile")
+
+    @property
+    def holds(self) -> bool:
+        """Whether the next start need not measure again."""
+        return self.busy <= _QUIET
 
     def prompt_seconds(self, tokens: int) -> float:
         """Until the first token of ``tokens`` tokens of prompts on an idle engine."""

@@ -14,7 +14,7 @@ _MODIFIED, _MOVED_TO, _CREATED = 0x2, 0x80, 0x100
 _EVENT = struct.Struct("iIII")
 _NONBLOCK = os.O_NONBLOCK | os.O_CLOEXEC
 #: A write is heard of before its transaction is visible, so several looks follow, after these seconds.
-AFTER = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
+AFTER = (0.001, 0.002, *(0.003,) * 12)
 
 
 class FileWatch:

@@ -19,6 +19,10 @@ _FORECAST_RANK, _PROMPT, _OUTPUT = 16, 128, 64
 _UNMEASURED = (
     "How fast it is will be known here after the first start with these settings, which measures it for some seconds."
 )
+_BUSY = (
+    "How fast it is was measured while other programs had {share:.0%} of the processors: alone it is faster. "
+    "The next start measures again."
+)
 _SECRET = frozenset({"api_key", "hf_token"})
 
 
@@ -103,8 +107,14 @@ def launch_report(
         kv_tokens=kv // size.token_bytes if size and size.token_bytes and kv is not None else None,
         max_model_len=size.max_model_len if size else None,
         speed=tuple(_speed(plan, args, size, speed)) if speed and size else (),
-        notes=(*plan.notes, *([_UNMEASURED] if size and not speed else [])),
+        notes=(*plan.notes, *(_speed_notes(speed) if size else [])),
     )
+
+
+def _speed_notes(speed: EngineSpeed | None) -> list[str]:
+    if speed is None:
+        return [_UNMEASURED]
+    return [] if speed.holds else [_BUSY.format(share=speed.busy)]
 
 
 def _speed(plan: LaunchPlan, args: Any, size: EngineSize, speed: EngineSpeed) -> Iterator[SpeedForecast]:

@@ -15,6 +15,7 @@ from typing import IO
 
 from lorarack.registry import Snapshot, State, Version
 from lorarack.registry.errors import EngineError, LorarackError, NotServeable
+from lorarack.server.background import go_behind_the_engine
 from lorarack.server.engine_port import EnginePort
 from lorarack.server.limits import Limits, check_serveable
 from lorarack.server.proof import Proof
@@ -66,7 +67,7 @@ class Residency:
         self._open_copy = open_copy
         self._probe = probe
         self._observer = observer or ResidencyObserver()
-        self._files = ThreadPoolExecutor(max_workers=FETCHES, thread_name_prefix="lorarack-files")
+        self._files = ThreadPoolExecutor(FETCHES, "lorarack-files", initializer=go_behind_the_engine)
         self._engine_lock = asyncio.Lock()
         #: Whether the engine may hold more than its number.
         self._exceeded = False

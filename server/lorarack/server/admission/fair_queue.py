@@ -18,8 +18,10 @@ class QueueLimits:
     """What the queue is held to.
 
     Attributes:
-        running: requests inside the engine at once; its rows and some more, so that it never idles while somebody waits.
+        running: requests inside the engine at once.
         waiting: requests of one adapter that may wait; the next one is refused. None: any number.
+        steps_ahead: steps of the engine from the end of an answer to the first step of the request that takes its place. As many
+            requests more are let in as end in them, so that no row idles while somebody waits. 0: none.
         patience: tokens that one second of waiting is worth: who waits long goes first, whatever others were served.
         slack: tokens by which an adapter that is already in the batch may be ahead and still go first. It saves the engine another
             adapter in the batch, and costs the others at most so much.
@@ -27,13 +29,13 @@ class QueueLimits:
 
     running: int
     waiting: int | None = None
+    steps_ahead: float = 0.0
     patience: float = 20.0
     slack: float = 64.0
 
-    @staticmethod
-    def running_for(rows: int) -> int:
-        """What an engine of so many rows is kept busy by: some more, so that the next request is there when a row is free."""
-        return rows + max(1, rows // 16)
+    def inside(self, tokens_each: float) -> int:
+        """Requests inside the engine at once where each generates so many tokens, of which a row makes one a step."""
+        return self.running + min(self.running, math.ceil(self.steps_ahead * self.running / max(1.0, tokens_each)))
 
 
 @dataclass(eq=False, slots=True)
@@ -122,7 +124,7 @@ class FairQueue:
         yield from self._running
 
     def _admit(self) -> None:
-        while self._waiting and self.running < self._limits.running:
+        while self._waiting and self.running < self._limits.inside(self._counters.tokens_each):
             adapter = self._next()
             queue = self._waiting[adapter]
             request = queue.popleft()

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 #: How much the newest request counts in what the next one is expected to generate.
 _NEWEST = 0.2
+#: The same in what any one is expected to.
+_NEWEST_OF_ALL = 0.02
 
 
 class TokenCounters:
@@ -21,6 +23,8 @@ class TokenCounters:
     def __init__(self) -> None:
         self._served: dict[str, float] = {}
         self._expected: dict[str, float] = {}
+        #: What a request of any adapter generates: a moving average, from a guess on.
+        self.tokens_each = 32.0
 
     def __getitem__(self, adapter: str) -> float:
         return self._served.get(adapter, 0.0)
@@ -47,3 +51,4 @@ class TokenCounters:
         """A request of ``adapter`` has generated so many tokens."""
         before = self._expected.get(adapter, float(generated))
         self._expected[adapter] = before + _NEWEST * (generated - before)
+        self.tokens_each += _NEWEST_OF_ALL * (generated - self.tokens_each)

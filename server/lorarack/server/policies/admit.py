@@ -11,6 +11,9 @@ from lorarack.server.exchange import Exchange, Observer
 from lorarack.server.router import Ask, Route
 from lorarack.server.settings import AdmissionLimits
 
+#: One that the engine has begun already, one while the answer and the next request are on their way, one that this is read in.
+STEPS_AHEAD = 3.0
+
 
 class Admit:
     """A policy: holds a place in the engine while a request is answered. Its ``observer`` charges what the request took."""
@@ -23,9 +26,9 @@ class Admit:
     @classmethod
     def within(cls, limits: AdmissionLimits, rows: int) -> "Admit":
         """For an engine that computes ``rows`` requests at once."""
-        running = limits.max_running or QueueLimits.running_for(rows)
+        ahead = 0.0 if limits.max_running else STEPS_AHEAD
         return cls(
-            FairQueue(QueueLimits(running, limits.max_waiting)),
+            FairQueue(QueueLimits(limits.max_running or rows, limits.max_waiting, ahead)),
             Quotas("adapter", limits.adapter_concurrency, limits.adapter_tokens_per_minute),
             Quotas("key", limits.key_concurrency, limits.key_tokens_per_minute),
         )

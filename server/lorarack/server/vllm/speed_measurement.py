@@ -5,10 +5,12 @@ import logging
 import statistics
 import time
 import uuid
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import psutil
 from vllm import SamplingParams
 
 from lorarack.registry.errors import EngineError
@@ -34,16 +36,49 @@ _STRIDE = 7919
 
 
 async def keep_speed(engine_client: Any, config: Any, file: Path) -> None:
-    """Measure the engine unless ``file`` says how fast it is. What goes wrong is logged; no start waits longer than `PATIENCE`."""
-    if read_speed(file) is not None:
+    """Measure the engine unless ``file`` says how fast it is where it has the machine to itself.
+
+    What goes wrong is logged; no start waits longer than `PATIENCE`.
+    """
+    known = read_speed(file)
+    if known is not None and known.holds:
         return
-    log.info("Measuring the engine's speed, once, for 'lorarack plan'.")
+    log.info("Measuring the engine's speed for 'lorarack plan', until it was measured once on a quiet machine.")
     try:
+        others = OtherPrograms()
         async with asyncio.timeout(PATIENCE):
             speed = await measure(engine_client, config)
-        write_speed(file, speed)
+        speed = speed.model_copy(update={"busy": others.share})
+        if known is None or speed.busy <= known.busy:
+            write_speed(file, speed)
     except Exception as error:  # noqa: BLE001 - a forecast is not worth a start
         log.warning("The engine's speed was not measured: %s: %s", type(error).__name__, error)
+
+
+class OtherPrograms:
+    """What share of the processors other programs than this one and its children have, from now on."""
+
+    def __init__(self) -> None:
+        self._began = _processor_seconds()
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1."""
+        (all_before, idle_before, mine_before), (all_now, idle_now, mine_now) = self._began, _processor_seconds()
+        passed = max(all_now - all_before, 1e-9)
+        return min(1.0, max(0.0, 1 - (idle_now - idle_before + mine_now - mine_before) / passed))
+
+
+def _processor_seconds() -> tuple[float, float, float]:
+    """Of all processors: of all kinds, idle ones, and those of this process and its children."""
+    times, me = psutil.cpu_times(), psutil.Process()
+    mine = 0.0
+    for process in (me, *me.children(recursive=True)):
+        with suppress(psutil.Error):
+            mine += sum(process.cpu_times()[:2])
+    # Guests' time is in their hosts' already.
+    every = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    return every, times.idle + getattr(times, "iowait", 0.0), mine
 
 
 async def measure(engine_client: Any, config: Any) -> EngineSpeed:
