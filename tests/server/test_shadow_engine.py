@@ -26,7 +26,8 @@ def first_difference(served: Sequence[int], prefill: Sequence[dict[int, tuple[fl
         generated = SimpleNamespace(finish_reason="length", token_ids=[last])
         yield SimpleNamespace(prompt_logprobs=[None, {2: Logprob(-9.0, 99)}, *named], outputs=[generated])
 
-    engine = VllmShadowEngine(SimpleNamespace(generate=generate), SimpleNamespace(lora_requests={"support@2": None}))
+    client = SimpleNamespace(generate=generate, model_config=SimpleNamespace(max_logprobs=20))
+    engine = VllmShadowEngine(client, SimpleNamespace(lora_requests={"support@2": None}))
     asked = {"prompt": {"type": "token", "prompt_token_ids": PROMPT}}
     return asyncio.run(engine.first_difference(ServedText(asked, PROMPT, list(served)), "support@2"))
 
@@ -50,3 +51,14 @@ def test_of_equally_likely_tokens_the_first_is_the_engine_s() -> None:
     """vLLM ranks a token behind all that are as likely, so neither has rank 1."""
     assert first_difference([5, 8], [{5: (-0.7, 2), 6: (-0.7, 2)}], 8) is None
     assert first_difference([6, 8], [{5: (-0.7, 2), 6: (-0.7, 2)}], 8) == 0
+
+
+@pytest.mark.parametrize(("most", "checked"), [(20, True), (-1, True), (2, True), (1, False), (0, False)])
+def test_an_engine_that_names_no_other_tokens_checks_nothing(most: int, checked: bool) -> None:
+    """Else every answer would seem to be the same."""
+    from vllm import SamplingParams
+
+    from lorarack.server.vllm.shadow_engine import VllmShadowEngine
+
+    engine = VllmShadowEngine(SimpleNamespace(model_config=SimpleNamespace(max_logprobs=most)), None)
+    assert engine.is_greedy(ServedText({"params": SamplingParams(temperature=0.0)})) is checked
