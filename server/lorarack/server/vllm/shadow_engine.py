@@ -21,8 +21,6 @@ class VllmShadowEngine:
         """Of ``engine_client``, whose ``generate`` is watched; ``models`` has the adapters that are loaded."""
         self._client = engine_client
         self._models = models
-        #: A check needs the two likeliest tokens of each place; with ``--max-logprobs 1`` answers are generated instead.
-        self._checks = engine_client.model_config.max_logprobs not in (0, 1)
 
     def takes(self, served: ServedText) -> bool:
         """Whether that can be asked again: one text for one prompt of tokens."""
@@ -34,12 +32,14 @@ class VllmShadowEngine:
     def is_greedy(self, served: ServedText) -> bool:
         """Whether each token of it has the largest logit as the model gives it, and the engine can say which that is."""
         params = served.asked["params"]
+        # A check needs the two likeliest tokens of each place.
+        checks = self._client.model_config.max_logprobs not in (0, 1)
         changed = (
             params.presence_penalty, params.frequency_penalty, params.repetition_penalty != 1.0, params.min_tokens,
             params.logit_bias, params.allowed_token_ids, params.bad_words, params.structured_outputs,
             params.thinking_token_budget, params.extra_args, params.repetition_detection,
         )  # fmt: skip
-        return self._checks and params.temperature < _LEAST_TEMPERATURE and not any(changed)
+        return checks and params.temperature < _LEAST_TEMPERATURE and not any(changed)
 
     async def first_difference(self, served: ServedText, name: str) -> int | None:
         """The place of the first token that ``name`` would not have given, from one prefill of prompt and answer; None: none."""
