@@ -205,8 +205,7 @@ class Residency:
         except Exception as error:
             log.exception("%s could not be loaded.", version.reference)
             raise EngineError(f"{version.reference} could not be loaded: {type(error).__name__}: {error}") from error
-        now = time.perf_counter()
-        row.load_seconds = now - started
+        row.load_seconds = (now := time.perf_counter()) - started
         row.state, row.task, row.last_used = RowState.READY, None, time.time()
         self._observer.loaded(version, row.load_seconds)
         if row.withdrawn:
