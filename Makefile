@@ -22,7 +22,7 @@ demo: setup ## the whole story on this machine: base, train, publish, serve, com
 test: setup lint ## lint, then every test, real servers included
 	@$(TESTS)
 
-test-fast: setup ## about two minutes: no server, no torch, no test of very many inputs
+test-fast: setup ## two and a half minutes: no server, no torch, no test of very many inputs
 	@$(TESTS) -m "not system and not torch and not thorough" --ignore tests/attack --ignore tests/starts --ignore tests/system
 
 attack: setup ## attacks on a real server, eager and then compiled (docs/security.md)
