@@ -26,7 +26,7 @@ test-fast: setup ## two and a half minutes: no server, no torch, no test of very
 	@$(TESTS) -m "not system and not torch and not thorough" --ignore tests/attack --ignore tests/starts --ignore tests/system
 
 attack: setup ## attacks on a real server, eager and then compiled (docs/security.md)
-	@LORARACK_ATTACK=eager $(RUN)/python -m pytest tests/attack -v
+	@LORARACK_ATTACK=eager $(RUN)/python -m pytest tests/attack tests/starts/test_two_processes.py -v
 	@LORARACK_ATTACK=compiled $(RUN)/python -m pytest tests/attack -v
 
 MINUTES ?= 30

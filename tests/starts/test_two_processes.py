@@ -1,8 +1,11 @@
 """Two API processes over one engine: the same ids and answers, whichever takes a request, and whole traces of both.
 
+`make attack` has an engine for each process (data parallelism).
+
 Its base has the first layers of the small one only: what is asked here does not depend on how many there are.
 """
 
+import os
 import re
 import time
 from collections import defaultdict
@@ -25,6 +28,7 @@ from lorarack.registry import open_registry
 pytestmark = [pytest.mark.system, pytest.mark.torch]
 
 LAYERS = 4
+TWO = ("--data-parallel-size", "2") if os.environ.get("LORARACK_ATTACK") else ("--api-server-count", "2")
 NAMES = ("plain@1", "plain@2", "strong@1")
 PROMPT = "Nobody may read this"
 PATIENCE = 20.0
@@ -62,7 +66,7 @@ def two(
         for name, folder in adapters.items():
             registry.publish(folder, name.partition("@")[0], base=BASE)
         registry.set_alias("plain", "prod", 1)
-    flags = (*FLAGS, "--api-server-count", "2", "--otlp-traces-endpoint", receiver.url)
+    flags = (*FLAGS, *TWO, "--otlp-traces-endpoint", receiver.url)
     variables = {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "lorarack"}
     running = Server(home, BASE, flags, **variables)
     try:
