@@ -19,7 +19,7 @@ from lorarack.server.engine_speed import (
     write_speed,
 )
 
-SPEED = EngineSpeed(prefill=((32, 0.04), (128, 0.1), (512, 0.34)), decode=((1, 0.010), (8, 0.017)))
+SPEED = EngineSpeed(prefill=((32, 0.04), (128, 0.1), (512, 0.34)), decode=((1, 0.010), (8, 0.017)), busy=0.0)
 BASE = 200_000_000
 
 

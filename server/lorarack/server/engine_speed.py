@@ -33,7 +33,7 @@ class EngineSpeed(Value):
 
     prefill: Points = Field(min_length=1, description="tokens of a prompt, and seconds until its first token")
     decode: Points = Field(min_length=1, description="requests at a time, and seconds of a step of all of them")
-    busy: float = Field(default=1.0, description="share of the processors that other programs had meanwhile")
+    busy: float = Field(description="share of the processors that other programs had meanwhile")
 
     @property
     def holds(self) -> bool:

@@ -45,10 +45,8 @@ async def keep_speed(engine_client: Any, config: Any, file: Path) -> None:
         return
     log.info("Measuring the engine's speed for 'lorarack plan', until it was measured once on a quiet machine.")
     try:
-        others = OtherPrograms()
         async with asyncio.timeout(PATIENCE):
             speed = await measure(engine_client, config)
-        speed = speed.model_copy(update={"busy": others.share})
         if known is None or speed.busy <= known.busy:
             write_speed(file, speed)
     except Exception as error:  # noqa: BLE001 - a forecast is not worth a start
@@ -83,6 +81,7 @@ def _processor_seconds() -> tuple[float, float, float]:
 
 async def measure(engine_client: Any, config: Any) -> EngineSpeed:
     """Prompts one by one, then requests at the same time."""
+    others = OtherPrograms()
     model, rows = config.model_config, config.scheduler_config.max_num_seqs
     vocabulary, most = model.get_vocab_size(), model.max_model_len
     generate = engine_client.generate
@@ -105,7 +104,7 @@ async def measure(engine_client: Any, config: Any) -> EngineSpeed:
         begun = max(times[1] for times in all_times)
         gaps = [now - before for times in all_times for before, now in pairwise(times[1:]) if before >= begun]
         decode.append((requests, statistics.median(gaps)))
-    return EngineSpeed(prefill=tuple(prefill), decode=tuple(decode))
+    return EngineSpeed(prefill=tuple(prefill), decode=tuple(decode), busy=others.share)
 
 
 async def keep_engine_speed(engine_client: Any, state: Any, args: Any, settings: ServingSettings) -> None:
