@@ -32,7 +32,7 @@ attack: setup ## attacks on a real server, eager and then compiled (docs/securit
 MINUTES ?= 30
 soak: setup ## MINUTES (30) of everything at once on a real server: no wrong answer, no error, no growing memory
 	@$(RUN)/uv pip install --quiet --python $(RUN)/python --constraint constraints.txt --group soak
-	@LORARACK_SOAK_MINUTES=$(MINUTES) $(RUN)/python -m pytest tests/system/test_soak.py -s
+	@LORARACK_SOAK_MINUTES=$(MINUTES) $(RUN)/python -m pytest tests/system/test_soak.py -s -o faulthandler_timeout=0
 
 lint: setup ## ruff, mypy --strict, import-linter
 	@$(RUN)/ruff check --no-cache .

@@ -12,6 +12,7 @@ from benchmarks.bench_cpu_lora import versions
 from benchmarks.report import Row, report
 from benchmarks.serving.cold import cold, cold_plain
 from benchmarks.serving.flip import flip
+from benchmarks.serving.llama_cpp import llama_cpp
 from benchmarks.serving.overhead import overhead
 from benchmarks.serving.place import Place, make_place
 from benchmarks.serving.prediction import prediction
@@ -27,6 +28,7 @@ PARTS: dict[str, Callable[[Place, int], list[Row]]] = {
     "flip": flip,
     "queue": queue_cost,
     "plan": prediction,
+    "llama": llama_cpp,
 }
 
 

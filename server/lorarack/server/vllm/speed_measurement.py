@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 #: Seconds after which a start goes on without it.
 PATIENCE = 60.0
-_TIMES, _STEPS, _SHORT = 3, 24, 16
+_TIMES, _STEPS, _SHORT = 7, 24, 16
 #: Spread tokens over the vocabulary, so that no two prompts begin alike and the prefix cache has nothing to give.
 _STRIDE = 7919
 
@@ -94,17 +94,21 @@ async def measure(engine_client: Any, config: Any) -> EngineSpeed:
         begun, answer = time.perf_counter(), generate(prompt, params, f"lorarack-speed-{uuid.uuid4().hex}")
         return [begun, *[time.perf_counter() async for _ in answer]]
 
-    prefill, decode = [], []
-    for length in measured_at(PROMPTS, most - 1):
-        found = [await arrivals(length, 1) for _ in range(_TIMES)]
-        prefill.append((length, statistics.median(times[1] - times[0] for times in found)))
+    # All lengths by turns: a machine is slow for some tenths of a second at a time.
+    first: dict[int, list[float]] = {length: [] for length in measured_at(PROMPTS, most - 1)}
+    for _ in range(_TIMES):
+        for length, taken in first.items():
+            begun, end = await arrivals(length, 1)
+            taken.append(end - begun)
+    decode = []
     short, steps = min(_SHORT, most // 4), min(_STEPS, most // 4)
     for requests in measured_at(REQUESTS, rows):
         all_times = await asyncio.gather(*(arrivals(short, steps) for _ in range(requests)))
         begun = max(times[1] for times in all_times)
         gaps = [now - before for times in all_times for before, now in pairwise(times[1:]) if before >= begun]
         decode.append((requests, statistics.median(gaps)))
-    return EngineSpeed(prefill=tuple(prefill), decode=tuple(decode), busy=others.share)
+    prefill = tuple((length, statistics.median(taken)) for length, taken in first.items())
+    return EngineSpeed(prefill=prefill, decode=tuple(decode), busy=others.share)
 
 
 async def keep_engine_speed(engine_client: Any, state: Any, args: Any, settings: ServingSettings) -> None:

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "products.h"
@@ -89,13 +90,26 @@ bool pack_piece(const Source& source, const Piece& piece, const char* from, uint
   return true;
 }
 
-inline bool read_whole(int file, int64_t start, char* to, int64_t bytes) {
+inline bool read_piece(int file, int64_t start, char* to, int64_t bytes) {
   while (bytes > 0) {
     const ssize_t got = pread(file, to, size_t(bytes), start);
     if (got <= 0) return false;
     to += got, start += got, bytes -= got;
   }
   return true;
+}
+
+// By all threads of the engine: all requests wait for it.
+inline bool read_whole(int file, int64_t start, char* to, int64_t bytes) {
+  constexpr int64_t kPiece = 1 << 20;
+  const int64_t pieces = (bytes + kPiece - 1) / kPiece;
+  int failed = 0;
+#pragma omp parallel for schedule(static) reduction(| : failed) if (pieces > 1)
+  for (int64_t piece = 0; piece < pieces; ++piece) {
+    const int64_t at = piece * kPiece;
+    failed |= !read_piece(file, start + at, to + at, std::min(kPiece, bytes - at));
+  }
+  return !failed;
 }
 
 }  // namespace lorarack
