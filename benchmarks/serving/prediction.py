@@ -1,4 +1,7 @@
-"""What `lorarack plan` says of a server's speed, next to what that server does."""
+"""What `lorarack plan` says of a server's speed, next to what that server does.
+
+Tokens a second are those of clients that do not stream: to read a stream takes time of the processors that the model computes on.
+"""
 
 import json
 import os
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cpu_lora import arms
+from benchmarks.cpu_lora.load import Traffic, tokens_per_second
 from benchmarks.report import Row
 from benchmarks.serving.place import FEW, Place, lora_flags
 from benchmarks.serving.stream import Load, run
@@ -49,13 +53,13 @@ def _plan(place: Place, flags: Sequence[str]) -> list[dict[str, Any]]:
 
 def _measure(url: str, said: dict[str, Any], names: Sequence[str], rounds: int) -> tuple[float, float]:
     clients, prompt, output = said["requests"], said["prompt"], said["output"]
-    models = [names[number % len(names)] for number in range(2 * clients)]
+    traffic = Traffic("", prompt, output, 2 * clients, clients, tuple(names))
     first, rates = [], []
     for seed in range(rounds + 1):
-        found = run(url, Load(models, prompt, output, clients=clients), 7000 + seed)
+        found = tokens_per_second(url, traffic, 7000 + seed)
         if seed:  # the first one loads
-            rates.append(found.tokens_per_second)
-            alone = run(url, Load(models[:1] * 3, prompt, 1), 8000 + seed)
+            rates.append(found)
+            alone = run(url, Load(names[:1] * 3, prompt, 1), 8000 + seed)
             first.append(statistics.median(answer.first_token for answer in alone.answers))
     return statistics.median(first), statistics.median(rates)
 

@@ -37,7 +37,7 @@ def test_it_is_another_process_and_ends_with_the_block(tmp_path: Path) -> None:
 def test_errors_that_lorarack_foresaw_come_through_whole(tmp_path: Path) -> None:
     with worker_process(tmp_path) as made:
         with pytest.raises(NotFound, match="no base model 'nobody'"):
-            made.adapters(make_recipe({"name": "a", "base": "nobody", "data": str(tmp_path / "rows.jsonl")}))
+            made.study(make_recipe({"name": "a", "base": "nobody", "data": str(tmp_path / "rows.jsonl")}))
         with pytest.raises(InvalidArtifact) as caught:
             made._made(fail)
         assert caught.value.problems == ("one thing", "another")

@@ -19,7 +19,13 @@ from lorarack.server.engine_speed import (
     write_speed,
 )
 
-SPEED = EngineSpeed(prefill=((32, 0.04), (128, 0.1), (512, 0.34)), decode=((1, 0.010), (8, 0.017)), busy=0.0)
+SPEED = EngineSpeed(
+    prefill=((32, 0.04), (128, 0.1), (512, 0.34)),
+    adapter_rank=16,
+    adapter_prefill=((32, 0.05), (128, 0.12), (512, 0.40)),
+    decode=((1, 0.010), (8, 0.017)),
+    busy=0.0,
+)
 BASE = 200_000_000
 
 
@@ -43,12 +49,18 @@ def test_a_request_alone_takes_its_prompt_and_its_steps() -> None:
     assert found.tokens_per_second == pytest.approx(11 / (0.1 + 10 * 0.010))
 
 
-def test_adapters_cost_their_bytes_in_each_step_and_their_multiplications_in_a_prompt() -> None:
+def test_adapters_cost_their_bytes_in_each_step_and_in_a_prompt_what_one_was_measured_to_cost() -> None:
     """Eight adapters of a tenth of the base's bytes are eight tenths of the base's reading more in a step."""
-    found = forecast(SPEED, BASE, AdapterWork(16, BASE // 10, 1.05), 8, 16, 101)
-    assert found.first_token == pytest.approx(1.05 * interpolated(SPEED.prefill, 16))
+    found = forecast(SPEED, BASE, AdapterWork(16, BASE // 10), 8, 32, 101)
+    assert found.first_token == pytest.approx(0.05)
     step = 0.017 + 0.8 * 0.010
-    assert found.tokens_per_second == pytest.approx(8 * 101 / (1.05 * interpolated(SPEED.prefill, 128) + 100 * step))
+    assert found.tokens_per_second == pytest.approx(8 * 101 / (interpolated(SPEED.adapter_prefill, 256) + 100 * step))
+
+
+def test_a_prompt_costs_an_adapter_by_its_rank_and_never_less_than_the_base() -> None:
+    assert SPEED.prompt_seconds(128, 32) == pytest.approx(0.1 + 2 * 0.02)
+    quick = SPEED.model_copy(update={"adapter_prefill": ((32, 0.03),)})
+    assert quick.prompt_seconds(32, 64) == pytest.approx(0.04)
 
 
 def test_it_is_measured_where_the_engine_can_go() -> None:

@@ -11,6 +11,8 @@ from lorarack.server.process import launch_env_cache
 from lorarack.server.process.launch_env_cache import LOOKED_UP, look_up
 
 NEW = {"OMP_PLACES": "1"}
+#: What scikit-learn sets, which transformers imports where it is installed.
+SCIKIT_LEARN = {"KMP_DUPLICATE_LIB_OK": "True", "KMP_INIT_AT_FORK": "FALSE"}
 
 
 def recall(memory: Path) -> dict[str, str] | None:
@@ -37,6 +39,11 @@ def test_a_memory_with_variables_that_no_start_writes_is_ignored(
     with caplog.at_level("WARNING"):
         assert recall(memory) is None
     assert "is ignored" in caplog.text
+
+
+def test_what_libraries_set_for_their_threads_is_remembered(memory: Path) -> None:
+    remember(memory, NEW | SCIKIT_LEARN)
+    assert recall(memory) == NEW | SCIKIT_LEARN
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,11 +23,14 @@ class Client:
     def __init__(self, fault: Exception | None = None) -> None:
         self.fault = fault
         self.prompts: list[tuple[int, ...]] = []
+        self.to_adapter: list[int] = []
         self.running, self.most = 0, set[int]()
 
-    async def generate(self, prompt: Any, params: Any, name: str) -> AsyncIterator[Any]:
+    async def generate(self, prompt: Any, params: Any, name: str, lora_request: Any = None) -> AsyncIterator[Any]:
         if self.fault:
             raise self.fault
+        if lora_request is not None:
+            self.to_adapter.append(len(prompt["prompt_token_ids"]))
         self.prompts.append(tuple(prompt["prompt_token_ids"]))
         self.running += 1
         for number in range(params.max_tokens):
@@ -38,7 +42,28 @@ class Client:
 
 def config(length: int = 256, rows: int = 8) -> Any:
     model = SimpleNamespace(get_vocab_size=lambda: 1000, max_model_len=length)
-    return SimpleNamespace(model_config=model, scheduler_config=SimpleNamespace(max_num_seqs=rows))
+    return SimpleNamespace(
+        model_config=model,
+        scheduler_config=SimpleNamespace(max_num_seqs=rows),
+        lora_config=SimpleNamespace(max_lora_rank=8),
+    )
+
+
+class Adapter:
+    """Says which ranks were loaded, and whether one still is."""
+
+    def __init__(self) -> None:
+        self.ranks: list[int] = []
+        self.loaded = False
+
+    @asynccontextmanager
+    async def __call__(self, rank: int) -> AsyncIterator[Any]:
+        self.ranks.append(rank)
+        self.loaded = True
+        try:
+            yield "adapter"
+        finally:
+            self.loaded = False
 
 
 async def test_it_is_measured_once_within_what_the_engine_takes(tmp_path: Path) -> None:
@@ -46,18 +71,21 @@ async def test_it_is_measured_once_within_what_the_engine_takes(tmp_path: Path) 
     from lorarack.server.vllm.speed_measurement import keep_speed
 
     tmp_path.chmod(0o700)
-    client, file = Client(), tmp_path / "speeds" / "one.json"
-    await keep_speed(client, config(), file)
+    client, adapter, file = Client(), Adapter(), tmp_path / "speeds" / "one.json"
+    await keep_speed(client, config(), adapter, file)
     found = read_speed(file)
     assert found is not None
-    assert [tokens for tokens, _ in found.prefill] == [32, 128]
+    assert [tokens for tokens, _ in found.prefill] == [tokens for tokens, _ in found.adapter_prefill] == [32, 128]
+    assert adapter.ranks == [found.adapter_rank] == [8]
+    assert not adapter.loaded
+    assert set(client.to_adapter) == {32, 128}
     assert [requests for requests, _ in found.decode] == [1, 8]
-    assert all(seconds > 0 for _, seconds in (*found.prefill, *found.decode))
+    assert all(seconds > 0 for _, seconds in (*found.prefill, *found.adapter_prefill, *found.decode))
     assert max(client.most) == 8
     assert len({prompt[0] for prompt in client.prompts}) == len(client.prompts)
     write_speed(file, found.model_copy(update={"busy": 0.05}))
     asked = len(client.prompts)
-    await keep_speed(client, config(), file)
+    await keep_speed(client, config(), adapter, file)
     assert len(client.prompts) == asked
 
 
@@ -72,7 +100,7 @@ async def test_it_is_measured_again_until_the_machine_was_quiet(
     shares = iter((0.4, 0.7, 0.02, 0.5))
     monkeypatch.setattr(speed_measurement.OtherPrograms, "share", property(lambda _: next(shares)))
     for _ in range(4):
-        await speed_measurement.keep_speed(Client(), config(), file)
+        await speed_measurement.keep_speed(Client(), config(), Adapter(), file)
         found = read_speed(file)
         assert found is not None
         kept.append((found.busy, found.holds))
@@ -98,6 +126,8 @@ async def test_an_engine_that_fails_is_said_and_nothing_is_kept(
 ) -> None:
     from lorarack.server.vllm.speed_measurement import keep_speed
 
-    await keep_speed(Client(ZeroDivisionError("odd")), config(), tmp_path / "one.json")
+    adapter = Adapter()
+    await keep_speed(Client(ZeroDivisionError("odd")), config(), adapter, tmp_path / "one.json")
+    assert not adapter.loaded
     assert "was not measured: ZeroDivisionError: odd" in caplog.text
     assert not (tmp_path / "one.json").exists()

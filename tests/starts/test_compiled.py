@@ -83,6 +83,7 @@ def test_it_is_compiled_and_computed_by_the_kernel(compiled: Server) -> None:
     said = compiled.log.read_text(errors="replace")
     assert "CompilationMode.DYNAMO_TRACE_ONCE" in said
     assert "No LoRA kernel" not in said
+    assert "speed was not measured" not in said
     assert "--lora-target-modules down_proj embed_tokens gate_proj" in said
 
 

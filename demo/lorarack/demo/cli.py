@@ -16,7 +16,7 @@ def mount(app: typer.Typer) -> None:
 
 
 def run(json: JsonOption = False) -> None:
-    """Train an adapter at two ranks, serve both and the base from one engine, compare them and keep one.
+    """Study two ranks of an adapter, serve both and the base from one engine, compare them and keep one.
 
     Everything lies in the home folder ($LORARACK_HOME, else ~/.lorarack) and is used again by the next run.
 

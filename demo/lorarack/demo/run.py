@@ -14,6 +14,7 @@ from lorarack.adapters.operations import compare
 from lorarack.adapters.progress import ConsoleEvaluation, waiting
 from lorarack.adapters.recipe import load_recipe
 from lorarack.adapters.serving_process import serving, stopped_by_sigterm
+from lorarack.adapters.studies.table import as_table
 from lorarack.demo.choose_default import choose_default
 from lorarack.demo.console import StepConsole
 from lorarack.demo.memory import PeakMemory
@@ -72,15 +73,15 @@ def _make(console: StepConsole, registry: Registry) -> tuple[Base, tuple[Version
         with console.step("A small real base model"):
             base = made.base()
             console.say(f"{base.name}: {base.parameters:,} parameters, {short_digest(base.fingerprint)}")
-        ranks = " and ".join(str(rank) for rank in recipe.ranks)
-        with console.step(f"One adapter, trained at ranks {ranks}: {TASK.title[0].lower()}{TASK.title[1:]}"):
-            published = made.adapters(recipe)
-            for one in published:
-                console.say(_trained(one.version, one.created))
+        ranks = " or ".join(str(rank) for rank in recipe.ranks)
+        with console.step(f"A study, rank {ranks}: {TASK.title[0].lower()}{TASK.title[1:]}"):
+            report = made.study(recipe)
+            console.show(as_table(report))
+    versions = tuple(sorted(report.versions, key=lambda version: version.rank))
     with console.step("Both are versions in the registry"):
-        for one in published:
-            console.say(_described(one.version))
-    return base, tuple(one.version for one in published)
+        for version in versions:
+            console.say(_described(version))
+    return base, versions
 
 
 def _serve_and_compare(
@@ -136,12 +137,6 @@ def _write_for_the_hub(console: StepConsole, registry: Registry, kept: Version) 
 
 def _example() -> str:
     return load_rows(heldout_path()).rows[0].messages[-1].text
-
-
-def _trained(version: Version, created: bool) -> str:
-    origin = version.provenance
-    took = f" in {origin.wall_seconds:.0f} s" if created and origin and origin.wall_seconds else " earlier"
-    return f"rank {version.rank}: trained{took}, {_losses(version)}"
 
 
 def _described(version: Version) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.studies.report import StudyReport
 from lorarack.registry.cli.output import note, talk
 from lorarack.registry.errors import EngineError, LorarackError
 from lorarack.registry.registry import open_registry
-from lorarack.registry.values import Base, Published
+from lorarack.registry.values import Base
 
 T = TypeVar("T")
 
@@ -36,15 +37,16 @@ class WorkerProcess:
         """
         return self._made(_base, self._home)
 
-    def adapters(self, recipe: Recipe) -> tuple[Published, ...]:
-        """A version for each rank, trained where the registry has none of this recipe.
+    def study(self, recipe: Recipe) -> StudyReport:
+        """The study of the recipe's ranks; what an earlier one has finished is used again.
 
         Raises:
             UsageError: training is not installed.
-            Conflict: the adapter belongs to another base.
+            Conflict: the adapter belongs to another base, or another process works on this study.
             EngineError: training failed.
+            StoreError: the disk.
         """
-        return self._made(_adapters, self._home, recipe)
+        return self._made(_study, self._home, recipe)
 
     def _made(self, make: Callable[..., T], *arguments: object) -> T:
         try:
@@ -100,9 +102,9 @@ def _base(home: Path) -> Base:
         return ensure_base(registry, note)
 
 
-def _adapters(home: Path, recipe: Recipe) -> tuple[Published, ...]:
+def _study(home: Path, recipe: Recipe) -> StudyReport:
+    from lorarack.adapters.studies.run import study
     from lorarack.adapters.training.progress import ConsoleProgress
-    from lorarack.adapters.training.run import train
 
     with open_registry(home) as registry, ConsoleProgress(talk) as progress:
-        return train(recipe, registry, progress, reuse=True)
+        return study(recipe, registry, progress)

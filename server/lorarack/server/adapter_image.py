@@ -133,12 +133,8 @@ class Packer:
         for pair in ordered:
             assert pair.a is not None  # noqa: S101 - `suits`
             assert pair.b is not None  # noqa: S101 - `suits`
-            part, rank = parts[pair.module], pair.a.shape[0]
-            a, b = words, words + self._words(rank, part.inputs)
-            words = b + self._words(rank, -(-part.outputs // _LANES) * _LANES)
-            pieces += _PIECE.pack(
-                part.layer, part.slice, self._layout.bfloat16, part.inputs, part.outputs, rank, a, b
-            )  # fmt: skip
+            piece, words = self._piece(parts[pair.module], pair.a.shape[0], words)
+            pieces += piece
             starts = pair.a.start - weights_start, pair.b.start - weights_start
             sources += _SOURCE.pack(_TYPES[pair.a.dtype], *starts, scalings[pair.module][1])
         start, largest = _start(len(ordered)), max(rank for rank, _ in scalings.values())
@@ -155,6 +151,29 @@ class Packer:
         if failed >= 0:
             kind = "bfloat16" if self._layout.bfloat16 else "float32"
             raise EngineError(f"the weights of {ordered[failed].module} overflow {kind}; train or convert it again")
+
+    def write_zeros(self, rank: int, to: IO[bytes]) -> None:
+        """Write an adapter of ``rank`` on all layers, all zeros, to an empty file: it costs what any of that rank costs.
+
+        Raises:
+            OSError: the disk.
+        """
+        pieces, words = bytearray(), 0
+        for part in self._layout.parts.values():
+            piece, words = self._piece(part, rank, words)
+            pieces += piece
+        count = len(self._layout.parts)
+        to.write(_HEAD.pack(_MARK, count, words, rank) + pieces)
+        to.truncate(_start(count) + 4 * words)
+
+    def _piece(self, part: Part, rank: int, start: int) -> tuple[bytes, int]:
+        """The piece of ``part`` whose words begin at ``start``, and where they end."""
+        b = start + self._words(rank, part.inputs)
+        end = b + self._words(rank, -(-part.outputs // _LANES) * _LANES)
+        packed = _PIECE.pack(
+            part.layer, part.slice, self._layout.bfloat16, part.inputs, part.outputs, rank, start, b
+        )  # fmt: skip
+        return packed, end
 
     def _words(self, rank: int, width: int) -> int:
         padded = 4 if rank <= 4 else 8 if rank <= 8 else -(-rank // _LANES) * _LANES

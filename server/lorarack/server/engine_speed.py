@@ -1,7 +1,8 @@
 """How fast an engine is on this machine: measured by the first start with its settings, kept, and what follows from it.
 
 A step reads all weights, whoever it is for, so its time depends on the requests at a time; a prompt's time depends on its length.
-Both are measured at a few points and interpolated. Adapters are added: their bytes to a step, their multiplications to a prompt.
+Both are measured at a few points and interpolated. Adapters are added: their bytes to a step, and to a prompt what one was measured
+to add.
 """
 
 import hashlib
@@ -29,10 +30,16 @@ _QUIET = 0.1
 
 
 class EngineSpeed(Value):
-    """What was measured of one engine, base only."""
+    """What was measured of one engine."""
 
-    prefill: Points = Field(min_length=1, description="tokens of a prompt, and seconds until its first token")
-    decode: Points = Field(min_length=1, description="requests at a time, and seconds of a step of all of them")
+    prefill: Points = Field(
+        min_length=1, description="tokens of a prompt to the base, and seconds until its first token"
+    )
+    adapter_rank: int = Field(ge=1, description="of an adapter on all layers")
+    adapter_prefill: Points = Field(min_length=1, description="the same of prompts to that adapter")
+    decode: Points = Field(
+        min_length=1, description="requests to the base at a time, and seconds of a step of all of them"
+    )
     busy: float = Field(description="share of the processors that other programs had meanwhile")
 
     @property
@@ -40,9 +47,10 @@ class EngineSpeed(Value):
         """Whether the next start need not measure again."""
         return self.busy <= _QUIET
 
-    def prompt_seconds(self, tokens: int) -> float:
-        """Until the first token of ``tokens`` tokens of prompts on an idle engine."""
-        return interpolated(self.prefill, tokens)
+    def prompt_seconds(self, tokens: int, rank: int = 0) -> float:
+        """Until the first token of ``tokens`` tokens of prompts on an idle engine, to adapters of ``rank`` (0: to the base)."""
+        base = interpolated(self.prefill, tokens)
+        return base + rank / self.adapter_rank * max(0.0, interpolated(self.adapter_prefill, tokens) - base)
 
     def step_seconds(self, requests: int) -> float:
         """Of a step that generates a token for each of ``requests`` requests."""
@@ -69,12 +77,10 @@ class AdapterWork:
     Attributes:
         rank: its rank.
         bytes: of its weights, read in each step.
-        compute: multiplications of a token with it, over those of the base alone.
     """
 
     rank: int
     bytes: int
-    compute: float
 
 
 def forecast(
@@ -85,16 +91,15 @@ def forecast(
     Each names an ``adapter`` of its own, or the base, of ``weight_bytes`` (None). Adapters are taken to be read as fast as the
     whole step for one request reads the base.
     """
-    compute = adapter.compute if adapter else 1.0
-    adapter_bytes = adapter.bytes if adapter else 0
+    rank, adapter_bytes = (adapter.rank, adapter.bytes) if adapter else (0, 0)
     step = speed.step_seconds(requests) + requests * adapter_bytes * speed.step_seconds(1) / weight_bytes
-    together = speed.prompt_seconds(prompt * requests) * compute
+    together = speed.prompt_seconds(prompt * requests, rank)
     return SpeedForecast(
         rank=adapter.rank if adapter else None,
         requests=requests,
         prompt=prompt,
         output=output,
-        first_token=speed.prompt_seconds(prompt) * compute,
+        first_token=speed.prompt_seconds(prompt, rank),
         tokens_per_second=requests * output / (together + (output - 1) * step),
     )
 

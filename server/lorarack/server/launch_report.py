@@ -120,7 +120,7 @@ def _speed_notes(speed: EngineSpeed | None) -> list[str]:
 def _speed(plan: LaunchPlan, args: Any, size: EngineSize, speed: EngineSpeed) -> Iterator[SpeedForecast]:
     cost = _cost(plan, args, min(_FORECAST_RANK, args.max_lora_rank), _number_bytes(plan, size))
     for requests in sorted({1, min(args.max_loras, size.max_num_seqs)}):
-        for adapter in (None, AdapterWork(cost.rank, cost.adapter_bytes, cost.compute)):
+        for adapter in (None, AdapterWork(cost.rank, cost.adapter_bytes)):
             yield forecast(speed, size.weight_bytes, adapter, requests, _PROMPT, _OUTPUT)
 
 

@@ -112,7 +112,9 @@ class WarmSet:
         for old, now in _changed(before, after):
             for alias, number in now.aliases.items():
                 left, version = old.aliases.get(alias), now.numbered(number)
-                if left in (None, number) or version is None or f"{old.name}@{left}" not in resident:
+                if left in (None, number) or f"{old.name}@{left}" not in resident:
+                    continue
+                if version is None or version.reference in resident:
                     continue
                 if incompatibility(version, self._residency.limits) is None:
                     new.append(version)

@@ -21,10 +21,12 @@ from lorarack.registry.value import Value
 from lorarack.server.settings import VARIABLE
 from lorarack.server.user_cache import untrusted_reason
 
-#: What vLLM 0.32 and torch set on a CPU: how threads and numbers are handled, nothing that is loaded or run.
+#: What vLLM 0.32, torch and scikit-learn (transformers imports it where it is installed) set on a CPU: how threads and numbers are
+#: handled, nothing that is loaded or run.
 ALLOWED = frozenset(
     {
         "OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_BLOCKTIME", "KMP_TPAUSE",
+        "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK",
         "NUMEXPR_MAX_THREADS", "LOCAL_WORLD_SIZE", "TORCHINDUCTOR_COMPILE_THREADS", "TORCHINDUCTOR_CPP_DYNAMIC_THREADS",
         "VLLM_WORKER_MULTIPROC_METHOD", "VLLM_DISABLE_SHARED_EXPERTS_STREAM", "VLLM_SSM_CONV_STATE_LAYOUT",
         "PYTORCH_NVML_BASED_CUDA_CHECK", "TRITON_CACHE_AUTOTUNING", "TILELANG_CLEANUP_TEMP_FILES", "AITER_SITUV2_A4W4",

@@ -132,7 +132,7 @@ class LorarackEndpoints:
         for engine_id in await engine.list() if alone else ():
             await engine.unload(engine_id)
         if generates and alone and layout is not None:
-            await keep_engine_speed(engine_client, state, args, self._settings)
+            await keep_engine_speed(engine, engine_client, state, args, layout, self._settings)
         self._begin(resolver, warm_set, Leases(registry, holder_name(args.port), lambda: residency.loaded))
         keys = [key for key in (args.api_key or [os.environ.get("VLLM_API_KEY")]) if key]
         ring = KeyRing(keys, lambda: resolver.snapshot.keys)

@@ -3,17 +3,20 @@
 import asyncio
 import logging
 import statistics
+import tempfile
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psutil
 from vllm import SamplingParams
 
 from lorarack.registry.errors import EngineError
+from lorarack.server.adapter_image import Layout, Packer
 from lorarack.server.engine_speed import (
     PROMPTS,
     REQUESTS,
@@ -24,20 +27,28 @@ from lorarack.server.engine_speed import (
     write_speed,
 )
 from lorarack.server.settings import ServingSettings
+from lorarack.server.vllm.engine import VllmEngine
 from lorarack.server.vllm_version import installed_vllm
 
 log = logging.getLogger(__name__)
 
 #: Seconds after which a start goes on without it.
 PATIENCE = 60.0
-_TIMES, _STEPS, _SHORT = 7, 24, 16
+_TIMES, _STEPS, _SHORT, _RANK = 5, 24, 16, 16
+#: Seconds between two prompts: an engine begins one step more than a request needs, and the next one would wait for it.
+_IDLE = 0.05
+#: Of the adapter that is measured; versions have small numbers.
+_NAME, _ENGINE_ID = "lorarack-speed", 2**31 - 1
 #: Spread tokens over the vocabulary, so that no two prompts begin alike and the prefix cache has nothing to give.
 _STRIDE = 7919
 
+Adapter: TypeAlias = Callable[[int], AbstractAsyncContextManager[Any]]
 
-async def keep_speed(engine_client: Any, config: Any, file: Path) -> None:
+
+async def keep_speed(engine_client: Any, config: Any, adapter: Adapter, file: Path) -> None:
     """Measure the engine unless ``file`` says how fast it is where it has the machine to itself.
 
+    ``adapter`` loads one of a rank, gives what requests name it by, and unloads it.
     What goes wrong is logged; no start waits longer than `PATIENCE`.
     """
     known = read_speed(file)
@@ -46,7 +57,7 @@ async def keep_speed(engine_client: Any, config: Any, file: Path) -> None:
     log.info("Measuring the engine's speed for 'lorarack plan', until it was measured once on a quiet machine.")
     try:
         async with asyncio.timeout(PATIENCE):
-            speed = await measure(engine_client, config)
+            speed = await measure(engine_client, config, adapter)
         if known is None or speed.busy <= known.busy:
             write_speed(file, speed)
     except Exception as error:  # noqa: BLE001 - a forecast is not worth a start
@@ -79,27 +90,33 @@ def _processor_seconds() -> tuple[float, float, float]:
     return every, times.idle + getattr(times, "iowait", 0.0), mine
 
 
-async def measure(engine_client: Any, config: Any) -> EngineSpeed:
-    """Prompts one by one, then requests at the same time."""
+async def measure(engine_client: Any, config: Any, adapter: Adapter) -> EngineSpeed:
+    """Prompts one by one, to the base and to an adapter, then requests to the base at the same time."""
     others = OtherPrograms()
     model, rows = config.model_config, config.scheduler_config.max_num_seqs
     vocabulary, most = model.get_vocab_size(), model.max_model_len
     generate = engine_client.generate
     counter = iter(range(10**9))
 
-    async def arrivals(length: int, tokens: int) -> list[float]:
-        params = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True, detokenize=False)
+    async def arrivals(length: int, tokens: int, lora: Any = None) -> list[float]:
+        params = SamplingParams(max_tokens=tokens, temperature=0.0, ignore_eos=True)
         first = next(counter)
         prompt = {"prompt_token_ids": [((first * 31 + place + 1) * _STRIDE) % vocabulary for place in range(length)]}
-        begun, answer = time.perf_counter(), generate(prompt, params, f"lorarack-speed-{uuid.uuid4().hex}")
+        name = f"lorarack-speed-{uuid.uuid4().hex}"
+        begun, answer = time.perf_counter(), generate(prompt, params, name, lora_request=lora)
         return [begun, *[time.perf_counter() async for _ in answer]]
 
-    # All lengths by turns: a machine is slow for some tenths of a second at a time.
-    first: dict[int, list[float]] = {length: [] for length in measured_at(PROMPTS, most - 1)}
-    for _ in range(_TIMES):
-        for length, taken in first.items():
-            begun, end = await arrivals(length, 1)
-            taken.append(end - begun)
+    rank, lengths = min(_RANK, config.lora_config.max_lora_rank), measured_at(PROMPTS, most - 1)
+    async with adapter(rank) as loaded:
+        # All by turns: a machine is slow for some tenths of a second at a time.
+        first: dict[tuple[int, bool], list[float]] = {
+            (length, lora): [] for length in lengths for lora in (False, True)
+        }
+        for _ in range(_TIMES):
+            for (length, lora), taken in first.items():
+                await asyncio.sleep(_IDLE)
+                begun, end = await arrivals(length, 1, loaded if lora else None)
+                taken.append(end - begun)
     decode = []
     short, steps = min(_SHORT, most // 4), min(_STEPS, most // 4)
     for requests in measured_at(REQUESTS, rows):
@@ -107,16 +124,34 @@ async def measure(engine_client: Any, config: Any) -> EngineSpeed:
         begun = max(times[1] for times in all_times)
         gaps = [now - before for times in all_times for before, now in pairwise(times[1:]) if before >= begun]
         decode.append((requests, statistics.median(gaps)))
-    prefill = tuple((length, statistics.median(taken)) for length, taken in first.items())
-    return EngineSpeed(prefill=prefill, decode=tuple(decode), busy=others.share)
+    base, adapted = (
+        tuple((length, statistics.median(first[length, lora])) for length in lengths) for lora in (False, True)
+    )
+    return EngineSpeed(
+        prefill=base, adapter_rank=rank, adapter_prefill=adapted, decode=tuple(decode), busy=others.share
+    )
 
 
-async def keep_engine_speed(engine_client: Any, state: Any, args: Any, settings: ServingSettings) -> None:
-    """`keep_speed` for the engine of an API process."""
+async def keep_engine_speed(
+    engine: VllmEngine, engine_client: Any, state: Any, args: Any, layout: Layout, settings: ServingSettings
+) -> None:
+    """`keep_speed` for the engine of an API process, before requests come."""
     vllm = installed_vllm()
     try:
         file = speed_file(settings.fingerprint, vllm.version if vllm else "", settings.cpu_lora, args)
     except EngineError as error:
         log.info("The engine's speed is not kept: %s", error.message)
         return
-    await keep_speed(engine_client, state.vllm_config, file)
+
+    @asynccontextmanager
+    async def adapter(rank: int) -> AsyncIterator[Any]:
+        with tempfile.TemporaryFile() as zeros:
+            Packer(layout).write_zeros(rank, zeros)
+            zeros.flush()
+            await engine.load(_NAME, _NAME, _ENGINE_ID, zeros)
+        try:
+            yield state.openai_serving_models.lora_requests[_NAME]
+        finally:
+            await engine.unload(_ENGINE_ID)
+
+    await keep_speed(engine_client, state.vllm_config, adapter, file)
