@@ -59,7 +59,7 @@ def _measure(url: str, said: dict[str, Any], names: Sequence[str], rounds: int) 
         found = tokens_per_second(url, traffic, 7000 + seed)
         if seed:  # the first one loads
             rates.append(found)
-            alone = run(url, Load(names[:1] * 3, prompt, 1), 8000 + seed)
+            alone = run(url, Load([names[0]] * 3, prompt, 1), 8000 + seed)
             first.append(statistics.median(answer.first_token for answer in alone.answers))
     return statistics.median(first), statistics.median(rates)
 
