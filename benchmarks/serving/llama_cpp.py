@@ -14,14 +14,13 @@ from typing import Any
 from benchmarks.cpu_lora import arms
 from benchmarks.cpu_lora.arms import Arm
 from benchmarks.report import Row
-from benchmarks.serving.place import FEW, Place, lora_flags
+from benchmarks.serving.place import FEW, RANK, Place, lora_flags
 from benchmarks.serving.stream import Load, prompts, run, session
 from benchmarks.serving.turns import medians, ratio_row
 
 _PROMPT, _OUTPUT = 32, 32
 _LOADS = {
     "one client, one adapter": (1, 1, 4),
-    "8 clients, base only": (0, 8, 16),
     "8 clients, one adapter": (1, 8, 16),
     "8 clients, 8 adapters": (8, 8, 16),
 }
@@ -43,15 +42,13 @@ def llama_cpp(place: Place, rounds: int) -> list[Row]:
                 },
                 rounds,
             )
-            what = f"{name} of rank 16, {_PROMPT} in / {_OUTPUT} out: ours / llama.cpp".replace(
-                "base only of rank 16", "base only"
-            )
+            what = f"{name} of rank {RANK}, {_PROMPT} in / {_OUTPUT} out: ours / llama.cpp"
             rows.append(ratio_row(what, (found[our.name], found[theirs.name]), "tokens/s"))
     return rows
 
 
 def _ours(url: str, place: Place, adapters: int, clients: int, requests: int) -> Callable[[int], float]:
-    models = [place.names[number % adapters] if adapters else arms.BASE for number in range(requests)]
+    models = [place.names[number % adapters] for number in range(requests)]
     return lambda seed: run(url, Load(models, _PROMPT, _OUTPUT, clients), seed).tokens_per_second
 
 
@@ -68,7 +65,7 @@ def _theirs(url: str, adapters: int, clients: int, requests: int) -> Callable[[i
                     number, prompt = waiting.pop()
                     body: dict[str, Any] = {
                         "prompt": prompt, "n_predict": _OUTPUT, "ignore_eos": True, "temperature": 0, "cache_prompt": False,
-                        "lora": [{"id": number % adapters, "scale": 1.0}] if adapters else [],
+                        "lora": [{"id": number % adapters, "scale": 1.0}],
                     }  # fmt: skip
                     response = await client.post("/completion", json=body)
                     response.raise_for_status()

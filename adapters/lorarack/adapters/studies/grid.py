@@ -15,32 +15,31 @@ _FIRST_RUNS, _FIRST_VALIDATIONS = 2, 1
 def grid(session: StudySession) -> list[RunRecord]:
     """For each rank the run with the lowest validation loss.
 
-    A run is given up after a validation whose loss is above the median of the finished runs' at that step (optuna's median rule).
+    A run is given up after a validation whose loss is above the median of the rank's finished runs at that step (optuna's median rule).
+    Only rates of one rank are held against each other: a rank whose runs were cut short could not be told from the others.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    plan = session.plan
-    space: dict[str, list[str | float | int | bool | None]] = {"rank": list(plan.ranks), "rate": list(plan.rates)}
+    return [min(_runs(session, rank), key=lambda run: run.eval_loss) for rank in session.plan.ranks]
+
+
+def _runs(session: StudySession, rank: int) -> list[RunRecord]:
+    """Of all rates."""
+    rates: list[str | float | int | bool | None] = list(session.plan.rates)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         study = optuna.create_study(
-            sampler=optuna.samplers.GridSampler(space, seed=session.recipe.seed),
+            sampler=optuna.samplers.GridSampler({"rate": rates}, seed=session.recipe.seed),
             pruner=optuna.pruners.MedianPruner(_FIRST_RUNS, _FIRST_VALIDATIONS),
         )
     runs = []
-    for rank in plan.ranks:
-        for rate in plan.rates:
-            study.enqueue_trial({"rank": rank, "rate": rate})
-            runs.append(_run(session, study.ask(), rank, rate))
-            study.tell(len(runs) - 1, runs[-1].eval_loss)
-    best: dict[int, RunRecord] = {}
-    for run in runs:
-        if run.rank not in best or run.eval_loss < best[run.rank].eval_loss:
-            best[run.rank] = run
-    return [best[rank] for rank in plan.ranks]
+    for number, rate in enumerate(session.plan.rates):
+        study.enqueue_trial({"rate": rate})
+        runs.append(_run(session, study.ask(), rank, rate))
+        study.tell(number, runs[-1].eval_loss)
+    return runs
 
 
 def _run(session: StudySession, trial: optuna.Trial, rank: int, rate: float) -> RunRecord:
-    trial.suggest_categorical("rank", session.plan.ranks)
     trial.suggest_categorical("rate", session.plan.rates)
 
     def hopeless(validation: Validation) -> bool:
