@@ -1,7 +1,5 @@
 """``grid``: every rank at several learning rates, since the best rate may depend on the rank; hopeless runs end early."""
 
-import warnings
-
 import optuna
 
 from lorarack.adapters.studies.records import RunRecord
@@ -15,8 +13,8 @@ _FIRST_RUNS, _FIRST_VALIDATIONS = 2, 1
 def grid(session: StudySession) -> list[RunRecord]:
     """For each rank the run with the lowest validation loss.
 
-    A run is given up after a validation whose loss is above the median of the rank's finished runs at that step (optuna's median rule).
-    Only rates of one rank are held against each other: a rank whose runs were cut short could not be told from the others.
+    A run is given up after a validation whose loss is above the median of the rank's finished runs at that step (optuna's median
+    rule). Only rates of one rank are held against each other: a rank whose runs were cut short could not be told from the others.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return [min(_runs(session, rank), key=lambda run: run.eval_loss) for rank in session.plan.ranks]
@@ -24,24 +22,16 @@ def grid(session: StudySession) -> list[RunRecord]:
 
 def _runs(session: StudySession, rank: int) -> list[RunRecord]:
     """Of all rates."""
-    rates: list[str | float | int | bool | None] = list(session.plan.rates)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        study = optuna.create_study(
-            sampler=optuna.samplers.GridSampler({"rate": rates}, seed=session.recipe.seed),
-            pruner=optuna.pruners.MedianPruner(_FIRST_RUNS, _FIRST_VALIDATIONS),
-        )
+    study = optuna.create_study(pruner=optuna.pruners.MedianPruner(_FIRST_RUNS, _FIRST_VALIDATIONS))
     runs = []
-    for number, rate in enumerate(session.plan.rates):
-        study.enqueue_trial({"rate": rate})
-        runs.append(_run(session, study.ask(), rank, rate))
-        study.tell(number, runs[-1].eval_loss)
+    for rate in session.plan.rates:
+        trial = study.ask()
+        runs.append(_run(session, trial, rank, rate))
+        study.tell(trial, runs[-1].eval_loss)
     return runs
 
 
 def _run(session: StudySession, trial: optuna.Trial, rank: int, rate: float) -> RunRecord:
-    trial.suggest_categorical("rate", session.plan.rates)
-
     def hopeless(validation: Validation) -> bool:
         trial.report(validation.validation.mean, validation.step)
         return bool(trial.should_prune())
