@@ -151,19 +151,6 @@ def test_a_grid(registry: Registry, recipe: Make, tmp_path: Path) -> None:
     assert all(origin is not None and origin.recipe["learning_rate"] in rates[:2] for origin in best)
 
 
-def test_a_grid_of_one_rate_trains_every_rank_whole(registry: Registry, recipe: Make, tmp_path: Path) -> None:
-    """A rank is not held against others: cut short it would look worse than it is."""
-    from lorarack.adapters.studies.records import StudyFolder
-    from lorarack.adapters.studies.run import study
-
-    ranks = (1, 2, 3, 4, 6, 8)
-    report = study(
-        recipe(patience=None), registry, strategy="grid", ranks=ranks, rates=(1e-6,), folder=tmp_path / "studies"
-    )
-    kept = [StudyFolder(report.folder).find(f"trained-r{rank}-1.000e-06") for rank in ranks]
-    assert [run is not None and not run.given_up for run in kept] == [True] * len(ranks)
-
-
 RUN = """
 import sys
 from pathlib import Path
