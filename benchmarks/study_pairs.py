@@ -85,11 +85,11 @@ def _row(what: str, whole: StudyReport, found: StudyReport) -> Row:
         line.rank: line.eval_loss / alone[line.rank] for line in found.ranks if line.reference and line.rank in alone
     }
     ours, peer = found.recommended.rank, whole.recommended.rank
-    regret = alone[ours] / alone[peer]
+    published = next(line.eval_loss for line in found.ranks if line.reference == found.recommended.reference)
     note = (
         f"loss ÷ whole run's by rank: {', '.join(f'{rank}: {ratio:.4f}' for rank, ratio in ratios.items())}; whole runs: "
         f"{', '.join(f'{rank}: {loss:.4f}' for rank, loss in alone.items())}; "
-        f"whole runs at the two recommended ranks: {regret:.4f}"
+        f"recommended version ÷ the one that whole runs recommend: {published / alone[peer]:.4f}"
     )
     return Row(
         what,

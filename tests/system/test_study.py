@@ -31,7 +31,7 @@ def test_generation_and_likelihood_of_the_family_and_the_base(server: Server, tm
     hold("study", report.to_json())
     assert [scored.score for scored in report.scores] == ["exact_match", "nll"]
     for scored in report.scores:
-        assert [one.reference for one in scored.verdict.versions] == [version.reference for version in report.versions]
+        assert {one.reference for one in scored.verdict.versions} == {version.reference for version in report.versions}
         assert scored.verdict.rows == len(parts["test"])
         assert scored.comparison.base is not None
         for one in scored.verdict.versions:
