@@ -89,6 +89,20 @@ async def test_it_is_measured_once_within_what_the_engine_takes(tmp_path: Path) 
     assert len(client.prompts) == asked
 
 
+async def test_first_prompts_do_not_count_and_a_slow_model_is_asked_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    from lorarack.server.vllm import speed_measurement
+
+    assert speed_measurement._settled([9.0, 8.0, 7.0, 1.0, 3.0, 2.0]) == 2.0
+    assert speed_measurement._settled([9.0, 5.0]) == 5.0
+    assert speed_measurement._settled([9.0]) == 9.0
+    client, once = Client(), Client()
+    await speed_measurement.measure(client, config(), Adapter())
+    monkeypatch.setattr(speed_measurement, "_ENOUGH", 0.0)
+    await speed_measurement.measure(once, config(), Adapter())
+    assert sorted(once.to_adapter) == [32, 128]
+    assert len(client.to_adapter) == 2 * (speed_measurement._FIRST + speed_measurement._TIMES)
+
+
 async def test_it_is_measured_again_until_the_machine_was_quiet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -37,6 +37,8 @@ PATIENCE = 60.0
 _TIMES, _STEPS, _SHORT, _RANK = 4, 24, 16, 16
 #: Rounds that do not count: the first prompts of a length take up to twice as long, while libraries prepare for it.
 _FIRST = 3
+#: Seconds after which a large model's prompts are asked no further round; one counts at least.
+_ENOUGH = 10.0
 #: Seconds between two prompts: an engine begins one step more than a request needs, and the next one would wait for it.
 _IDLE = 0.03
 #: Of the adapter that is measured; versions have small numbers.
@@ -114,12 +116,14 @@ async def measure(engine_client: Any, config: Any, adapter: Adapter) -> EngineSp
         first: dict[tuple[int, bool], list[float]] = {
             (length, lora): [] for length in lengths for lora in (False, True)
         }
-        for number in range(_FIRST + _TIMES):
+        started = time.perf_counter()
+        for _ in range(_FIRST + _TIMES):
             for (length, lora), taken in first.items():
                 await asyncio.sleep(_IDLE)
                 begun, end = await arrivals(length, 1, loaded if lora else None)
-                if number >= _FIRST:
-                    taken.append(end - begun)
+                taken.append(end - begun)
+            if time.perf_counter() - started > _ENOUGH:
+                break
     decode = []
     short, steps = min(_SHORT, most // 4), min(_STEPS, most // 4)
     for requests in measured_at(REQUESTS, rows):
@@ -127,12 +131,15 @@ async def measure(engine_client: Any, config: Any, adapter: Adapter) -> EngineSp
         begun = max(times[1] for times in all_times)
         gaps = [now - before for times in all_times for before, now in pairwise(times[1:]) if before >= begun]
         decode.append((requests, statistics.median(gaps)))
-    base, adapted = (
-        tuple((length, statistics.median(first[length, lora])) for length in lengths) for lora in (False, True)
-    )
+    base, adapted = (tuple((length, _settled(first[length, lora])) for length in lengths) for lora in (False, True))
     return EngineSpeed(
         prefill=base, adapter_rank=rank, adapter_prefill=adapted, decode=tuple(decode), busy=others.share
     )
+
+
+def _settled(seconds: Sequence[float]) -> float:
+    """The median of the rounds that count."""
+    return statistics.median(seconds[min(_FIRST, len(seconds) - 1) :])
 
 
 async def keep_engine_speed(
