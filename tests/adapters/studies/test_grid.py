@@ -35,9 +35,8 @@ def given_up(losses: Mapping[tuple[int, float], float]) -> tuple[list[tuple[int,
     """Which runs are given up, and the rank and rate of those that are held."""
     from lorarack.adapters.studies.grid import grid
 
-    session = Session(losses)
-    best: Any = grid(session)  # type: ignore[arg-type]
-    return session.given_up, [(run.rank, run.rate) for run in best]
+    session: Any = Session(losses)
+    return session.given_up, [(run.rank, run.rate) for run in grid(session)]
 
 
 def test_no_rank_is_given_up_because_others_are_better() -> None:
