@@ -38,15 +38,16 @@ def main() -> None:
 
 
 def _e2e(folder: Path, seed: int, validation: int) -> dict[str, list[Row]]:
-    """Human texts of one meaning are several training rows, and the references of a test row; of validation rows one is taken."""
+    """Human texts of one meaning are several training rows; of validation rows one is taken. A test row has them all as ``references``."""
     prompts: dict[str, list[Row]] = {}
     for row in _read(folder / "e2e_train.jsonl"):
         made = {"prompt": row["prompt"] + "\n", "completion": row["completion"].strip()}
         prompts.setdefault(row["prompt"], []).append(made)
     groups = _drawn(prompts.values(), seed)
     test = [
-        {"prompt": row["prompt"] + "\n", "references": [text.strip() for text in row["references"]]}
+        {"prompt": row["prompt"] + "\n", "completion": texts[0], "references": texts}
         for row in _read(folder / "e2e_test.jsonl")
+        for texts in [[text.strip() for text in row["references"]]]
     ]
     return {
         "train": _drawn((row for rows in groups[validation:] for row in rows), seed),
