@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _e2e(folder: Path, seed: int, validation: int) -> dict[str, list[Row]]:
-    """Human texts of one meaning are several training rows; of validation rows one is taken. A test row has them all as ``references``."""
+    """Texts of one meaning are several training rows; one of them is a validation row; a test row has all as ``references``."""
     prompts: dict[str, list[Row]] = {}
     for row in _read(folder / "e2e_train.jsonl"):
         made = {"prompt": row["prompt"] + "\n", "completion": row["completion"].strip()}

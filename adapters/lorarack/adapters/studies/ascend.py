@@ -4,21 +4,23 @@ from lorarack.adapters.studies.recommend import recommend
 from lorarack.adapters.studies.records import RunRecord
 from lorarack.adapters.studies.session import StudySession
 
-#: A further round of a warm-started rank must lower the loss by so much of the margin.
-WORTH = 0.5
+#: So many ranks in a row may bring no improvement: the step to one alone can be hidden by the noise of the rows.
+PATIENCE = 2
 
 
 def ascend(session: StudySession) -> list[RunRecord]:
     """The lowest rank, the warm-started ones after it, and one trained from the beginning at the rank that they recommend.
 
-    A step up counts as an improvement when the loss falls by more than its standard error on the same rows.
+    A rank improves on the lower ones when its loss is below theirs by more than its standard error on the same rows.
     """
     lowest, *higher = session.plan.ranks
-    runs = [session.train(f"trained-r{lowest}", lowest)]
+    best = session.train(f"trained-r{lowest}", lowest)
+    runs, since = [best], 0
     for rank in higher:
         runs.append(_warm(session, runs[-1], rank))
-        change = runs[-2].losses.rows.change_since(runs[-1].losses.rows)
-        if change.mean <= change.error:
+        change = best.losses.rows.change_since(runs[-1].losses.rows)
+        best, since = (runs[-1], 0) if change.mean > change.error else (best, since + 1)
+        if since == PATIENCE:
             break
     chosen = recommend(runs, session.plan.margin).run
     if chosen.source == "warm":
@@ -27,17 +29,17 @@ def ascend(session: StudySession) -> list[RunRecord]:
 
 
 def _warm(session: StudySession, last: RunRecord, rank: int) -> RunRecord:
-    """A rank grown from the ``last`` one, trained in rounds for as long as one brings half of the margin, at most a whole run.
+    """A rank grown from the ``last`` one, trained in rounds for as long as one brings more than the margin, at most a whole run.
 
     One round alone is too short to show what a rank is worth where the last one was still learning.
     """
-    short = session.shorter(session.plan.share)
-    run = session.train(f"warm-r{rank}", rank, "warm", short, session.grown(last, rank), last)
-    rounds = 1
+    run = session.train(f"warm-r{rank}", rank, "warm", session.round(rank, 1), session.grown(last, rank), last)
+    number = 1
     while run.steps < session.steps():
-        rounds += 1
-        more = session.train(f"warm-r{rank}-{rounds}", rank, "warm", short, session.weights(run), last, before=run)
-        if more.eval_loss > (1 - WORTH * session.plan.margin) * run.eval_loss:
+        number += 1
+        recipe = session.round(rank, number)
+        more = session.train(f"warm-r{rank}-{number}", rank, "warm", recipe, session.weights(run), last, before=run)
+        if more.eval_loss > (1 - session.plan.margin) * run.eval_loss:
             return min(run, more, key=lambda found: found.eval_loss)
         run = more
     return run

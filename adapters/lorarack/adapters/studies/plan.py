@@ -15,6 +15,8 @@ Strategy = Literal["ladder", "ascend", "grid"]
 
 #: Every rank up to this one is looked at by truncation; above it about eight in each doubling.
 EVERY_RANK = 16
+#: Of a whole run's steps: what a truncated rank is recovered in, and a round of a rank that goes on from a lower one.
+RECOVERY, ROUND = 0.2, 0.25
 
 
 class StudyPlan(Value):
@@ -24,7 +26,7 @@ class StudyPlan(Value):
     ranks: tuple[int, ...] = Field(min_length=1)
     margin: float = Field(default=0.01, gt=0, lt=1, description="a loss higher by this share counts as not worse")
     share: float = Field(
-        default=0.2, gt=0, le=1, description="of a whole run's steps, for ranks that start from another"
+        default=RECOVERY, gt=0, le=1, description="of a whole run's steps, for ranks that start from another"
     )
     rates: tuple[float, ...] = Field(default=(), description="learning rates of a grid")
 
@@ -59,7 +61,8 @@ def plan_study(
         ranks = recipe.ranks if len(recipe.ranks) > 1 else doublings(recipe.ranks[0])
     if strategy == "grid" and not rates:
         rates = () if recipe.learning_rate == "auto" else rates_around(recipe.peak_rate)
-    return StudyPlan(strategy=strategy, ranks=tuple(sorted(set(ranks))), margin=margin, rates=rates)
+    share = ROUND if strategy == "ascend" else RECOVERY
+    return StudyPlan(strategy=strategy, ranks=tuple(sorted(set(ranks))), margin=margin, share=share, rates=rates)
 
 
 def rates_around(rate: float) -> tuple[float, ...]:

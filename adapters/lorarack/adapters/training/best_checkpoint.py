@@ -32,7 +32,7 @@ class BestCheckpointCallback(TrainerCallback):
         give_up: Callable[[Validation], bool] | None = None,
     ) -> None:
         self._model = model
-        self._plan = plan
+        self.plan = plan
         self._patience = patience
         self._progress = progress
         self._give_up = give_up
@@ -47,8 +47,8 @@ class BestCheckpointCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> Any:
         """Ask for a validation when the plan has one here."""
         self._progress.step(state.global_step, self._losses[-1][1] if self._losses else None, self.tokens)
-        control.should_log = control.should_log or self._plan.validates_at(state.global_step)
-        control.should_evaluate = self._plan.validates_at(state.global_step)
+        control.should_log = control.should_log or self.plan.validates_at(state.global_step)
+        control.should_evaluate = self.plan.validates_at(state.global_step)
         return control
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
@@ -79,7 +79,7 @@ class BestCheckpointCallback(TrainerCallback):
         hopeless = self._give_up is not None and self._give_up(self.validations[-1])
         if hopeless or (self._patience is not None and since >= self._patience):
             control.should_training_stop = True
-        self.finished = control.should_training_stop or state.global_step >= self._plan.steps
+        self.finished = control.should_training_stop or state.global_step >= self.plan.steps
         return control
 
     def saved(self) -> tuple[dict[str, Any], dict[str, Any]]:

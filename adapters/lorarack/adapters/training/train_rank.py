@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import set_peft_model_state_dict
@@ -69,6 +70,28 @@ def train_rank(
         UsageError: the accelerator does not compute in the recipe's dtype.
     """
     started = time.monotonic()
+    with trained(base, recipe, rank, folder, progress, start, give_up, run) as (model, callback):
+        reference = reference_logprobs(model, base.tokens.tokenizer, recipe.dtype)
+        model.save_pretrained(folder, save_embedding_layers=False)
+        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; lorarack fills one when it pushes
+    fit = judge(callback.validations, partial(rate_spent, plan=callback.plan, schedule=recipe.schedule))
+    digests = base.inputs.train.digest, base.inputs.validation.digest
+    metrics = (*callback.curves(*digests), *final_metrics(fit, *digests))
+    return Outcome(metrics, fit, callback.best, time.monotonic() - started, reference)
+
+
+@contextmanager
+def trained(
+    base: LoadedBase,
+    recipe: Recipe,
+    rank: int,
+    folder: Path,
+    progress: TrainingProgress,
+    start: Mapping[str, Factors] | None = None,
+    give_up: Callable[[Validation], bool] | None = None,
+    run: RunFolder | None = None,
+) -> Iterator[tuple[Any, BestCheckpointCallback]]:
+    """The base with an adapter trained as ``train_rank`` says, at its best checkpoint, and what was measured."""
     check_dtype(recipe.dtype)
     plan = make_plan(recipe, len(base.tokens.train), process_count())
     with _faults(rank):
@@ -90,15 +113,9 @@ def train_rank(
             finally:
                 progress.end()
             callback.restore_best()
-            reference = reference_logprobs(model, base.tokens.tokenizer, recipe.dtype)
-            model.save_pretrained(folder, save_embedding_layers=False)
-            (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty model card; lorarack fills one when it pushes
+            yield model, callback
         finally:
             base.take_off(model)
-    fit = judge(callback.validations, partial(rate_spent, plan=plan, schedule=recipe.schedule))
-    digests = base.inputs.train.digest, base.inputs.validation.digest
-    metrics = (*callback.curves(*digests), *final_metrics(fit, *digests))
-    return Outcome(metrics, fit, callback.best, time.monotonic() - started, reference)
 
 
 def _go_on(
