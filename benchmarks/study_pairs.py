@@ -38,8 +38,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2, 4, 8, 16])
     parser.add_argument("--rate", type=float, default=3e-3)
+    parser.add_argument("--strategies", nargs="+", choices=STRATEGIES, default=STRATEGIES)
     asked = parser.parse_args()
-    pairs: dict[Strategy, list[Row]] = {strategy: [] for strategy in STRATEGIES}
+    pairs: dict[Strategy, list[Row]] = {strategy: [] for strategy in asked.strategies}
     for data in asked.data:
         with (
             tempfile.TemporaryDirectory(prefix="lorarack-bench-") as folder,
@@ -74,7 +75,7 @@ def _pair(data: Path, seed: int, asked: Any, home: Path, registry: Registry) -> 
             whole,
             study(recipe, registry, strategy=strategy, ranks=ranks, folder=folder),
         )
-        for strategy in STRATEGIES
+        for strategy in asked.strategies
     }
 
 
