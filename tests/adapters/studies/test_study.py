@@ -106,6 +106,7 @@ def test_a_rank_that_lost_is_trained_further(registry: Registry, recipe: Make, t
         assert looked is not None
         if run is not None:
             assert looked.eval_loss > 1.01 * lines[4].eval_loss
+            assert run.rate == pytest.approx(0.3 * 0.02)  # the whole rate undoes what a truncation has kept
             assert lines[rank].eval_loss == min(looked.eval_loss, run.eval_loss)
             version = report.version(lines[rank].reference)
             assert version is not None
