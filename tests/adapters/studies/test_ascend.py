@@ -23,8 +23,8 @@ class Session:
     def steps(self) -> int:
         return 100
 
-    def round(self, rank: int, number: int) -> Any:
-        return rank, number
+    def round(self, rank: int, number: int, rate: float = 1.0) -> Any:
+        return rate
 
     def grown(self, run: RunRecord, rank: int) -> str:
         return f"grown from {run.key}"
@@ -42,7 +42,8 @@ class Session:
         parent: RunRecord | None = None,
         before: RunRecord | None = None,
     ) -> RunRecord:
-        self.trained.append(f"{key} {start}" if start else key)
+        said = f"{key} {start}" if start else key
+        self.trained.append(f"{said}, rate {recipe}" if recipe not in (None, 1.0) else said)
         loss = self._left[rank].pop(0)
         steps = (25 if recipe else 100) + (before.steps if before else 0)
         sums = tuple(loss + 0.001 * (row % 2) for row in range(ROWS))
@@ -96,7 +97,7 @@ def test_rounds_go_on_for_as_long_as_one_brings_the_margin() -> None:
 
 def test_a_round_that_brings_less_is_the_last_and_the_better_one_counts() -> None:
     """The next rank begins from it."""
-    trained = ascended({1: [2.0], 2: [1.5, 1.6], 4: [1.0, 0.999, 1.0], 8: [1.2, 1.2], 16: [1.2, 1.2]})
+    trained = ascended({1: [2.0], 2: [1.5, 1.6], 4: [1.0, 0.999, 1.0], 8: [1.2] * 3, 16: [1.2] * 3})
     assert trained[1:6] == [
         "warm-r2 grown from trained-r1",
         "warm-r2-2 on from warm-r2",
@@ -125,3 +126,16 @@ def test_one_rank_without_improvement_is_not_the_end() -> None:
     ]
     stopped = ascended({1: [2.0], 2: [2.0, 2.0], 4: [2.0, 2.0], 8: [1.0]})
     assert [key.split()[0] for key in stopped] == ["trained-r1", "warm-r2", "warm-r2-2", "warm-r4", "warm-r4-2"]
+
+
+def test_a_first_round_that_ends_above_its_beginning_is_made_again_at_a_lower_rate() -> None:
+    """Where the last rank has learned its rows, the whole rate undoes it. Later rounds keep the lower rate."""
+    trained = ascended({1: [1.0], 2: [1.2, 0.9, 0.89], 4: [0.88] * 3})
+    assert trained[1:5] == [
+        "warm-r2 grown from trained-r1",
+        "warm-r2-2 grown from trained-r1, rate 0.3",
+        "warm-r2-3 on from warm-r2-2, rate 0.3",
+        "warm-r4 grown from warm-r2-3",
+    ]
+    neither = ascended({1: [1.0], 2: [1.2, 1.3, 1.25], 4: [1.1, 1.1, 1.1]})
+    assert neither[3:5] == ["warm-r2-3 on from warm-r2, rate 0.3", "warm-r4 grown from warm-r2"]

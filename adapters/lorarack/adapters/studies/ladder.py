@@ -1,14 +1,12 @@
 """``ladder``: train once at the top rank, look at every lower one by truncation, train further only near the knee."""
 
 from lorarack.adapters.studies.records import RunRecord
-from lorarack.adapters.studies.session import StudySession
+from lorarack.adapters.studies.session import GENTLE, StudySession
 
 #: A rank that lost no more than this share of the top rank's validation loss is good as it is.
 LOST = 0.01
 #: A rank that lost more than this is not near the knee; recovering it would be training it anew.
 NEAR = 0.5
-#: The rate of a recovery, as a share of a run's. At the whole rate a truncation forgets what it has learned before it learns anew.
-RATE = 0.3
 
 
 def ladder(session: StudySession) -> list[RunRecord]:
@@ -35,7 +33,6 @@ def ladder(session: StudySession) -> list[RunRecord]:
 def recovered(session: StudySession, looked: RunRecord, top: RunRecord) -> RunRecord:
     """A rank trained further from the truncation; the truncation itself where that brings nothing."""
     rank = looked.rank
-    short = session.shorter(session.plan.share)
-    gentle = short.model_copy(update={"learning_rate": RATE * short.peak_rate})
-    run = session.train(f"recovered-r{rank}", rank, "recovered", gentle, session.cut(top, rank), top)
+    short = session.shorter(session.plan.share, GENTLE)
+    run = session.train(f"recovered-r{rank}", rank, "recovered", short, session.cut(top, rank), top)
     return run if run.eval_loss < looked.eval_loss else session.truncated(looked, top)

@@ -26,6 +26,8 @@ from lorarack.adapters.training.train_rank import train_rank
 
 #: Validation rows, and twice as many as training rows, on which a rank is looked at that is no candidate.
 _SAMPLE = 32
+#: The learning rate, as a share of a run's, for weights that are good already: at the whole rate they forget what they have learned.
+GENTLE = 0.3
 #: Share of a round in which the learning rate rises.
 _ROUND_WARMUP = 0.2
 #: Ranks' rounds are so far apart in their seeds, and from the seeds of the study.
@@ -81,19 +83,20 @@ class StudySession:
         """Of a whole run."""
         return make_plan(self.recipe, len(self.base.tokens.train)).steps
 
-    def shorter(self, share: float) -> Recipe:
-        """The recipe of a run of ``share`` of the steps, validated twice."""
+    def shorter(self, share: float, rate: float = 1.0) -> Recipe:
+        """The recipe of a run of ``share`` of the steps, validated twice, at a share of the learning rate."""
         steps = max(2, math.ceil(share * self.steps()))
-        return self.recipe.model_copy(update={"max_steps": steps, "eval_every": math.ceil(steps / 2), "warmup": 0.0})
+        changes = {"max_steps": steps, "eval_every": math.ceil(steps / 2), "warmup": 0.0}
+        return self.recipe.model_copy(update={**changes, "learning_rate": rate * self.recipe.peak_rate})
 
-    def round(self, rank: int, number: int) -> Recipe:
+    def round(self, rank: int, number: int, rate: float = 1.0) -> Recipe:
         """The recipe of a round of a rank that goes on from another: its rows are drawn anew, and the rate rises first.
 
         Without that a round sees the rows of the one before it again, and its first steps, before Adam knows the size of the
         gradients, undo what was learned.
         """
         seed = (self.recipe.seed + _APART * rank + number) % 2**32
-        short = self.shorter(self.plan.share)
+        short = self.shorter(self.plan.share, rate)
         return short.model_copy(update={"seed": seed, "warmup": _ROUND_WARMUP})
 
     def train(
