@@ -130,7 +130,7 @@ def test_one_rank_without_improvement_is_not_the_end() -> None:
 
 def test_a_first_round_that_ends_above_its_beginning_is_made_again_at_a_lower_rate() -> None:
     """Where the last rank has learned its rows, the whole rate undoes it. Later rounds keep the lower rate."""
-    trained = ascended({1: [1.0], 2: [1.2, 0.9, 0.89], 4: [0.88] * 3})
+    trained = ascended({1: [1.0], 2: [1.2, 0.9, 0.899], 4: [0.88] * 3})
     assert trained[1:5] == [
         "warm-r2 grown from trained-r1",
         "warm-r2-2 grown from trained-r1, rate 0.3",

@@ -26,7 +26,7 @@ from lorarack.adapters.training.train_rank import train_rank
 
 #: Validation rows, and twice as many as training rows, on which a rank is looked at that is no candidate.
 _SAMPLE = 32
-#: The learning rate, as a share of a run's, for weights that are good already: at the whole rate they forget what they have learned.
+#: The learning rate, as a share of a run's, for weights that are good already: at the whole rate they forget what they know.
 GENTLE = 0.3
 #: Share of a round in which the learning rate rises.
 _ROUND_WARMUP = 0.2
