@@ -107,10 +107,12 @@ def test_a_rank_that_lost_is_trained_further(registry: Registry, recipe: Make, t
         if run is not None:
             assert looked.eval_loss > 1.01 * lines[4].eval_loss
             assert run.rate == pytest.approx(0.3 * 0.02)  # the whole rate undoes what a truncation has kept
-            assert lines[rank].eval_loss == min(looked.eval_loss, run.eval_loss)
+            change = looked.losses.rows.change_since(run.losses.rows)
+            better = change.mean > change.error  # less is noise of the rows, for which steps are no price
+            assert lines[rank].eval_loss == (run if better else looked).eval_loss
             version = report.version(lines[rank].reference)
             assert version is not None
-            how = "recovered" if run.eval_loss < looked.eval_loss else "resized"
+            how = "recovered" if better else "resized"
             assert [parent.relation for parent in version.parents] == [how]
     assert len(heard.runs) > 1, [(line.rank, line.source, line.eval_loss) for line in report.ranks]
 

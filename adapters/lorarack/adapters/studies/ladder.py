@@ -31,8 +31,9 @@ def ladder(session: StudySession) -> list[RunRecord]:
 
 
 def recovered(session: StudySession, looked: RunRecord, top: RunRecord) -> RunRecord:
-    """A rank trained further from the truncation; the truncation itself where that brings nothing."""
+    """A rank trained further from the truncation; the truncation itself where that does not lower the loss by more than its error."""
     rank = looked.rank
     short = session.shorter(session.plan.share, GENTLE)
     run = session.train(f"recovered-r{rank}", rank, "recovered", short, session.cut(top, rank), top)
-    return run if run.eval_loss < looked.eval_loss else session.truncated(looked, top)
+    change = looked.losses.rows.change_since(run.losses.rows)
+    return run if change.mean > change.error else session.truncated(looked, top)
