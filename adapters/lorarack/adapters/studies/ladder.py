@@ -31,7 +31,7 @@ def ladder(session: StudySession) -> list[RunRecord]:
 
 
 def recovered(session: StudySession, looked: RunRecord, top: RunRecord) -> RunRecord:
-    """A rank trained further from the truncation; the truncation itself where that does not lower the loss by more than its error."""
+    """A rank trained further from the truncation; the truncation itself where that gains no more than the standard error."""
     rank = looked.rank
     short = session.shorter(session.plan.share, GENTLE)
     run = session.train(f"recovered-r{rank}", rank, "recovered", short, session.cut(top, rank), top)
