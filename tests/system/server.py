@@ -27,6 +27,8 @@ ONE_THREAD = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
 PORTS = range(20_000, 30_000)
 #: The first start on a machine compiles the kernel and perhaps the model. Less than the time limit of a test.
 START_SECONDS = 540
+#: A request's line is written after its response; a busy machine may take a while between the two.
+LOG_SECONDS = 20
 
 
 class Server:
@@ -61,6 +63,21 @@ class Server:
     def tail(self) -> str:
         """The end of what it said."""
         return tail(self.log)
+
+    def logged(self, text: str) -> str:
+        """The first line of its log with a text, waited for.
+
+        Raises:
+            AssertionError: there is none; with the end of the log.
+        """
+        end = time.monotonic() + LOG_SECONDS
+        while True:
+            # Without what is still being written: a line that has no end yet.
+            lines = self.log.read_text(errors="replace").rpartition("\n")[0].splitlines()
+            if found := next((line for line in lines if text in line), None):
+                return found
+            assert time.monotonic() < end, f"nothing of {text!r} in the log:\n{self.tail()}"
+            time.sleep(0.05)
 
     def post(self, path: str, **body: Any) -> httpx.Response:
         """POST a JSON object."""
