@@ -2,9 +2,10 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from lorarack.adapters.comparison.compare import conclude, keep_scores
@@ -13,7 +14,6 @@ from lorarack.adapters.comparison.plan import ComparisonPlan, plan_comparison
 from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.data.rows import Rows
 from lorarack.adapters.evaluation.answers import Evaluation
-from lorarack.adapters.evaluation.client import ServerClient
 from lorarack.adapters.evaluation.judge import JudgeServer
 from lorarack.adapters.evaluation.run import ask_and_score
 from lorarack.adapters.evaluation.saved import EvaluationManifest, Sampling, SavedEvaluation
@@ -78,7 +78,8 @@ def evaluate(
         allow_seen=allow_seen,
         at_least=1,
     )
-    evaluation = _evaluate(registry, plan, server, save, progress)
+    with server_when_needed(registry, plan.versions, server, progress) as running:
+        evaluation = ask_plan(registry, plan, server, running, save, progress)
     keep_scores(registry, plan, evaluation)
     return evaluation
 
@@ -137,12 +138,32 @@ def compare(
         allow_seen=allow_seen, groups=groups,
     )  # fmt: skip
     margin = checked_margin(margin, losses=not plan.score.higher_is_better)
-    return conclude(registry, plan, _evaluate(registry, plan, server, save, progress), margin=margin, memory=memory)
+    with server_when_needed(registry, plan.versions, server, progress) as running:
+        evaluation = ask_plan(registry, plan, server, running, save, progress)
+    return conclude(registry, plan, evaluation, margin=margin, memory=memory)
 
 
-def _evaluate(
-    registry: Registry, plan: ComparisonPlan, server: EvaluationServer, save: Path | None, progress: EvaluationProgress
+def ask_plan(
+    registry: Registry,
+    plan: ComparisonPlan,
+    server: EvaluationServer,
+    running: Callable[[], EvaluationServer],
+    save: Path | None,
+    progress: EvaluationProgress,
 ) -> Evaluation:
+    """Ask what a comparison plans, and score the answers.
+
+    Args:
+        registry: where the versions are.
+        plan: who is asked which rows.
+        server: which server, and how.
+        running: gives it with its URL; called where an answer is missing, of ``server_when_needed``.
+        save: a folder for answers and scores.
+        progress: told what happens.
+
+    Raises:
+        LorarackError: as ``compare``, once the plan is made.
+    """
     manifest = EvaluationManifest(
         dataset=plan.rows.digest,
         dataset_name=plan.rows.name,
@@ -155,11 +176,11 @@ def _evaluate(
     )
     with SavedEvaluation(save, manifest) if save else _unfinished(registry, manifest, server) as saved:
         missing = plan.requests - (saved.count(plan.subjects, plan.rows, plan.score) if saved else 0)
-        with _client(registry, plan, server, progress) if missing else nullcontext(server.client("")) as client:
-            evaluation = ask_and_score(
-                plan.subjects, plan.rows, plan.score, client, lambda done: progress.answered(done, plan.requests), saved,
-                progress.judged,
-            )  # fmt: skip
+        client = (running() if missing else server).client()
+        evaluation = ask_and_score(
+            plan.subjects, plan.rows, plan.score, client, lambda done: progress.answered(done, plan.requests), saved,
+            progress.judged,
+        )  # fmt: skip
         if save and saved:
             saved.finish(evaluation, plan.rows, plan.groups)
     return evaluation
@@ -187,29 +208,28 @@ def _unfinished(
 
 
 @contextmanager
-def _client(
-    registry: Registry, plan: ComparisonPlan, server: EvaluationServer, progress: EvaluationProgress
-) -> Iterator[ServerClient]:
-    with running_server(registry, plan.versions, server, progress) as running:
-        yield running.client(running.url or "")
-
-
-@contextmanager
-def running_server(
+def server_when_needed(
     registry: Registry, versions: Sequence[Version], server: EvaluationServer, progress: EvaluationProgress
-) -> Iterator[EvaluationServer]:
-    """The server with its URL: the running one that ``server`` names, or one that is started inside for ``versions`` of one base.
+) -> Iterator[Callable[[], EvaluationServer]]:
+    """Inside, a function that gives the server with its URL: the running one that ``server`` names, or one for ``versions``.
+
+    The latter is started by the first call and stopped at the end. All versions are of one base.
 
     Raises:
-        EngineError: the server could not be started.
+        EngineError: by the call, where the server could not be started.
     """
-    if server.url is not None:
-        yield server
-        return
-    log = log_file()
-    base = versions[0].base
-    progress.starting(base, log)
-    largest = max(versions, key=lambda version: version.rank)  # the server's slots must hold it
-    flags = ["--pin", largest.reference, *server.serve_args]
-    with serving(base, Path(registry.location), log, flags, waiting=progress.waiting) as started:
-        yield replace(server, url=started.url, serve_args=())
+    with ExitStack() as opened:
+
+        @cache
+        def running() -> EvaluationServer:
+            if server.url is not None:
+                return server
+            log = log_file()
+            base = versions[0].base
+            progress.starting(base, log)
+            largest = max(versions, key=lambda version: version.rank)  # the server's slots must hold it
+            flags = ["--pin", largest.reference, *server.serve_args]
+            started = opened.enter_context(serving(base, Path(registry.location), log, flags, waiting=progress.waiting))
+            return replace(server, url=started.url, serve_args=())
+
+        yield running

@@ -107,7 +107,7 @@ def _serve_and_compare(
                 for version, name in zip(versions, names, strict=True)
             ]
             score = fitting_score(row.completion for row in rows)
-            answers = ask_and_score([*subjects, Subject(model=base.name)], few, score, asked.client(running.url))
+            answers = ask_and_score([*subjects, Subject(model=base.name)], few, score, asked.client())
             console.show(side_by_side(answers, few, [*names, base.name]))
         with console.step(f"Which rank to keep: {len(rows)} held-out rows"), ConsoleEvaluation("      ") as progress:
             comparison = compare(

@@ -53,6 +53,7 @@ class Session:
             source=source,
             fit=_fit(loss),
             losses=Losses(sums=sums, tokens=(1,) * ROWS),
+            train_losses=Losses(sums=sums, tokens=(1,) * ROWS),
             seconds=1.0,
             rate=1e-3,
             steps=steps,

@@ -36,18 +36,22 @@ def test_a_score_that_cannot_be_made_is_refused(score: str) -> None:
 def test_the_family_is_scored_and_reported(
     registry: Registry, recipe: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a server's answers: each version and the base, in table, page, plot and JSON; another score asks nothing anew."""
+    """On a server's answers: each version and the base, in table, page, plot and JSON; another score asks nothing anew.
+
+    A score whose answers are all kept starts no server either.
+    """
     monkeypatch.setenv("LORARACK_HOME", str(tmp_path / "lorarack"))
     data = recipe().data
     held_out = write_rows(tmp_path / "test.jsonl", "yz")
     with openai_server(lambda asked: Said("zzz" if asked["prompt"].startswith("y") else "no")) as server:
         arguments = (
             *("study", "scored", "--base", "tiny", "--data", data.train, "--validation", data.validation, "--rank", 2),
-            *("--max-steps", 4, "--test", held_out, "--url", server.url, "--registry", registry.location),
+            *("--max-steps", 4, "--test", held_out, "--registry", registry.location),
         )
-        found = lorarack(*arguments, "--score", "exact_match", "--json").json()
+        url = ("--url", server.url)
+        found = lorarack(*arguments, *url, "--score", "exact_match", "--json").json()
         asked = len(server.asked)
-        shown = lorarack(*arguments, "--score", "exact_match", "--score", "chrf")
+        shown = lorarack(*arguments, *url, "--score", "exact_match", "--score", "chrf")
         assert len(server.asked) == asked == 3 * 2
     hold("study", found)
     (scored,) = found["scores"]
@@ -61,3 +65,5 @@ def test_the_family_is_scored_and_reported(
     assert "exact_match of 2 held-out rows" in page
     assert "chrf of 2 held-out rows" in page
     assert "The base alone: 0.5" in page
+    again = lorarack(*arguments, "--score", "exact_match", "--json").json()
+    assert again["scores"] == found["scores"], "every answer is there, so no server is started"

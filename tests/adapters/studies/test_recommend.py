@@ -20,9 +20,10 @@ def run(rank: int, worse: float, rows: int = 200, noise: float = 0.01, weights: 
     fit = Fit(
         verdict="good", reason="good", best_step=1, train_loss=loss, eval_loss=loss, base_loss=3, gap=0, gap_error=0, perplexity=1
     )  # fmt: skip
+    losses = Losses(sums=tuple(sums), tokens=tuple(tokens))
     return RunRecord(
-        key=f"trained-r{rank}", rank=rank, source="trained", fit=fit, losses=Losses(sums=tuple(sums), tokens=tuple(tokens)),
-        seconds=1, rate=0.1, weights=weights,
+        key=f"trained-r{rank}", rank=rank, source="trained", fit=fit, losses=losses, train_losses=losses, seconds=1, rate=0.1,
+        weights=weights,
     )  # fmt: skip
 
 

@@ -14,9 +14,7 @@ from tests.json_schemas import hold
 
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.studies.report import StudyReport
-from lorarack.adapters.training.fit import Validation, judge
 from lorarack.adapters.training.progress import Silent
-from lorarack.adapters.training.row_losses import RowLosses
 from lorarack.registry import Registry
 from lorarack.registry.errors import Conflict, UsageError
 
@@ -227,16 +225,3 @@ def test_mistakes_are_told_before_anything_is_trained(
     with pytest.raises(UsageError, match=said):
         study(recipe(), registry, **settings)  # type: ignore[arg-type]
     assert registry.adapters() == ()
-
-
-def test_a_sample_that_is_known_by_heart_does_not_end_a_study() -> None:
-    """A rank that is no candidate is shown by its share of the top rank's loss on a sample, and that loss may be 0."""
-    from lorarack.adapters.studies.session import _looked_fit
-
-    def losses(*sums: float) -> Validation:
-        found = RowLosses(sums=sums, tokens=(1,) * len(sums))
-        return Validation(step=1, train=found, validation=found)
-
-    top = judge([losses(2, 2), losses(0.5, 0.5)], lambda step: 1.0)
-    assert _looked_fit(top, losses(0.2, 0.2), losses(0.1, 0.1)).eval_loss == pytest.approx(1.0)
-    assert _looked_fit(top, losses(0.2, 0.2), losses(0, 0)).eval_loss == pytest.approx(0.2)

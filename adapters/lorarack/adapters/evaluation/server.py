@@ -31,6 +31,6 @@ class EvaluationServer:
         if self.url is not None and self.serve_args:
             raise UsageError("--serve-args is for a server that is started here; with --url leave it out.")
 
-    def client(self, url: str) -> ServerClient:
-        """A client of the server at ``url``."""
-        return ServerClient(url, self.api_key, self.concurrency, self.max_tokens)
+    def client(self) -> ServerClient:
+        """A client of the running server; where there is none, one that can ask nothing."""
+        return ServerClient(self.url or "", self.api_key, self.concurrency, self.max_tokens)

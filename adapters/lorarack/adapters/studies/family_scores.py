@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from lorarack.adapters.comparison.compare import conclude
+from lorarack.adapters.comparison.plan import plan_comparison
 from lorarack.adapters.comparison.verdict import Comparison
 from lorarack.adapters.data.rows import Rows
 from lorarack.adapters.evaluation.run import check_texts
 from lorarack.adapters.evaluation.scores import find_score
 from lorarack.adapters.evaluation.server import EvaluationServer
-from lorarack.adapters.operations import compare, running_server
+from lorarack.adapters.operations import ask_plan, server_when_needed
 from lorarack.adapters.progress import EvaluationProgress
 from lorarack.adapters.studies.records import StudyFolder
 from lorarack.registry.errors import UsageError
@@ -56,20 +58,11 @@ def score_family(
     """
     references = [version.reference for version in versions]
     found = []
-    with running_server(registry, versions, server, progress) as running:
+    with server_when_needed(registry, versions, server, progress) as running:
         for score in scores:
-            kind = "likelihoods" if find_score(score).likelihood else "answers"
-            save = folder.place / f"{kind}-{rows.digest.removeprefix('sha256:')[:12]}-{running.max_tokens}"
-            found.append(
-                compare(
-                    registry,
-                    references,
-                    rows,
-                    score=score,
-                    server=running,
-                    include_base=True,
-                    save=save,
-                    progress=progress,
-                )
-            )
+            plan = plan_comparison(registry, references, rows, score=score, include_base=True)
+            kind = "likelihoods" if plan.score.likelihood else "answers"
+            save = folder.place / f"{kind}-{rows.digest.removeprefix('sha256:')[:12]}-{server.max_tokens}"
+            evaluation = ask_plan(registry, plan, server, running, save, progress)
+            found.append(conclude(registry, plan, evaluation))
     return tuple(found)

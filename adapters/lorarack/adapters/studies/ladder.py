@@ -1,5 +1,6 @@
 """``ladder``: train once at the top rank, look at every lower one by truncation, train further only near the knee."""
 
+from lorarack.adapters.studies.look import look
 from lorarack.adapters.studies.records import RunRecord
 from lorarack.adapters.studies.session import GENTLE, StudySession
 
@@ -15,7 +16,7 @@ def ladder(session: StudySession) -> list[RunRecord]:
     From the knee down, ranks are recovered one after the other, until one stays worse than the top rank by more than the margin.
     """
     top = session.train(f"trained-r{session.plan.top}", session.plan.top)
-    looked = {run.rank: run for run in session.look(top)}
+    looked = {run.rank: run for run in look(session, top)}
     found: dict[int, RunRecord] = {**looked, top.rank: top}
     for rank in sorted((rank for rank in session.plan.ranks if rank < top.rank), reverse=True):
         lost = looked[rank].eval_loss / top.eval_loss - 1

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from lorarack.adapters.training.fit import Fit, Validation
+from lorarack.adapters.training.fit import Fit
 from lorarack.adapters.training.learning_rate import RateProbe
 from lorarack.adapters.training.row_losses import RowLosses
 from lorarack.registry.disk import disk_errors, lock_file
@@ -43,7 +43,8 @@ class RunRecord(Value):
     rank: int
     source: Source
     fit: Fit
-    losses: Losses = Field(repr=False)
+    losses: Losses = Field(repr=False, description="on the validation rows")
+    train_losses: Losses = Field(repr=False, description="on the slice of training rows")
     seconds: float
     rate: float
     steps: int = 0
@@ -60,9 +61,9 @@ class RunRecord(Value):
         return self.fit.eval_loss
 
 
-def losses_of(validation: Validation) -> Losses:
-    """The losses on the validation rows."""
-    return Losses(sums=validation.validation.sums, tokens=validation.validation.tokens)
+def losses_of(rows: RowLosses) -> Losses:
+    """As they are stored."""
+    return Losses(sums=rows.sums, tokens=rows.tokens)
 
 
 class StudyFolder:

@@ -1,22 +1,20 @@
 """A study at work: the base is loaded once, when the first run needs it, and every finished run is kept."""
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import torch
-from peft import set_peft_model_state_dict
 
 from lorarack.adapters.ranks.growth import grow
 from lorarack.adapters.ranks.truncate import Truncation
-from lorarack.adapters.ranks.weights import Factors, LoraWeights, read_weights, tensors_of, write_weights
+from lorarack.adapters.ranks.weights import Factors, LoraWeights, read_weights, write_weights
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.studies.plan import StudyPlan, rates_around
 from lorarack.adapters.studies.records import PROBE_FILE, RunRecord, Source, StudyFolder, losses_of
-from lorarack.adapters.training.fit import Fit, Validation, final_metrics
+from lorarack.adapters.training.fit import Validation, final_metrics
 from lorarack.adapters.training.inputs import Inputs
 from lorarack.adapters.training.loaded_base import LoadedBase, open_base
 from lorarack.adapters.training.plan import make_plan
@@ -24,8 +22,6 @@ from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.rate_probe import probe_rate
 from lorarack.adapters.training.train_rank import train_rank
 
-#: Validation rows, and twice as many as training rows, on which a rank is looked at that is no candidate.
-_SAMPLE = 32
 #: The learning rate, as a share of a run's, for weights that are good already: at the whole rate they forget what they know.
 GENTLE = 0.3
 #: Share of a round in which the learning rate rises.
@@ -144,7 +140,8 @@ class StudySession:
                 rank=rank,
                 source=source,
                 fit=outcome.fit,
-                losses=losses_of(outcome.best),
+                losses=losses_of(outcome.best.validation),
+                train_losses=losses_of(outcome.best.train),
                 seconds=round(outcome.wall_seconds + (before.seconds if before else 0), 1),
                 rate=used.peak_rate,
                 steps=make_plan(used, len(self.base.tokens.train)).steps + (before.steps if before else 0),
@@ -154,44 +151,6 @@ class StudySession:
                 reference=outcome.reference,
             )
         )
-
-    def look(self, top: RunRecord) -> list[RunRecord]:
-        """The ranks below ``top``, measured by truncation: no weights are kept, and no step is made.
-
-        Candidates are measured on all rows; the others, which show where the knee is, on a sample, as a share of what ``top``
-        has there.
-        """
-        wanted = [rank for rank in self.plan.looked_at() if not self.folder.find(f"looked-r{rank}")]
-        if wanted:
-            truncation = Truncation(self.weights(top))
-            whole = truncation.at(top.rank)
-            model = self.base.with_adapter(self.recipe, top.rank)
-            set_peft_model_state_dict(model, tensors_of(whole.factors))
-            sample = self.base.sample(_SAMPLE, _SAMPLE // 2)
-            at_top = sample.measure(model, top.fit.best_step)
-            for rank in sorted(wanted, reverse=True):
-                self.progress.note(f"looking at rank {rank}")
-                started = time.monotonic()
-                set_peft_model_state_dict(model, tensors_of(_first(whole, rank)))
-                candidate = rank in self.plan.ranks
-                measured = (self.base if candidate else sample).measure(model, top.fit.best_step)
-                self.folder.workspace(f"looked-r{rank}")
-                self.folder.keep(
-                    RunRecord(
-                        key=f"looked-r{rank}",
-                        rank=rank,
-                        source="truncated",
-                        fit=_looked_fit(top.fit, measured, None if candidate else at_top),
-                        losses=losses_of(measured),
-                        seconds=round(time.monotonic() - started, 1),
-                        rate=top.rate,
-                        parent=top.key,
-                        weights=False,
-                        kept_energy=round(truncation.energy(rank), 6),
-                    )
-                )
-            self.base.take_off(model)
-        return [self.folder.find(f"looked-r{rank}") or top for rank in self.plan.looked_at()]
 
     def truncated(self, looked: RunRecord, top: RunRecord) -> RunRecord:
         """A rank that was looked at, with its weights."""
@@ -223,39 +182,3 @@ class StudySession:
     def weights(self, run: RunRecord) -> LoraWeights:
         """The weights of a finished run."""
         return read_weights(Path(self.folder.weights(run.key)), run.key)
-
-
-def _looked_fit(top: Fit, measured: Validation, at_top: Validation | None) -> Fit:
-    """What is said of a truncation; with ``at_top``, the top rank on the same sample of rows, losses are scaled to all rows."""
-    train_loss, eval_loss = measured.train.mean, measured.validation.mean
-    if at_top is not None:
-        train_loss = _scaled(train_loss, top.train_loss, at_top.train.mean)
-        eval_loss = _scaled(eval_loss, top.eval_loss, at_top.validation.mean)
-    return top.model_copy(
-        update={
-            "train_loss": train_loss,
-            "eval_loss": eval_loss,
-            "gap": eval_loss - train_loss,
-            "gap_error": math.hypot(measured.train.estimate.error, measured.validation.estimate.error),
-            "perplexity": math.exp(min(eval_loss, 700.0)),
-        }
-    )
-
-
-def _scaled(loss: float, whole: float, sample: float) -> float:
-    """``loss`` on a sample as on all rows, by another rank's on both. A sample of loss 0 tells nothing."""
-    return loss * whole / sample if sample > 0 else loss
-
-
-def _first(whole: LoraWeights, rank: int) -> dict[str, Factors]:
-    """Rank ``rank`` as the whole one with the rows of A and the columns of B beyond it at zero."""
-    return {
-        module: Factors(_zeroed(found.a, rank, 0), _zeroed(found.b, rank, 1), found.end)
-        for module, found in whole.factors.items()
-    }
-
-
-def _zeroed(tensor: torch.Tensor, rank: int, axis: int) -> torch.Tensor:
-    cut = tensor.clone()
-    cut.narrow(axis, rank, cut.shape[axis] - rank).zero_()
-    return cut

@@ -15,6 +15,7 @@ from lorarack.adapters.training.inputs import Inputs
 from lorarack.adapters.training.loss import row_losses
 from lorarack.adapters.training.model import add_adapter, load_end, load_model, load_tokenizer, pad_id, use_all_cores
 from lorarack.adapters.training.progress import TrainingProgress
+from lorarack.adapters.training.row_losses import evenly
 from lorarack.adapters.training.tokens import Tokens, encode_splits, with_lengths
 
 #: The slice of training rows has as many rows as the validation set, but no fewer and no more than these.
@@ -58,9 +59,8 @@ class LoadedBase:
         self._model()
         sampled = copy(self)
         sampled.__dict__.pop("alone", None)
-        validation = self.tokens.validation
-        sampled.tokens = replace(self.tokens, validation=validation[:: max(1, -(-len(validation) // rows))])
-        sampled._slice = self._slice[:: max(1, -(-len(self._slice) // train_rows))]
+        sampled.tokens = replace(self.tokens, validation=list(evenly(self.tokens.validation, rows)))
+        sampled._slice = list(evenly(self._slice, train_rows))
         return sampled
 
     def with_adapter(self, recipe: Recipe, rank: int) -> Any:

@@ -3,6 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+Row = TypeVar("Row")
+
+
+def evenly(rows: Sequence[Row], count: int) -> Sequence[Row]:
+    """At most ``count`` of the rows, as far from each other in all places."""
+    return rows[:: max(1, -(-len(rows) // count))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,10 @@ class RowLosses:
     def by_row(self) -> tuple[float, ...]:
         """Each row's own mean."""
         return tuple(total / count for total, count in zip(self.sums, self.tokens, strict=True))
+
+    def sample(self, rows: int) -> "RowLosses":
+        """Those of at most so many rows, ``evenly`` drawn."""
+        return RowLosses(tuple(evenly(self.sums, rows)), tuple(evenly(self.tokens, rows)))
 
     def change_since(self, earlier: "RowLosses") -> Estimate:
         """How much higher the loss is than ``earlier`` on the same rows. Paired, so rows that are hard for both say nothing."""
