@@ -35,6 +35,6 @@ def recovered(session: StudySession, looked: RunRecord, top: RunRecord) -> RunRe
     """A rank trained further from the truncation; the truncation itself where that gains no more than the standard error."""
     rank = looked.rank
     short = session.shorter(session.plan.share, GENTLE)
-    run = session.train(f"recovered-r{rank}", rank, "recovered", short, session.cut(top, rank), top)
+    run = session.train(f"recovered-r{rank}", rank, "recovered", short, session.cut(top, looked), top)
     change = looked.losses.rows.change_since(run.losses.rows)
     return run if change.mean > change.error else session.truncated(looked, top)

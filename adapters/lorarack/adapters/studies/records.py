@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from lorarack.adapters.training.fit import Fit
+from lorarack.adapters.training.fit import Fit, Validation
 from lorarack.adapters.training.learning_rate import RateProbe
 from lorarack.adapters.training.row_losses import RowLosses
 from lorarack.registry.disk import disk_errors, lock_file
@@ -54,6 +54,11 @@ class RunRecord(Value):
     given_up: bool = False
     metrics: tuple[Metric, ...] = Field(default=(), repr=False)
     reference: ReferenceLogprobs | None = Field(default=None, repr=False)
+
+    @property
+    def measured(self) -> Validation:
+        """As what another run begins with."""
+        return Validation(0, self.train_losses.rows, self.losses.rows)
 
     @property
     def eval_loss(self) -> float:

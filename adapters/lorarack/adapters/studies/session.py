@@ -20,7 +20,7 @@ from lorarack.adapters.training.loaded_base import LoadedBase, open_base
 from lorarack.adapters.training.plan import make_plan
 from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.rate_probe import probe_rate
-from lorarack.adapters.training.train_rank import train_rank
+from lorarack.adapters.training.train_rank import Start, train_rank
 
 #: The learning rate, as a share of a run's, for weights that are good already: at the whole rate they forget what they know.
 GENTLE = 0.3
@@ -80,9 +80,9 @@ class StudySession:
         return make_plan(self.recipe, len(self.base.tokens.train)).steps
 
     def shorter(self, share: float, rate: float = 1.0) -> Recipe:
-        """The recipe of a run of ``share`` of the steps, validated twice, at a share of the learning rate."""
+        """The recipe of a run of ``share`` of the steps, at a share of the learning rate, measured at its end."""
         steps = max(2, math.ceil(share * self.steps()))
-        changes = {"max_steps": steps, "eval_every": math.ceil(steps / 2), "warmup": 0.0}
+        changes = {"max_steps": steps, "eval_every": steps, "warmup": 0.0}
         return self.recipe.model_copy(update={**changes, "learning_rate": rate * self.recipe.peak_rate})
 
     def round(self, rank: int, number: int, rate: float = 1.0) -> Recipe:
@@ -101,7 +101,7 @@ class StudySession:
         rank: int,
         source: Source = "trained",
         recipe: Recipe | None = None,
-        start: LoraWeights | None = None,
+        start: Start | None = None,
         parent: RunRecord | None = None,
         give_up: Callable[[Validation], bool] | None = None,
         before: RunRecord | None = None,
@@ -113,7 +113,7 @@ class StudySession:
             rank: of the adapter.
             source: how it is called in reports.
             recipe: another than the study's.
-            start: where the adapter begins.
+            start: where the adapter begins, if that is a trained one.
             parent: the run that ``start`` comes from.
             give_up: asked after each validation whether to go no further.
             before: the run that this one goes on with; its steps and seconds are counted too.
@@ -132,8 +132,7 @@ class StudySession:
             return stopped[-1]
 
         workspace = self.folder.workspace(key)
-        factors = start.factors if start else None
-        outcome = train_rank(self.base, used, rank, workspace, self.progress, factors, asked)
+        outcome = train_rank(self.base, used, rank, workspace, self.progress, start, asked)
         return self.folder.keep(
             RunRecord(
                 key=key,
@@ -162,12 +161,17 @@ class StudySession:
         changes = {"key": key, "weights": True, "metrics": final_metrics(looked.fit, *digests)}
         return self.folder.keep(looked.model_copy(update=changes))
 
-    def cut(self, run: RunRecord, rank: int) -> LoraWeights:
-        """The weights of a run at a lower rank, with the alpha that the recipe gives it."""
-        return Truncation(self.weights(run)).at(rank, self.recipe.alpha_of(rank))
+    def cut(self, run: RunRecord, looked: RunRecord) -> Start:
+        """A run at the lower rank that was looked at, with the alpha that the recipe gives it."""
+        weights = Truncation(self.weights(run)).at(looked.rank, self.recipe.alpha_of(looked.rank))
+        return Start(weights.factors, looked.measured)
 
-    def grown(self, run: RunRecord, rank: int) -> LoraWeights:
-        """The weights of a run at a higher rank: the same function."""
+    def end(self, run: RunRecord) -> Start:
+        """A run where it ended."""
+        return Start(self.weights(run).factors, run.measured)
+
+    def grown(self, run: RunRecord, rank: int) -> Start:
+        """A run at a higher rank: the same function."""
         weights = self.weights(run)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         config = {**weights.config, "r": rank, "lora_alpha": self.recipe.alpha_of(rank)}
@@ -177,7 +181,7 @@ class StudySession:
             old = weights.applied.scaling_of(module, len(found.a))
             a, b = grow(found.a, found.b, rank, larger.scaling_of(module, rank) / old, generator)
             factors[module] = Factors(a, b, found.end)
-        return LoraWeights(config, factors)
+        return Start(factors, run.measured)
 
     def weights(self, run: RunRecord) -> LoraWeights:
         """The weights of a finished run."""

@@ -30,15 +30,27 @@ class BestCheckpointCallback(TrainerCallback):
         progress: TrainingProgress,
         base: Validation,
         give_up: Callable[[Validation], bool] | None = None,
+        start: Validation | None = None,
     ) -> None:
+        """Listen to the run of a model.
+
+        Args:
+            model: with its adapter as the run begins.
+            plan: of the run.
+            patience: so many validations in a row without a lower loss end the run.
+            progress: hears about steps and validations.
+            base: what was measured of the base alone.
+            give_up: asked after each validation whether to go no further.
+            start: what was measured of the adapter as it is, where it is a trained one: kept if no step makes it better.
+        """
         self._model = model
         self.plan = plan
         self._patience = patience
         self._progress = progress
         self._give_up = give_up
         self._losses: list[tuple[int, float]] = []
-        self.validations = [base]
-        self._best: dict[str, Any] | None = None
+        self.validations = [base, *([start] if start else [])]
+        self._best = self._weights() if start else None
         self.best_step = 0
         self.finished = False
         #: Tokens that went through the model in this process.
@@ -72,8 +84,7 @@ class BestCheckpointCallback(TrainerCallback):
         best = loss < min(losses[:-1], default=math.inf)
         if best:
             self.best_step = state.global_step
-            weights = get_peft_model_state_dict(self._model, save_embedding_layers=False)
-            self._best = {name: tensor.detach().clone() for name, tensor in weights.items()}
+            self._best = self._weights()
         self._progress.validated(state.global_step, self._losses[-1][1] if self._losses else None, loss, best)
         since = sum(1 for found in self.validations if found.step > self.best_step)
         hopeless = self._give_up is not None and self._give_up(self.validations[-1])
@@ -81,6 +92,10 @@ class BestCheckpointCallback(TrainerCallback):
             control.should_training_stop = True
         self.finished = control.should_training_stop or state.global_step >= self.plan.steps
         return control
+
+    def _weights(self) -> dict[str, Any]:
+        weights = get_peft_model_state_dict(self._model, save_embedding_layers=False)
+        return {name: tensor.detach().clone() for name, tensor in weights.items()}
 
     def saved(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """All that is remembered: values for JSON, and tensors."""

@@ -33,6 +33,14 @@ from lorarack.registry.values import Metric
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """A trained adapter that a run begins with, and what was measured of it."""
+
+    factors: Mapping[str, Factors]
+    measured: Validation
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What a run measured: its metrics, its course, the losses per row at the best step, log probabilities of fixed texts."""
 
@@ -49,7 +57,7 @@ def train_rank(
     rank: int,
     folder: Path,
     progress: TrainingProgress,
-    start: Mapping[str, Factors] | None = None,
+    start: Start | None = None,
     give_up: Callable[[Validation], bool] | None = None,
     run: RunFolder | None = None,
 ) -> Outcome:
@@ -61,7 +69,7 @@ def train_rank(
         rank: of the adapter.
         folder: where it goes.
         progress: hears about steps and validations.
-        start: where the adapter begins; without it A is random and B zero.
+        start: where the adapter begins, and what stays where no step makes it better; without it A is random and B zero.
         give_up: asked after each validation whether to go no further.
         run: where checkpoints are written; training goes on from the newest that is there.
 
@@ -87,7 +95,7 @@ def trained(
     rank: int,
     folder: Path,
     progress: TrainingProgress,
-    start: Mapping[str, Factors] | None = None,
+    start: Start | None = None,
     give_up: Callable[[Validation], bool] | None = None,
     run: RunFolder | None = None,
 ) -> Iterator[tuple[Any, BestCheckpointCallback]]:
@@ -100,8 +108,9 @@ def trained(
         model = base.with_adapter(recipe, rank)
         try:
             if start is not None:
-                set_peft_model_state_dict(model, tensors_of(start))
-            callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone, give_up)
+                set_peft_model_state_dict(model, tensors_of(start.factors))
+            measured = start.measured if start else None
+            callback = BestCheckpointCallback(model, plan, recipe.patience, progress, alone, give_up, measured)
             trainer = CompletionTrainer(model, recipe, plan, base, callback, str(folder))
             if recipe.packing:
                 check_packing(model, base.tokens.train, base.pad)
