@@ -31,7 +31,7 @@ class TrlMissing(Exception):
     """TRL could not be installed; the text says why."""
 
 
-def runs(base: Path, data: Path, *, steps: int = 8, times: int = 3) -> list[Row]:
+def runs(base: Path, data: Path, *, steps: int = 12, times: int = 3) -> list[Row]:
     """One run at rank 16 beside TRL tuned and TRL with its defaults: medians of ``times`` turns."""
     with tempfile.TemporaryDirectory(prefix="lorarack-bench-") as made:
         spec = _spec(Path(made), base, data, steps, validation=8)
