@@ -97,12 +97,12 @@ def test_rounds_go_on_for_as_long_as_one_brings_the_margin() -> None:
 
 
 def test_a_round_that_brings_less_is_the_last() -> None:
-    """The next rank begins from it; it is what it began with where no step made it better."""
+    """The next rank begins from it, or from the round before where no step made that better."""
     trained = ascended({1: [2.0], 2: [1.5, 1.6], 4: [1.0, 0.999, 1.0], 8: [1.2] * 3, 16: [1.2] * 3})
     assert trained[1:6] == [
         "warm-r2 grown from trained-r1",
         "warm-r2-2 on from warm-r2",
-        "warm-r4 grown from warm-r2-2",
+        "warm-r4 grown from warm-r2",
         "warm-r4-2 on from warm-r4",
         "warm-r8 grown from warm-r4-2",
     ]

@@ -33,7 +33,7 @@ def _warm(session: StudySession, last: RunRecord, rank: int) -> RunRecord:
 
     One round alone is too short to show what a rank is worth where the last one was still learning. A first round that does not
     come below the loss that it began with is made again at a lower rate, at which the others go on. A round that makes nothing
-    better ends with what it began with.
+    better ends with what it began with, and the one before it counts.
     """
     number, rate, grown = 1, 1.0, session.grown(last, rank)
     run = session.train(f"warm-r{rank}", rank, "warm", session.round(rank, 1), grown, last)
@@ -42,8 +42,9 @@ def _warm(session: StudySession, last: RunRecord, rank: int) -> RunRecord:
         run = session.train(f"warm-r{rank}-2", rank, "warm", session.round(rank, 2, rate), grown, last, before=run)
     while run.eval_loss < last.eval_loss and run.steps < session.steps():
         number += 1
-        recipe, before = session.round(rank, number, rate), run
-        run = session.train(f"warm-r{rank}-{number}", rank, "warm", recipe, session.end(before), last, before=before)
-        if run.eval_loss > (1 - session.plan.margin) * before.eval_loss:
-            break
+        recipe = session.round(rank, number, rate)
+        more = session.train(f"warm-r{rank}-{number}", rank, "warm", recipe, session.end(run), last, before=run)
+        if more.eval_loss > (1 - session.plan.margin) * run.eval_loss:
+            return min(run, more, key=lambda found: found.eval_loss)
+        run = more
     return run
