@@ -139,4 +139,14 @@ def test_a_first_round_that_ends_above_its_beginning_is_made_again_at_a_lower_ra
         "warm-r4 grown from warm-r2-3",
     ]
     neither = ascended({1: [1.0], 2: [1.2, 1.3], 4: [1.1, 1.1]})
-    assert neither[3:] == ["warm-r4 grown from warm-r2-2", "warm-r4-2 grown from warm-r2-2, rate 0.3"]
+    assert neither[3:] == ["warm-r4 grown from trained-r1", "warm-r4-2 grown from trained-r1, rate 0.3"]
+
+
+def test_a_rank_that_brings_nothing_is_shown_and_not_published() -> None:
+    """It would be a lower rank's copy in more columns."""
+    from lorarack.adapters.studies.ascend import ascend
+
+    session: Any = Session({1: [2.0], 2: [2.1, 2.1], 4: [1.0, 1.0, 1.0, 1.0], 8: [1.1, 1.1]})
+    assert {(run.rank, run.source): run.weights for run in ascend(session)} == {
+        (1, "trained"): True, (2, "warm"): False, (4, "warm"): True, (4, "trained"): True, (8, "warm"): False,
+    }  # fmt: skip

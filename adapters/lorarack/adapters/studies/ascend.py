@@ -11,15 +11,20 @@ PATIENCE = 2
 def ascend(session: StudySession) -> list[RunRecord]:
     """The lowest rank, the warm-started ones after it, and one trained from the beginning at the rank that they recommend.
 
-    A rank improves on the lower ones when its loss is below theirs by more than its standard error on the same rows.
+    A rank improves on the lower ones when its loss is below theirs by more than its standard error on the same rows. One that no
+    step made better than where it began is a copy of the lower rank in more columns: its weights are not kept, and the next one
+    begins from the lower rank too.
     """
     lowest, *higher = session.plan.ranks
-    best = session.train(f"trained-r{lowest}", lowest)
+    last = best = session.train(f"trained-r{lowest}", lowest)
     runs, since = [best], 0
     for rank in higher:
-        runs.append(_warm(session, runs[-1], rank))
-        change = best.losses.rows.change_since(runs[-1].losses.rows)
-        best, since = (runs[-1], 0) if change.mean > change.error else (best, since + 1)
+        run = _warm(session, last, rank)
+        gained = run.eval_loss < last.eval_loss
+        runs.append(run if gained else run.model_copy(update={"weights": False}))
+        last = run if gained else last
+        change = best.losses.rows.change_since(run.losses.rows)
+        best, since = (run, 0) if change.mean > change.error else (best, since + 1)
         if since == PATIENCE:
             break
     chosen = recommend(runs, session.plan.margin).run

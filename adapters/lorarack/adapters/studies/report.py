@@ -17,7 +17,7 @@ from lorarack.registry.values import Version
 
 
 class StudiedRank(Value):
-    """One rank. ``reference`` is None where it was only looked at."""
+    """One rank. ``reference`` is None where it was only looked at, or brought nothing."""
 
     rank: int
     reference: str | None
