@@ -45,6 +45,14 @@ def openai_server(answer: Callable[[dict[str, Any]], Said]) -> Iterator[StandIn]
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # else the body waits 40 ms for the client's acknowledgement of the headers
 
+        def do_GET(self) -> None:
+            """It knows no models by name, and answers for all."""
+            raw = b'{"object": "list", "data": []}'
+            self.send_response(200 if self.path.endswith("/models") else 404)
+            self.send_header("content-length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             with lock:

@@ -1,13 +1,18 @@
 """Which runs of a grid are given up, by a session whose runs have the losses that a test says."""
 
+import math
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from lorarack.adapters.recipe import make_recipe
 from lorarack.adapters.studies.plan import StudyPlan
 from lorarack.adapters.training.fit import Validation
+from lorarack.adapters.training.progress import Silent
 from lorarack.adapters.training.row_losses import RowLosses
+from lorarack.registry.errors import EngineError
 
 
 class Session:
@@ -17,12 +22,15 @@ class Session:
         ranks, rates = ({place[axis]: None for place in losses} for axis in (0, 1))
         self.plan = StudyPlan(strategy="grid", ranks=tuple(ranks), rates=tuple(rates))
         self.recipe = make_recipe({"name": "a", "base": "b", "data": "rows.jsonl"})
+        self.progress = Silent()
         self.folder = SimpleNamespace(find=lambda key: None)
         self.given_up: list[tuple[int, float]] = []
         self._losses = losses
 
     def train(self, key: str, rank: int, recipe: Any, give_up: Callable[[Validation], bool]) -> Any:
         place = rank, recipe.learning_rate
+        if math.isinf(self._losses[place]):
+            raise EngineError("Training diverged at step 10: …", code="diverged")
         found = RowLosses((self._losses[place],), (1,))
         for step in (10, 20):
             if give_up(Validation(step, found, found)):
@@ -52,3 +60,14 @@ def test_a_rate_is_given_up_against_the_others_of_its_rank() -> None:
     ended, held = given_up(losses)
     assert ended == [(8, 0.001)]
     assert held == [(2, 0.01), (8, 0.01)]
+
+
+def test_a_rate_at_which_training_diverges_is_left_out() -> None:
+    """The others of its rank are as good as before; where none is left the study cannot go on."""
+    ended, held = given_up(
+        {(2, 0.01): 4.0, (2, 0.03): math.inf, (2, 0.001): 3.0, (4, 0.01): math.inf, (4, 0.03): 2.0, (4, 0.001): 2.5}
+    )
+    assert ended == []
+    assert held == [(2, 0.001), (4, 0.03)]
+    with pytest.raises(EngineError, match="Training diverged"):
+        given_up({(2, 0.01): 1.0, (4, 0.01): math.inf})

@@ -128,7 +128,9 @@ def test_ascending(registry: Registry, recipe: Make, tmp_path: Path) -> None:
     assert warm
     for line in warm:
         version = report.version(line.reference)
-        assert version is not None
+        if version is None:  # no better than the rank that it began with
+            assert line.eval_loss in [other.eval_loss for other in report.ranks if other.rank < line.rank]
+            continue
         assert [parent.relation for parent in version.parents] == ["continued"]
     if report.recommended.rank > 1:
         assert any(line.rank == report.recommended.rank and line.source == "trained" for line in report.ranks)

@@ -14,17 +14,25 @@ from lorarack.adapters.progress import EvaluationProgress
 from lorarack.adapters.studies.records import StudyFolder
 from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import Registry
+from lorarack.registry.openai_client import ModelServer
 from lorarack.registry.values import Version
 
 
-def check_scores(scores: Sequence[str], rows: Rows | None) -> None:
+def check_scores(scores: Sequence[str], rows: Rows | None, server: EvaluationServer) -> None:
     """Refuse before training what could not be scored after it.
 
     Raises:
-        UsageError: no such score, no held-out rows, or answers that are not text.
+        UsageError: no such score, no held-out rows, or rows without answers that are texts.
         NotFound: the schema of a score is not there.
+        NotAllowed: the running server's key is missing or wrong.
+        Unavailable: the running server does not answer.
     """
     for score in scores:
+        if score.partition(":")[0] == "judge":
+            raise UsageError(
+                f"A study has no judge for the score {score!r}; leave it out, and give the versions to 'lorarack compare' afterwards.",
+                code="unknown_score",
+            )
         find_score(score)
     if scores and rows is None:
         raise UsageError(
@@ -32,7 +40,16 @@ def check_scores(scores: Sequence[str], rows: Rows | None) -> None:
             code="no_test_rows",
         )
     if scores and rows is not None:
+        if rows.rows[0].kind == "text":
+            raise UsageError(
+                f"{rows.name} holds plain texts, which have no answers to score; part them into 'prompt' and 'completion'.",
+                code="bad_data",
+            )
         check_texts(rows)
+        if server.url is not None:
+            asked = ModelServer(server.url, server.api_key)
+            with asked.client() as client, asked.errors():
+                client.models.list()
 
 
 def score_family(

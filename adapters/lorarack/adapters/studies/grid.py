@@ -5,6 +5,7 @@ import optuna
 from lorarack.adapters.studies.records import RunRecord
 from lorarack.adapters.studies.session import StudySession
 from lorarack.adapters.training.fit import Validation
+from lorarack.registry.errors import EngineError
 
 #: Runs before any is given up, and validations before a run may be.
 _FIRST_RUNS, _FIRST_VALIDATIONS = 2, 1
@@ -15,6 +16,10 @@ def grid(session: StudySession) -> list[RunRecord]:
 
     A run is given up after a validation whose loss is above the median of the rank's finished runs at that step (optuna's median
     rule). Only rates of one rank are held against each other: a rank whose runs were cut short could not be told from the others.
+    A rate at which training diverges is left out.
+
+    Raises:
+        EngineError: training diverged at every rate of a rank, or failed for another reason.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return [min(_runs(session, rank), key=lambda run: run.eval_loss) for rank in session.plan.ranks]
@@ -23,11 +28,21 @@ def grid(session: StudySession) -> list[RunRecord]:
 def _runs(session: StudySession, rank: int) -> list[RunRecord]:
     """Of all rates."""
     study = optuna.create_study(pruner=optuna.pruners.MedianPruner(_FIRST_RUNS, _FIRST_VALIDATIONS))
-    runs = []
+    runs, diverged = [], None
     for rate in session.plan.rates:
         trial = study.ask()
-        runs.append(_run(session, trial, rank, rate))
-        study.tell(trial, runs[-1].eval_loss)
+        try:
+            runs.append(_run(session, trial, rank, rate))
+        except EngineError as error:
+            if error.code != "diverged":
+                raise
+            session.progress.note(f"rank {rank} at a learning rate of {rate:.3g}: training diverged, so it is left out")
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            diverged = error
+        else:
+            study.tell(trial, runs[-1].eval_loss)
+    if diverged and not runs:
+        raise diverged
     return runs
 
 

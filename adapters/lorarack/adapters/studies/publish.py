@@ -1,10 +1,12 @@
 """The family of a study as versions, with where each came from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from lorarack.adapters.studies.records import RunRecord, StudyFolder
 from lorarack.adapters.training.inputs import RECIPE_TAG, Inputs
 from lorarack.adapters.training.provenance import provenance
+from lorarack.registry.errors import InvalidArtifact
 from lorarack.registry.interface import Registry
 from lorarack.registry.values import Parent, Version
 
@@ -19,6 +21,7 @@ def publish_family(
 
     Raises:
         Conflict: the adapter belongs to another base by now.
+        InvalidArtifact: weights that are too large, as of a rate that is too high.
         StoreError: disk or database.
     """
     made: dict[str, Version] = {}
@@ -40,16 +43,28 @@ def _publish(
     tags = {STUDY_TAG: name}
     if run.source == "trained" and run.rate == inputs.recipe.learning_rate and not run.given_up:
         tags[RECIPE_TAG] = inputs.family
-    return registry.publish(
-        folder.weights(run.key),
-        inputs.recipe.name,
-        base=inputs.base.name,
-        metrics=run.metrics,
-        tags=tags,
-        provenance=origin.model_copy(
-            update={
-                "recipe": {**origin.recipe, "study": how, "learning_rate": run.rate, "max_steps": run.steps or None}
-            }
-        ),
-        parents=[Parent(version=parent.reference, relation=_RELATIONS[run.source])] if parent else [],
-    ).version
+    with _named(run):
+        return registry.publish(
+            folder.weights(run.key),
+            inputs.recipe.name,
+            base=inputs.base.name,
+            metrics=run.metrics,
+            tags=tags,
+            provenance=origin.model_copy(
+                update={
+                    "recipe": {**origin.recipe, "study": how, "learning_rate": run.rate, "max_steps": run.steps or None}
+                }
+            ),
+            parents=[Parent(version=parent.reference, relation=_RELATIONS[run.source])] if parent else [],
+        ).version
+
+
+@contextmanager
+def _named(run: RunRecord) -> Iterator[None]:
+    """Weights that cannot be published are of a run, and its folder says nothing to anybody."""
+    try:
+        yield
+    except InvalidArtifact as error:
+        subject = f"Rank {run.rank}, trained at a learning rate of {run.rate:.3g},"
+        problems = [f"{problem}; a lower learning_rate may help" for problem in error.problems]
+        raise InvalidArtifact(problems, subject=subject) from error

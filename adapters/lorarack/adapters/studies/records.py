@@ -99,13 +99,16 @@ class StudyFolder:
         """
         path = self.place / key / _RECORD
         with disk_errors():
-            if not path.exists():
+            if not path.parent.exists():
                 return None
-            text = path.read_text(encoding="utf-8")
+            found = path.read_bytes() if path.is_file() else b""  # a run's folder appears with its record
         try:
-            return RunRecord.model_validate_json(text)
+            return RunRecord.model_validate_json(found)
         except ValidationError as error:
-            raise StoreError(f"{str(path)!r} is no record of a run; remove its folder to run it again.") from error
+            folder = str(path.parent)
+            raise StoreError(
+                f"{folder!r} has no record of a run that can be read; remove it to run it again."
+            ) from error
 
     def finished(self) -> int:
         """How many runs are finished, looks at ranks and other seeds' runs not counted.
@@ -126,9 +129,9 @@ class StudyFolder:
         with disk_errors():
             if not path.exists():
                 return None
-            text = path.read_text(encoding="utf-8")
+            found = path.read_bytes()
         try:
-            return RateProbe.model_validate_json(text)
+            return RateProbe.model_validate_json(found)
         except ValidationError as error:
             raise StoreError(f"{str(path)!r} cannot be read; remove it to choose the learning rate again.") from error
 

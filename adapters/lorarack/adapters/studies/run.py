@@ -73,7 +73,7 @@ def study(
     plan = _plan(recipe, strategy, margin, ranks, rates)
     inputs = read_inputs(recipe, registry)
     _check_rows(inputs)
-    check_scores(scores, inputs.test)
+    check_scores(scores, inputs.test, server)
     need_packages()
     for text in inputs.notes:
         progress.note(text)
@@ -88,13 +88,15 @@ def study(
         )
         report = _conclude(registry, *_families(inputs, plan, seeds, place, progress), place)
         versions = report.versions
+        _write(report, place)  # whatever becomes of the scores
         if scores and inputs.test is not None and len(versions) < 2:
             progress.note("Only one version was published, so there is nothing to score it against.")
         elif scores and inputs.test is not None:
+            progress.note(f"Recommended: {report.recommended.reference}. The report without scores: {place.place}")
             found = score_family(registry, versions, inputs.test, scores, place, server, evaluation)
             scored = (StudiedScore(score=one.score, verdict=one.verdict, comparison=one) for one in found)
             report = report.model_copy(update={"scores": tuple(scored)})
-        _write(report, place)
+            _write(report, place)
         return report
 
 

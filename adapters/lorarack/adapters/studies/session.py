@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 
 from lorarack.adapters.ranks.growth import grow
 from lorarack.adapters.ranks.truncate import Truncation
@@ -21,6 +21,7 @@ from lorarack.adapters.training.plan import make_plan
 from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.rate_probe import probe_rate
 from lorarack.adapters.training.train_rank import Start, train_rank
+from lorarack.registry.errors import StoreError
 
 #: The learning rate, as a share of a run's, for weights that are good already: at the whole rate they forget what they know.
 GENTLE = 0.3
@@ -184,5 +185,14 @@ class StudySession:
         return Start(factors, run.measured)
 
     def weights(self, run: RunRecord) -> LoraWeights:
-        """The weights of a finished run."""
-        return read_weights(Path(self.folder.weights(run.key)), run.key)
+        """The weights of a finished run.
+
+        Raises:
+            StoreError: they are damaged or gone.
+        """
+        folder = self.folder.weights(run.key)
+        try:
+            return read_weights(folder, run.key)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            said = f"The weights in {str(folder)!r} cannot be read; remove that folder to run it again."
+            raise StoreError(said) from error
