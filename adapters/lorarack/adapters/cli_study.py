@@ -15,7 +15,7 @@ from lorarack.adapters.cli_recipe import (
     data_settings,
     recipe_from,
 )
-from lorarack.adapters.evaluation.scores import SCORE_NAMES
+from lorarack.adapters.evaluation.scores import SCORE_NAMES_WITHOUT_JUDGE
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
 from lorarack.registry.registry import open_registry
@@ -53,7 +53,9 @@ def study(
     ] = None,
     score: Annotated[
         list[str] | None,
-        typer.Option(help=f"Score the family's answers to --test on a server: {SCORE_NAMES}. May be repeated."),
+        typer.Option(
+            help=f"Score the family's answers to --test on a server: {SCORE_NAMES_WITHOUT_JUDGE}. May be repeated."
+        ),
     ] = None,
     url: Annotated[
         str | None, typer.Option(envvar="LORARACK_URL", help="A running server for --score. Default: one is started.")

@@ -61,10 +61,9 @@ _WITH_ARGUMENT: Mapping[str, tuple[str, Callable[[str], Callable[[str, str], flo
     "regex": ("PATTERN", matches),
     "json_schema": ("FILE", valid_under),
 }
-#: For the help of a command.
-SCORE_NAMES = ", ".join(
-    [*SCORES, *(f"{name}:{what}" for name, (what, _) in _WITH_ARGUMENT.items()), "judge:MODEL", "MODULE:FUNCTION"]
-)
+_NAMES = [*SCORES, *(f"{name}:{what}" for name, (what, _) in _WITH_ARGUMENT.items()), "MODULE:FUNCTION"]
+#: For the help of a command; the second for one that asks no judge.
+SCORE_NAMES, SCORE_NAMES_WITHOUT_JUDGE = ", ".join([*_NAMES, "judge:MODEL"]), ", ".join(_NAMES)
 
 
 def find_score(name: str, judge: JudgeServer | None = None) -> Score:

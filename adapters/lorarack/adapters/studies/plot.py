@@ -34,7 +34,7 @@ def _draw_losses(axes: Any, report: StudyReport) -> None:
             axes.scatter([line.rank for line in lines], [line.eval_loss for line in lines], marker=mark, label=source)
     chosen = next(line for line in report.ranks if line.reference == report.recommended.reference)
     axes.scatter([chosen.rank], [chosen.eval_loss], s=160, facecolors="none", edgecolors="black", label="recommended")
-    _rank_axis(axes, [line.rank for line in report.ranks if line.reference])
+    _rank_axis(axes, [line.rank for line in report.ranks if line.reference or line.rank.bit_count() == 1])
     axes.set_ylabel("validation loss")
     axes.legend(frameon=False)
 
