@@ -1,8 +1,9 @@
 """What is counted of a split: repeated rows, several answers, near copies of training rows, lengths."""
 
 import random
+from dataclasses import replace
 
-from lorarack.adapters.data import Row, Rows
+from lorarack.adapters.data import Message, PromptOptions, Row, Rows
 from lorarack.adapters.data import overlap as module
 from lorarack.adapters.data.overlap import near_rows
 from lorarack.adapters.data.report import lengths, report_split
@@ -57,3 +58,41 @@ def test_repeated_rows_and_questions_with_several_answers_are_counted_and_said()
 def test_lengths_are_of_rows_that_are_there() -> None:
     found = lengths([5, 1, 2, 3, 100], 7)
     assert found.to_json() == {"median": 3, "p95": 100, "longest": 100, "total": 111, "learned": 7}
+
+
+def _random_texts(count: int, words: int = 4) -> list[str]:
+    pick = random.Random(1)
+    return [" ".join(f"w{pick.randrange(10_000)}" for _ in range(words)) for _ in range(count)]
+
+
+OPENING = " ".join(f"rule{number}" for number in range(80))
+
+
+def test_a_system_message_that_rows_share_makes_them_not_alike() -> None:
+    """Nor do tools and template arguments; a row that is asked again is still found."""
+    options = PromptOptions(({"type": "function", "function": {"name": "f", "description": OPENING}},))
+    rows = [
+        Row("x", messages=(Message("system", OPENING), Message("user", text)), options=options)
+        for text in _random_texts(33)
+    ]
+    assert near_rows(rows[:30], rows[30:]) == ()
+    again = replace(rows[4], messages=(Message("system", OPENING), Message("user", f"{rows[4].messages[1].text}!")))
+    assert [(near.place, near.train_place) for near in near_rows(rows[:30], [*rows[30:], again])] == [(4, 5)]
+
+
+def test_an_opening_that_rows_share_makes_them_not_alike() -> None:
+    """Also one of more words than are compared; a row without the opening is compared whole."""
+    for opening in (OPENING, " ".join([OPENING] * 6)):
+        rows = [Row("x", prompt=f"{opening} {text}") for text in _random_texts(33)]
+        rows[7] = Row("x", prompt="please change the delivery address of my order to the new office")
+        assert near_rows(rows[:30], rows[30:]) == ()
+        again = [Row("x", prompt=f"{row.prompt}!") for row in (rows[3], rows[7])]
+        assert [near.train_place for near in near_rows(rows[:30], again)] == [4, 8]
+
+
+def test_a_system_message_of_one_row_counts() -> None:
+    texts = _random_texts(4, 30)
+    train = [Row("x", messages=(Message("system", text), Message("user", "go on please now"))) for text in texts[:3]]
+    other = Row("x", messages=(Message("system", texts[3]), Message("user", "go on please now")))
+    assert near_rows(train, [other]) == ()
+    assert [near.train_place for near in near_rows(train, [other, train[1]])] == [2]

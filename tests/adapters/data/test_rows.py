@@ -53,7 +53,10 @@ def test_line_separators_inside_a_text_do_not_end_the_line(tmp_path: Path) -> No
         ("[1]", "row 1: not a JSON object"),
         ("{}", "line 1: it has no 'prompt'"),
         ('{"prompt": "a"}', "line 1: it has no 'completion'"),
-        ('{"prompt": "a", "completion": 4}', "'completion' is not a text"),
+        (
+            '{"prompt": "a", "completion": null}',
+            "'completion' is not a text but null; write a text, or leave the row out",
+        ),
         ('{"prompt": "a", "completion": " "}', "'completion' is empty"),
         ('{"prompt": "a", "completion": "b", "messages": []}', "keep one of the two kinds"),
         (PLAIN + "\n" + CHAT, "line 2: the rows before it are of the other kind"),
@@ -108,7 +111,7 @@ def _load(folder: Path, *rows: object) -> Rows:
         ({"messages": [USER, ANSWER], "chat_template_kwargs": {"tools": []}}, "'tools', which rendering sets"),
         ({"messages": [USER, ANSWER], "chat_template_kwargs": [1]}, "not a JSON object"),
         ({"messages": [USER, ANSWER], "documents": ["x"]}, "'documents'"),
-        ({"messages": [USER, ANSWER], "tools": [{"name": "f", "parameters": {}}]}, "a tool is not"),
+        ({"messages": [USER, ANSWER], "tools": [{"name": "f", "input_schema": {}}]}, "a tool is not"),
         ({"messages": [USER, ANSWER], "rejected": "x"}, "preference"),
         ({"messages": [USER, ANSWER], "label": True}, "'label'"),
         ({"messages": [USER, ANSWER], "weight": 0.5}, "'weight'"),
@@ -162,7 +165,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_not_json_although_python_reads_it(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="line 1: not JSON"):
+    with pytest.raises(UsageError, match="line 1: it holds NaN, which is not JSON"):
         load_rows(_write(tmp_path, '{"prompt": "a", "completion": "b", "score": NaN}'))
 
 

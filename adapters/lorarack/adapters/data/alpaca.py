@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from lorarack.adapters.data.columns import text_of
 from lorarack.adapters.data.records import WrongRecord
 from lorarack.adapters.data.row_keys import given
 
@@ -28,12 +29,11 @@ def alpaca_row(found: Mapping[str, Any], more: str, output: str, *, chat: bool) 
     Raises:
         WrongRecord: what should be a text is none.
     """
-    for key in ("instruction", more, output, "system"):
-        if found.get(key) is not None and not isinstance(found[key], str):
-            raise WrongRecord(f"its {key!r} is not a text")
+    texts = ("instruction", more, output, "system")
+    found = {**found, **{key: text_of(found[key], key) for key in texts if found.get(key) is not None}}
     asked = "\n\n".join(text for key in ("instruction", more) if (text := found.get(key)))
     if not asked.strip():
-        raise WrongRecord("its 'instruction' is empty")
+        raise WrongRecord("its 'instruction' is empty; write a text, or leave the row out")
     read = {"instruction", more, output, "system", "history"}
     rest = {key: value for key, value in found.items() if key not in read}
     answer = found.get(output) or ""

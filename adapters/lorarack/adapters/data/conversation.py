@@ -6,7 +6,7 @@ from typing import Any
 
 from lorarack.adapters.data.messages import Message, PromptOptions, ToolCall
 from lorarack.adapters.data.options import Answers
-from lorarack.adapters.data.records import WrongRecord
+from lorarack.adapters.data.records import WrongRecord, check_json, parse_inner
 from lorarack.adapters.data.row_keys import MESSAGE_KEYS, given
 from lorarack.registry.serving_defaults import TAKEN_ARGUMENTS
 
@@ -14,6 +14,8 @@ ROLES = ("system", "developer", "user", "assistant", "tool")
 
 #: Content parts that hold text, and under which key.
 _TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text"}
+#: What a tool's function may hold beside its name.
+_TOOL_KEYS = {"description": str, "parameters": dict, "strict": bool}
 _MESSAGE_READ = ("role", "content", "tool_calls", "tool_call_id", "name", "reasoning", "weight")
 
 
@@ -28,7 +30,7 @@ def read_messages(found: Any, answers: Answers) -> list[tuple[tuple[Message, ...
     if last.role != "assistant":
         raise WrongRecord(f"its last message is by {last.role!r}; the assistant's answer comes last")
     if not last.text.strip() and not last.tool_calls:
-        raise WrongRecord("the assistant's answer is empty")
+        raise WrongRecord("the assistant's answer is empty; write it, or leave the row out")
     weights = [_weight(entry, place) for place, entry in enumerate(found, start=1)]
     if answers == "last":
         _check_last_alone(weights)
@@ -70,6 +72,7 @@ def read_options(found: Mapping[str, Any]) -> PromptOptions:
         raise WrongRecord("its 'chat_template_kwargs' is not a JSON object")
     if taken := sorted(TAKEN_ARGUMENTS & kwargs.keys()):
         raise WrongRecord(f"its 'chat_template_kwargs' has {taken[0]!r}, which rendering sets by itself; leave it out")
+    check_json(kwargs, "its 'chat_template_kwargs'")
     documents = found.get("documents") or []
     if not isinstance(documents, list) or not all(_is_document(entry) for entry in documents):
         raise WrongRecord("its 'documents' is not a list of JSON objects of texts")
@@ -148,35 +151,36 @@ def _tool_call(call: Any, where: str, number: int) -> ToolCall:
     name, arguments = function.get("name"), function.get("arguments") or "{}"
     if not isinstance(name, str) or not name:
         raise WrongRecord(f"{where} has no function's name")
-    if isinstance(arguments, dict):
-        arguments = json.dumps(arguments, ensure_ascii=False)
-    if not isinstance(arguments, str) or not _is_object(arguments):
-        raise WrongRecord(f"{where} has 'arguments' that are not a JSON object")
+    arguments = _arguments(arguments, where)
     identity = call.get("id")
     if identity is not None and not isinstance(identity, str):
         raise WrongRecord(f"{where} has an 'id' that is not a text")
     return ToolCall(name, arguments, identity or f"call_{number}")  # a request must name its calls
 
 
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except (ValueError, RecursionError):
-        return False
+def _arguments(found: Any, where: str) -> str:
+    """The text of a JSON object, as it stands or of the object."""
+    what = f"{where}: its 'arguments'"
+    value = parse_inner(found, what) if isinstance(found, str) else found
+    if not isinstance(value, dict):
+        raise WrongRecord(f"{where} has 'arguments' that are not a JSON object")
+    check_json(value, what)
+    return found if isinstance(found, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _tool(tool: Any) -> Mapping[str, Any]:
-    """With the keys that a server passes on, and no others."""
-    function = tool.get("function") if isinstance(tool, dict) else None
+    """With the keys that a server passes on, and no others; a function alone counts as a tool."""
+    bare = isinstance(tool, dict) and "name" in tool and tool.keys() <= {"type", "name", *_TOOL_KEYS}
+    function = tool if bare else tool.get("function") if isinstance(tool, dict) else None
     if not isinstance(function, dict) or tool.get("type", "function") != "function":
         raise WrongRecord('a tool is not {"type": "function", "function": {"name": …, "parameters": …}}')
     if not isinstance(function.get("name"), str) or not function["name"]:
         raise WrongRecord("a tool's function has no name")
-    kinds = {"description": str, "parameters": dict, "strict": bool}
-    for key, kind in kinds.items():
+    for key, kind in _TOOL_KEYS.items():
         if function.get(key) is not None and not isinstance(function[key], kind):
             raise WrongRecord(f"the tool {function['name'][:40]!r} has a {key!r} of the wrong kind")
-    kept = {key: function[key] for key in ("name", *kinds) if function.get(key) is not None}
+    kept = {key: function[key] for key in ("name", *_TOOL_KEYS) if function.get(key) is not None}
+    check_json(kept, f"the tool {function['name'][:40]!r}")
     return {"type": "function", "function": kept}
 
 

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lorarack.adapters.data.records import Records, WrongRecord, json_records
+from lorarack.adapters.data.records import Part, Records, WrongRecord, json_records
 from lorarack.adapters.data.tables import csv_records, parquet_records
 from lorarack.adapters.data.text_file import read_text_file
 from lorarack.registry.errors import UsageError
@@ -23,16 +24,24 @@ _MAGIC = {
 }
 
 
-def chained(parts: list[Records]) -> Iterator[tuple[int, Any]]:
-    """The records of several files, numbered through."""
-    count = 0
-    for part in parts:
+def chained(whole: Records, files: list[Records]) -> Records:
+    """The records of several files as those of ``whole``: numbered through, and each is still found in its own file."""
+    parts: list[Part] = []
+    return replace(whole, found=_through(files, parts), parts=parts)
+
+
+def _through(files: list[Records], parts: list[Part]) -> Iterator[tuple[int, Any]]:
+    last = 0
+    for file in files:
+        before = last
+        parts.append(Part(before, file.name, file.unit))
         try:
-            for _, found in part.found:
-                count += 1
-                yield count, found
+            for number, found in file.found:
+                last = before + number
+                yield last, found
         except WrongRecord as error:
-            raise WrongRecord(f"{part.name}: {error}", count + 1) from error
+            number = last + 1 if error.number is None else before + error.number
+            raise WrongRecord(str(error), number) from error
 
 
 def file_records(path: Path, name: str) -> Records:

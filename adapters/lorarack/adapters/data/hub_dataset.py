@@ -44,8 +44,8 @@ def hub_records(repository: str, options: ReadOptions) -> Records:
         if not files:
             builder.download_and_prepare()
             return Records(name, "row", _rows(builder.as_dataset(split=split)), note, commit)
-        parts = [file_records(Path(path), Path(file).name) for file, path in files]
-    return Records(name, "row", chained(parts), note, commit)
+        parts = [file_records(Path(path), f"{repository}/{file}") for file, path in files]
+    return chained(Records(name, "row", (), note, commit), parts)
 
 
 def _own_files(builder: Any, repository: str, commit: str, split: str) -> list[tuple[str, str]]:

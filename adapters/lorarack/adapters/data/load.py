@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lorarack.adapters.data.columns import passed_over, renamed
+from lorarack.adapters.data.columns import passed_over, renamed, text_of
 from lorarack.adapters.data.conversation import count_answers, read_messages, read_options, unread_keys
 from lorarack.adapters.data.options import ReadOptions
 from lorarack.adapters.data.records import WrongRecord
@@ -63,15 +63,16 @@ def read_rows(source: Path | str, options: ReadOptions | None = None) -> Rows:
             shapes[form] += 1
             unread.update(keys | _unread(row))
     except WrongRecord as error:
-        at = error.number or number
-        where = f"{records.name}, {records.unit} {at}" if at else records.name
-        raise UsageError(f"{where}: {error}.", code="bad_data") from error
+        at = records.where(error.number or number)
+        raise UsageError(f"{at}: {error}.", code="bad_data") from error
     if not rows:
-        raise UsageError(f"{records.name} has no rows; write one JSON object a line.", code="empty_data")
+        raise UsageError(f"{records.name} has no rows; add some, or name other data.", code="empty_data")
     rows = _as_wished(rows, records.name, options.chat)
     shape = Shape(" and ".join(sorted(shapes)), sum(shapes.values()), answers, options.answers)
     notes = (records.note,) if records.note else ()
-    return Rows(records.name, tuple(rows), dict(unread), shape, records.unit, notes, records.commit)
+    return Rows(
+        records.name, tuple(rows), dict(unread), shape, records.unit, notes, records.commit, tuple(records.parts)
+    )
 
 
 def _recognised(found: Any, options: ReadOptions) -> tuple[str, dict[str, Any], set[str]]:
@@ -112,12 +113,11 @@ def _rows(found: Mapping[str, Any], number: int, options: ReadOptions) -> list[R
             for before, last in read_messages(found["messages"], options.answers)
         ]
     keys = ("prompt", "completion") if "prompt" in found else ("text",)
-    for key in keys:
-        if not isinstance(found[key], str):
-            raise WrongRecord(f"its {key!r} is not a text")
-        if not found[key].strip():
-            raise WrongRecord(f"its {key!r} is empty")
-    return [Row(found[keys[-1]], prompt=found.get("prompt"), line=number)]
+    texts = {key: text_of(found[key], key) for key in keys}
+    for key, text in texts.items():
+        if not text.strip():
+            raise WrongRecord(f"its {key!r} is empty; write a text, or leave the row out")
+    return [Row(texts[keys[-1]], prompt=texts.get("prompt"), line=number)]
 
 
 def _as_wished(rows: list[Row], name: str, chat: bool | None) -> list[Row]:

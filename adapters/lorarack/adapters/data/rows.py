@@ -8,6 +8,7 @@ from typing import Any
 
 from lorarack.adapters.data.messages import Message, PromptOptions
 from lorarack.adapters.data.options import Answers
+from lorarack.adapters.data.records import Part, part_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ class Rows:
     """A data set: its rows in order, and the name of the file that held them (never its path).
 
     ``passed_over`` counts the rows that have a key which is not read. ``unit`` is what ``Row.line`` counts. ``notes`` are what
-    a user should know about how the rows were found; ``commit`` is that of a data set on the Hub.
+    a user should know about how the rows were found; ``commit`` is that of a data set on the Hub; ``parts`` are its files where
+    it has several.
     """
 
     name: str
@@ -97,6 +99,7 @@ class Rows:
     unit: str = field(default="line", compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     commit: str | None = field(default=None, compare=False)
+    parts: tuple[Part, ...] = field(default=(), compare=False)
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -137,9 +140,16 @@ class Rows:
         return f"{said}, {shape.answers} answers, {every}{more}."
 
     def where(self, row: Row) -> str:
-        """``rows.jsonl, line 3``."""
+        """``rows.jsonl, line 3``; in a folder of several files, ``shards (train), line 3 of b.jsonl``."""
         file = self.name.removesuffix(" (part)")
-        return f"{file}, {self.unit} {row.line}" if row.line else f"{file}, row {self.rows.index(row) + 1}"
+        if not row.line:
+            return f"{file}, row {self.rows.index(row) + 1}"
+        part = part_of(self.parts, row.line)
+        return (
+            f"{file}, {part.unit} {row.line - part.before} of {part.name}"
+            if part
+            else f"{file}, {self.unit} {row.line}"
+        )
 
 
 def _canonical(value: Any) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lorarack.adapters.data.alpaca import alpaca_form, alpaca_row
-from lorarack.adapters.data.records import WrongRecord, parse_json
+from lorarack.adapters.data.records import WrongRecord, parse_inner
 from lorarack.adapters.data.row_keys import OTHER_FORMATS
 from lorarack.adapters.data.sharegpt import is_sharegpt, sharegpt_messages
 
@@ -31,9 +31,9 @@ def recognise(found: Mapping[str, Any], chat: bool | None) -> tuple[str, dict[st
     Raises:
         WrongRecord: it is in none of the forms, or in two; the reason holds the near fix.
     """
-    for key in ("messages", "conversations", "conversation", "tools"):
+    for key in ("messages", "conversations", "conversation", "tools", "documents", "chat_template_kwargs"):
         if isinstance(found.get(key), str) and found[key].lstrip()[:1] in ("[", "{"):  # a cell of a table
-            found = {**found, key: parse_json(found[key])}
+            found = {**found, key: parse_inner(found[key], f"its {key!r}")}
     turns = ("messages", "conversations", "conversation")
     if there := [key for key in turns if found.get(key) is not None]:
         return _turns(found, there[0])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lorarack.adapters.data.records import WrongRecord, parse_json
+from lorarack.adapters.data.records import WrongRecord, parse_inner
 
 _ROLES = {
     **dict.fromkeys(("human", "user", "prompter"), "user"),
@@ -40,7 +40,7 @@ def _message(turn: Any, place: int) -> Mapping[str, Any]:
 
 def _calls(value: Any, place: int) -> list[dict[str, Any]]:
     """One call or several, written as JSON."""
-    found = parse_json(value) if isinstance(value, str) else value
+    found = parse_inner(value, f"its turn {place}, a function_call,") if isinstance(value, str) else value
     calls = found if isinstance(found, list) else [found]
     if not all(isinstance(call, dict) for call in calls):
         raise WrongRecord(f'its turn {place} is not a call {{"name": …, "arguments": {{…}}}}')

@@ -30,7 +30,7 @@ def check_scores(scores: Sequence[str], rows: Rows | None, server: EvaluationSer
     for score in scores:
         if score.partition(":")[0] == "judge":
             raise UsageError(
-                f"A study has no judge for the score {score!r}; leave it out, and give the versions to 'lorarack compare' afterwards.",
+                f"A study has no judge for the score {score!r}; leave it out, and score the versions with 'lorarack compare'.",
                 code="unknown_score",
             )
         find_score(score)
