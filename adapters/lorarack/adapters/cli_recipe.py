@@ -39,15 +39,19 @@ def data_settings(
     answers: str | None,
     test: str | None = None,
 ) -> dict[str, Any]:
-    """What the options say about the rows, as a recipe's ``data``."""
+    """What the options say about the rows, as a recipe's ``data``.
+
+    Raises:
+        UsageError: an option is empty, or says two things.
+    """
     rows = {
-        "train": _placed(train),
-        "validation": _placed(validation),
-        "test": _placed(test),
-        "columns": _columns(column),
+        "train": _placed("--data", train),
+        "validation": _placed("--validation", validation),
+        "test": _placed("--test", test),
+        "columns": _columns(column) or None,
         "answers": answers,
     }
-    return {key: value for key, value in rows.items() if value}
+    return {key: value for key, value in rows.items() if value is not None}
 
 
 def recipe_from(what: str | None, given: dict[str, Any], data: dict[str, Any]) -> Recipe:
@@ -79,9 +83,13 @@ def recipe_from(what: str | None, given: dict[str, Any], data: dict[str, Any]) -
     return make_recipe({"name": what, **given, "data": data})
 
 
-def _placed(source: str | None) -> str | None:
+def _placed(flag: str, source: str | None) -> str | None:
     """A path from where the command is given; the id of a data set on the Hub as it is."""
-    if not source or (hub_id(source) and not os.path.exists(source)):
+    if source is not None and not source.strip():
+        raise UsageError(
+            f"{flag} is empty; name a file, a folder or a data set on the Hub, or leave it out.", code="usage"
+        )
+    if source is None or (hub_id(source) and not os.path.exists(source)):
         return source
     return os.path.abspath(source)
 
@@ -90,4 +98,12 @@ def _columns(pairs: list[str] | None) -> dict[str, str]:
     split = [pair.partition("=") for pair in pairs or []]
     if wrong := next((pair for pair in split if not all(pair)), None):
         raise UsageError(f"--column is NAME=COLUMN, for example prompt=question, not {''.join(wrong)!r}.", code="usage")
-    return {name: column for name, _, column in split}
+    found: dict[str, str] = {}
+    for name, _, column in split:
+        if name in found:
+            raise UsageError(
+                f"--column says of {name!r} twice which column holds it ({found[name]!r} and {column!r}); give it once.",
+                code="usage",
+            )
+        found[name] = column
+    return found

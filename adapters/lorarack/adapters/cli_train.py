@@ -21,6 +21,7 @@ from lorarack.adapters.training.fit import fit_of
 from lorarack.adapters.training.learning_rate import probe_behind
 from lorarack.adapters.training.processes import is_first
 from lorarack.adapters.training.run_folder import RunFolder, new_run_folder
+from lorarack.adapters.training.trained import as_trained
 from lorarack.registry.cli.options import JsonOption, RegistryOption
 from lorarack.registry.cli.output import emit, note, talk
 from lorarack.registry.cli.render import size, table
@@ -96,7 +97,7 @@ def train(
     for done in published:
         for text in done.notes:
             note(text)
-        if fit := fit_of(done.version):
+        if fit := fit_of(as_trained(done)):
             note(f"{done.version.reference}: {fit.reason}.")
     counted = [report.to_json() for report in progress.reports]
     emit([{**_record(done), "data": counted} for done in published], json, lambda: _table(published))
@@ -121,15 +122,15 @@ def _resumed(folder: Path, what: str | None, given: dict[str, Any], data: dict[s
 
 
 def _record(done: Published) -> dict[str, object]:
-    version = done.version
+    version = as_trained(done)
     fit, probe = fit_of(version), probe_behind(version)
     recipe = version.provenance.recipe if version.provenance else {}
     return {
         "name": version.adapter,
         **version.brief(),
         "created": done.created,
-        "train_loss": _value(version.metric("loss", "train")),
-        "eval_loss": _value(version.metric("loss", "validation")),
+        "train_loss": fit.train_loss if fit else _value(version.metric("loss", "train")),
+        "eval_loss": fit.eval_loss if fit else _value(version.metric("loss", "validation")),
         "perplexity": fit.perplexity if fit else None,
         "gap": fit.gap if fit else None,
         "gap_error": fit.gap_error if fit else None,

@@ -44,7 +44,7 @@ def merge(
     Raises:
         BadReference: not a reference.
         NotFound: no such version.
-        UsageError: an unknown method, or arguments that do not fit it or each other.
+        UsageError: an unknown method, or arguments that do not fit it, each other or what the versions target.
         Conflict: the versions, or the adapter ``name``, belong to different bases.
         InvalidArtifact: a version has more than A and B, or the outcome cannot be kept.
         Damaged: stored bytes changed.
@@ -53,6 +53,7 @@ def merge(
     versions = [registry.resolve(reference) for reference in references]
     parts = _weights(versions, method, weights)
     _check(versions, method, rank, density)
+    _check_seed(seed)
     base = registry.base(versions[0].base)
     need_packages()
     with fetched(registry, versions) as folders:
@@ -67,7 +68,11 @@ def merge(
         }
         if method in SPARSE:
             how["density"] = density
-        return publish_derived(registry, merged, versions, "merged", how, name)
+        published = publish_derived(registry, merged, versions, "merged", how, name)
+    if method == "svd" and rank is not None and rank > published.version.rank:
+        note = f"Together the versions have rank {published.version.rank}, so the merged one has that and not {rank}."
+        return published.model_copy(update={"notes": (*published.notes, note)})
+    return published
 
 
 def _weights(versions: Sequence[Version], method: str, given: Sequence[float] | None) -> tuple[float, ...]:
@@ -84,6 +89,11 @@ def _weights(versions: Sequence[Version], method: str, given: Sequence[float] | 
             code="bad_weights",
         )
     return tuple(float(weight) for weight in given)
+
+
+def _check_seed(seed: int) -> None:
+    if not -(2**63) <= seed < 2**63:
+        raise UsageError("The seed is out of range; give a whole number from -2^63 to below 2^63.", code="bad_seed")
 
 
 def _check(versions: Sequence[Version], method: str, rank: int | None, density: float) -> None:

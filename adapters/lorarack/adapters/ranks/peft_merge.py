@@ -38,10 +38,12 @@ def merge_folders(folders: Sequence[Path], subjects: Sequence[str], base: Base, 
 
     Raises:
         InvalidArtifact: an adapter has more than A and B.
-        UsageError: PEFT cannot merge what these adapters target.
+        UsageError: PEFT cannot merge what these adapters target, or not at this rank.
     """
     adapters = [read_weights(folder, subject) for folder, subject in zip(folders, subjects, strict=True)]
     _check(adapters, subjects, plan.method)
+    if plan.method.endswith("_svd"):
+        _check_rank(adapters, base, plan.rank)
     merged = folders[0].parent / _MERGED
     write_weights(_merge(adapters, base, plan), merged)
     return merged
@@ -55,6 +57,19 @@ def _check(adapters: Sequence[LoraWeights], subjects: Sequence[str], method: str
     if len(kinds) > 1:
         raise UsageError(
             "Some of these versions name their target_modules one by one and others by a pattern; PEFT merges one kind."
+        )
+
+
+def _check_rank(adapters: Sequence[LoraWeights], base: Base, rank: int | None) -> None:
+    """Such a method cuts whole matrices to the rank, and the smallest of them has no more than its shorter side."""
+    sides = {module: min(base.modules[module]) for adapter in adapters for module in adapter.factors}
+    smallest = min(sides, key=lambda module: sides[module])
+    wanted = rank or max(adapter.rank for adapter in adapters)
+    if wanted > sides[smallest]:
+        raise UsageError(
+            f"The merged version cannot have rank {wanted}: module {smallest!r} of base {base.name!r} has rank "
+            f"{sides[smallest]} at most; give --rank {sides[smallest]} or less.",
+            code="rank_too_high",
         )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lorarack.adapters.ranks.derive import fetched, publish_derived
 from lorarack.registry.artifact.manifest import CONFIG
-from lorarack.registry.errors import UsageError
+from lorarack.registry.errors import InvalidArtifact, UsageError
 from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published
 
@@ -34,7 +34,18 @@ def scale(registry: Registry, reference: str, by: float, *, name: str | None = N
     version = registry.resolve(reference)
     with fetched(registry, [version]) as (folder,):
         _scale_alpha(folder / CONFIG, by)
-        return publish_derived(registry, folder, [version], "scaled", {"by": by}, name)
+        try:
+            return publish_derived(registry, folder, [version], "scaled", {"by": by}, name)
+        except InvalidArtifact as error:
+            if abs(by) <= 1:
+                raise
+            raise _out_of_range(version.reference, by, error) from error
+
+
+def _out_of_range(reference: str, by: float, error: InvalidArtifact) -> InvalidArtifact:
+    """In terms of the factor: the folder is gone by the time this is read, and nobody trained what was in it."""
+    reason = "no engine would serve the outcome; give a smaller factor."
+    return InvalidArtifact([reason], subject=reference, purpose=f"scaled by {by:g}", code=error.code)
 
 
 def _scale_alpha(config: Path, by: float) -> None:

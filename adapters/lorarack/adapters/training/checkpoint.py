@@ -2,14 +2,19 @@
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from transformers import TrainerState
+
+from lorarack.registry.artifact.manifest import CONFIG, WEIGHTS
+from lorarack.registry.errors import UsageError
 
 _TENSORS, _VALUES = "training.safetensors", "training.json"
 #: The Trainer's own, by the name that it looks for.
@@ -43,18 +48,39 @@ def save_checkpoint(
     (folder / _VALUES).write_text(json.dumps(kept), encoding="utf-8")
 
 
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """What the files of a checkpoint lack, as a sentence."""
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise UsageError(
+            f"The checkpoint {str(folder)!r} is damaged; remove the folder {str(folder.parent)!r} to begin this rank anew.",
+            code="bad_run",
+        ) from error
+
+
 class Checkpoint:
-    """A checkpoint that is read."""
+    """A checkpoint that is read.
+
+    Raises:
+        UsageError: a file of it is missing, cut off or another one.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._values = json.loads((folder / _VALUES).read_text(encoding="utf-8"))
-        self._tensors = load_file(folder / _TENSORS)
-
-    @property
-    def step(self) -> int:
-        """After how many steps it was written."""
-        return int(TrainerState.load_from_json(str(self.folder / _TRAINER)).global_step)
+        with readable(folder):
+            self._values = json.loads((folder / _VALUES).read_text(encoding="utf-8"))
+            self._tensors = load_file(folder / _TENSORS)
+            #: After how many steps it was written.
+            self.step = int(TrainerState.load_from_json(str(folder / _TRAINER)).global_step)
+            json.loads((folder / CONFIG).read_bytes())  # this and the weights are read by the Trainer
+            with safe_open(folder / WEIGHTS, "pt"):
+                pass
+            if folder.name != f"step-{self.step}":
+                raise ValueError("the Trainer's state is of another step")
 
     @property
     def more(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -63,6 +89,10 @@ class Checkpoint:
 
     def load_optimizer(self, optimizer: Any, scheduler: Any, scaler: Any) -> None:
         """Put optimizer and schedule where they were."""
+        with readable(self.folder):
+            self._load_optimizer(optimizer, scheduler, scaler)
+
+    def _load_optimizer(self, optimizer: Any, scheduler: Any, scaler: Any) -> None:
         moments: dict[int, dict[str, Any]] = {}
         for name, tensor in self._under("optimizer").items():
             number, _, key = name.partition(".")
@@ -74,6 +104,10 @@ class Checkpoint:
 
     def load_random(self) -> None:
         """Go on with the random numbers that come next."""
+        with readable(self.folder):
+            self._load_random()
+
+    def _load_random(self) -> None:
         drawn, found = self._under("random"), self._values["random"]
         torch.set_rng_state(drawn["torch"])
         if torch.cuda.is_available():

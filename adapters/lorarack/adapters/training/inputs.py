@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from lorarack.adapters.data import Rows, check_leaks, read_rows, split_rows
+from lorarack.adapters.data import Rows, read_rows, split_rows
 from lorarack.adapters.data.report import SplitReport, report_split
 from lorarack.adapters.data.row_digests import row_digests
 from lorarack.adapters.data.source import has_split
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.learning_rate import RateProbe
+from lorarack.adapters.training.plan import make_plan
 from lorarack.adapters.training.served import check_served
+from lorarack.adapters.training.split_checks import check_keys, check_splits
 from lorarack.registry.errors import UsageError
 from lorarack.registry.interface import Registry
 from lorarack.registry.values import Base, Dataset
@@ -59,13 +61,15 @@ def read_inputs(recipe: Recipe, registry: Registry) -> Inputs:
     Raises:
         NotFound: no such base or file, or the base's files are gone.
         Conflict: the adapter belongs to another base, a base has its name, or the base's files are another model by now.
-        UsageError: bad rows, leaks between splits, modules that the base does not have.
+        UsageError: bad rows, splits that do not go together, modules that the base does not have, more steps than any run takes.
     """
     recipe, said = check_served(recipe)
     base = registry.check_adapter(recipe.name, recipe.base)
     _check_targets(recipe, base)
+    check_keys(recipe.data)
     files, train, validation, test = _read_splits(recipe)
-    check_leaks(train, [("validation", validation), *([("test", test)] if test is not None else [])])
+    check_splits(train, validation, test)
+    make_plan(recipe, len(train))  # which refuses more steps than any run takes
     digests = {"train": train.digest, "validation": validation.digest}
     reported = [
         report_split(split, rows, train if split != "train" else None)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.training.context import say_about_context
 from lorarack.adapters.training.encode import Encoded
 from lorarack.adapters.training.fit import Validation
 from lorarack.adapters.training.inputs import Inputs
@@ -34,8 +35,9 @@ def open_base(inputs: Inputs, progress: TrainingProgress) -> "LoadedBase":
     end = load_end(inputs.base, tokenizer)
     tokens = encode_splits(inputs, tokenizer, end)
     progress.data(with_lengths(inputs, tokens))
-    if end.note:
-        progress.note(end.note)
+    for said in (end.note, say_about_context(inputs.base, tokens)):
+        if said:
+            progress.note(said)
     return LoadedBase(inputs, tokens)
 
 

@@ -51,7 +51,7 @@ def load_tokenizer(base: Base) -> Any:
         EngineError: transformers cannot load it.
     """
     try:
-        return AutoTokenizer.from_pretrained(base.source, **_revision(base))
+        return AutoTokenizer.from_pretrained(base.source, **revision_of(base))
     except Exception as error:  # files of others: their readers raise every kind, tokenizers' a bare Exception
         raise _cannot_load(base, error) from error
 
@@ -64,7 +64,7 @@ def load_model(base: Base, recipe: Recipe) -> Any:
         UsageError: the base is to be held in four bits where there is no GPU.
     """
     device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
-    options: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype), **_revision(base)}
+    options: dict[str, Any] = {"dtype": getattr(torch, recipe.dtype), **revision_of(base)}
     if recipe.attention:
         options["attn_implementation"] = recipe.attention
     if recipe.quantise:
@@ -103,7 +103,7 @@ def load_end(base: Base, tokenizer: Any) -> AnswerEnd:
         UsageError: there is no such token.
     """
     try:
-        found = GenerationConfig.from_pretrained(base.source, **_revision(base)).eos_token_id
+        found = GenerationConfig.from_pretrained(base.source, **revision_of(base)).eos_token_id
     except OSError:  # no such file: a server takes what config.json says
         found = _from_config(base)
     except Exception as error:  # as above
@@ -114,7 +114,7 @@ def load_end(base: Base, tokenizer: Any) -> AnswerEnd:
 
 def _from_config(base: Base) -> Any:
     try:
-        return getattr(AutoConfig.from_pretrained(base.source, **_revision(base)), "eos_token_id", None)
+        return getattr(AutoConfig.from_pretrained(base.source, **revision_of(base)), "eos_token_id", None)
     except (OSError, ValueError, KeyError) as error:
         raise _cannot_load(base, error) from error
 
@@ -151,7 +151,8 @@ def _whole(alpha: float) -> float:
     return int(alpha) if alpha == int(alpha) else alpha
 
 
-def _revision(base: Base) -> dict[str, str]:
+def revision_of(base: Base) -> dict[str, str]:
+    """The argument with which transformers takes the base's own revision from the Hub; none for a folder."""
     known = base.hub_id
     return {"revision": known.revision} if base.path is None and known and known.revision else {}
 

@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from lorarack.adapters.recipe import Recipe
+from lorarack.adapters.recipe import MAX_STEPS, Recipe
+from lorarack.registry.errors import UsageError
 
 _VALIDATIONS = 5
 _CURVE_POINTS = 200
@@ -24,9 +25,19 @@ class Plan:
 
 
 def make_plan(recipe: Recipe, train_rows: int, processes: int = 1) -> Plan:
-    """The plan of a run of ``recipe`` over ``train_rows`` rows, dealt out to ``processes``."""
+    """The plan of a run of ``recipe`` over ``train_rows`` rows, dealt out to ``processes``.
+
+    Raises:
+        UsageError: more steps than any run takes.
+    """
     in_epoch = math.ceil(train_rows / (recipe.batch_size * recipe.gradient_accumulation * processes))
     steps = recipe.max_steps or max(1, math.ceil(recipe.epochs * in_epoch))
+    if steps > MAX_STEPS:
+        raise UsageError(
+            f"{recipe.epochs:g} epochs of {train_rows} rows are {steps} steps, and a run takes at most {MAX_STEPS}; "
+            "lower epochs or say max_steps.",
+            code="too_many_steps",
+        )
     return Plan(
         steps=steps,
         warmup_steps=math.ceil(recipe.warmup * steps),

@@ -6,6 +6,7 @@ its name only once it is whole and on the disk.
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,8 @@ from lorarack.registry.settings import home_folder
 RUN_TAG = "run"
 
 _FORMAT = 1
+#: How the folder of a whole checkpoint is called; what is called otherwise is none.
+_STEP = re.compile(r"step-(\d+)", re.ASCII)
 _RECIPE, _RUN, _CURVES, _LOCK = "recipe.yaml", "run.json", "curves.jsonl", "lock"
 
 
@@ -72,8 +75,11 @@ class RunFolder:
             raise NotFound(f"There is no run in {str(path)!r}; it holds no {_RUN}.", code="no_run") from error
         except (OSError, ValueError) as error:
             raise UsageError(f"The run in {str(path)!r} cannot be read; begin a new one.", code="bad_run") from error
-        if not isinstance(found, dict) or found.get("format") != _FORMAT or not isinstance(found.get("ranks"), dict):
+        if not isinstance(found, dict) or found.get("format") != _FORMAT:
             raise UsageError(f"The run in {str(path)!r} is of another release; begin a new one.", code="bad_run")
+        kinds = {"id": str, "ranks": dict, "facts": dict}
+        if any(not isinstance(found.get(key, {} if key == "facts" else None), kind) for key, kind in kinds.items()):
+            raise UsageError(f"The {_RUN} of the run in {str(path)!r} is damaged; begin a new one.", code="bad_run")
         return cls(path, found)
 
     @property
@@ -87,7 +93,8 @@ class RunFolder:
         try:
             return parse_recipe((self.path / _RECIPE).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise UsageError(f"The recipe of the run in {str(self.path)!r} cannot be read.", code="bad_run") from error
+            said = f"The recipe of the run in {str(self.path)!r} cannot be read; begin a new run."
+            raise UsageError(said, code="bad_run") from error
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -118,7 +125,14 @@ class RunFolder:
         shutil.rmtree(self._of(rank), ignore_errors=True)
 
     def checkpoint(self, rank: int) -> Path | None:
-        """The newest whole checkpoint of ``rank``."""
+        """The newest whole checkpoint of ``rank``.
+
+        Raises:
+            UsageError: a folder beside it has a name that no checkpoint has.
+        """
+        for path in self._of(rank).glob("step-*"):
+            if not path.suffix and not _STEP.fullmatch(path.name):
+                raise UsageError(f"{str(path)!r} is no checkpoint of this run; remove it.", code="bad_run")
         return max(self._checkpoints(rank), key=_step, default=None)
 
     def write_checkpoint(self, rank: int, step: int, write: Callable[[Path], None]) -> None:
@@ -145,7 +159,7 @@ class RunFolder:
         """Take back what was logged of ``rank`` after ``step``: it comes again."""
         path = self.path / _CURVES
         if path.exists():
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
             _replace(path, "".join(line for line in lines if not _is_after(line, rank, step)))
 
     def drop_checkpoints(self) -> None:
@@ -157,7 +171,7 @@ class RunFolder:
         return self.path / f"rank-{rank}"
 
     def _checkpoints(self, rank: int) -> list[Path]:
-        return [path for path in self._of(rank).glob("step-*") if not path.suffix]
+        return [path for path in self._of(rank).glob("step-*") if _STEP.fullmatch(path.name)]
 
     def _write(self) -> None:
         _replace(self.path / _RUN, json.dumps(self._run, indent=2) + "\n")
@@ -172,15 +186,19 @@ def check_same_run(run: RunFolder, inputs: Inputs, progress: TrainingProgress) -
     """Hold what a run is taken up with against what it began with; other package versions are reported.
 
     Raises:
-        UsageError: settings, base or rows are others.
+        UsageError: settings, base or rows are others, or something else lies among the checkpoints.
     """
+    for rank in inputs.recipe.ranks:
+        run.checkpoint(rank)
     before = run.facts
     if before.get("family") != inputs.family:
         raise UsageError(
             f"The rows, the base or the settings are not those that the run in {str(run.path)!r} began with; begin a new run.",
             code="other_run",
         )
-    changed = {name: now for name, now in software().items() if before.get("software", {}).get(name) != now}
+    known = before.get("software")
+    known = known if isinstance(known, dict) else {}
+    changed = {name: now for name, now in software().items() if known.get(name) != now}
     if changed:
         progress.note(
             f"The run began with other versions of {', '.join(sorted(changed))}: its weights may not be what they would have been."
@@ -196,6 +214,8 @@ def _is_after(line: str, rank: int, step: int) -> bool:
         entry = json.loads(line)
     except ValueError:  # cut off when the process was killed
         return True
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(key), int) for key in ("rank", "step")):
+        return True  # damaged: it says nothing of any rank
     return bool(entry["rank"] == rank and entry["step"] > step)
 
 

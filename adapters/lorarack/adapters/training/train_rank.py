@@ -15,7 +15,7 @@ from transformers import set_seed
 from lorarack.adapters.ranks.weights import Factors, tensors_of
 from lorarack.adapters.recipe import Recipe
 from lorarack.adapters.training.best_checkpoint import BestCheckpointCallback
-from lorarack.adapters.training.checkpoint import Checkpoint
+from lorarack.adapters.training.checkpoint import Checkpoint, readable
 from lorarack.adapters.training.checkpoint_callback import CheckpointCallback
 from lorarack.adapters.training.fit import Fit, Validation, final_metrics, judge
 from lorarack.adapters.training.loaded_base import LoadedBase
@@ -136,7 +136,8 @@ def _go_on(
     newest = run.checkpoint(rank)
     start = Checkpoint(newest) if newest is not None else None
     if start is not None:
-        best.restore(*start.more)
+        with readable(start.folder):
+            best.restore(*start.more)
         run.rewind_log(rank, start.step)
     trainer.add_callback(CheckpointCallback(run, rank, plan, best, trainer.accelerator.scaler, start))
     return None if newest is None else str(newest)

@@ -13,8 +13,9 @@ from lorarack.adapters.training.progress import TrainingProgress
 from lorarack.adapters.training.provenance import provenance, software
 from lorarack.adapters.training.rate_probe import probe_rate
 from lorarack.adapters.training.run_folder import RUN_TAG, RunFolder
-from lorarack.adapters.training.train_rank import train_rank
-from lorarack.registry.errors import EngineError
+from lorarack.adapters.training.train_rank import Outcome, train_rank
+from lorarack.adapters.training.trained import Trained
+from lorarack.registry.errors import EngineError, InvalidArtifact
 from lorarack.registry.interface import Registry
 from lorarack.registry.values import Published
 
@@ -28,6 +29,7 @@ def train_ranks(
         UsageError: the rows do not fit the base.
         Conflict: the run's folder holds something else, or another process works in it.
         EngineError: training failed.
+        InvalidArtifact: what was trained cannot be served.
     """
     if not is_first():
         run = None
@@ -73,14 +75,33 @@ def _train(
             raise
         if not is_first():
             return None
+        published = _publish(folder, inputs, rank, outcome, registry, run)
+    if run:
+        run.mark_published(rank, published.version.reference)
+    return published
+
+
+def _publish(
+    folder: Path, inputs: Inputs, rank: int, outcome: Outcome, registry: Registry, run: RunFolder | None
+) -> Trained:
+    origin = provenance(inputs, rank, outcome.fit, outcome.wall_seconds, outcome.reference)
+    try:
         published = registry.publish(
             folder,
             inputs.recipe.name,
             base=inputs.base.name,
             metrics=outcome.metrics,
             tags={RECIPE_TAG: inputs.family, **({RUN_TAG: run.id} if run else {})},
-            provenance=provenance(inputs, rank, outcome.fit, outcome.wall_seconds, outcome.reference),
+            provenance=origin,
         )
-    if run:
-        run.mark_published(rank, published.version.reference)
-    return published
+    except InvalidArtifact as error:
+        raise _unfit(rank, error) from error
+    return Trained(version=published.version, created=published.created, notes=published.notes, origin=origin)
+
+
+def _unfit(rank: int, error: InvalidArtifact) -> InvalidArtifact:
+    """Weights that grew out of all bounds are the learning rate's doing; the folder is gone by the time this is read."""
+    found = error.problems[0].rstrip(".")
+    return InvalidArtifact(
+        [f"{found}; lower learning_rate, and train again."], subject=f"What was trained at rank {rank}", code=error.code
+    )

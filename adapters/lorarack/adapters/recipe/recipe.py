@@ -4,16 +4,18 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from lorarack.adapters.data.options import COLUMNS, Answers, ReadOptions
 from lorarack.adapters.data.source import hub_id
 from lorarack.adapters.data.text_file import read_text_file
+from lorarack.adapters.recipe.words import refuse_unknown, sentence
+from lorarack.adapters.recipe.yaml_text import read_yaml
 from lorarack.registry.errors import UsageError
 from lorarack.registry.texts import check_adapter_name
 from lorarack.registry.value import Value
@@ -23,6 +25,9 @@ _NOT_IN_DIGEST = ("name", "base", "data", "ranks", "alpha", "alpha_per_rank", "r
 
 #: Keys that 0.1.0 did not have: while they say what it did, families that it began go on.
 _LATER = ("too_long", "gradient_checkpointing", "attention", "packing", "quantise", "peft")
+
+#: More than any run takes; what is above is a slip of the pen.
+MAX_EPOCHS, MAX_STEPS = 100_000, 10_000_000
 
 
 class DataPlan(Value):
@@ -53,9 +58,16 @@ class DataPlan(Value):
     subset: str | None = Field(
         default=None, min_length=1, description="the subset (configuration) of a data set on the Hub"
     )
-    splits: Mapping[Literal["train", "validation", "test"], str] = Field(
+    splits: Mapping[Literal["train", "validation", "test"], Annotated[str, Field(min_length=1)]] = Field(
         default={}, description="splits of a folder or data set that have names of their own: `{train: train_sft}`"
     )
+
+    @field_validator("train", "validation", "test")
+    @classmethod
+    def _source_is_named(cls, source: str | None) -> str | None:
+        if source is not None and not source.strip():
+            raise PydanticCustomError("empty", "it is empty")
+        return source
 
     @field_validator("columns")
     @classmethod
@@ -102,8 +114,8 @@ class Recipe(Value):
     max_grad_norm: float = Field(default=1.0, gt=0, description="gradients are scaled down to this norm")
     batch_size: int = Field(default=8, ge=1, description="rows in one forward pass")
     gradient_accumulation: int = Field(default=1, ge=1, description="forward passes in one step")
-    epochs: float = Field(default=3.0, gt=0, description="times that every row is seen")
-    max_steps: int | None = Field(default=None, ge=1, description="maximum steps; overrides epochs")
+    epochs: float = Field(default=3.0, gt=0, le=MAX_EPOCHS, description="times that every row is seen")
+    max_steps: int | None = Field(default=None, ge=1, le=MAX_STEPS, description="maximum steps; overrides epochs")
     max_length: int = Field(
         default=1024, ge=8, description="tokens of the longest row; a longer one is refused, not cut"
     )
@@ -140,6 +152,16 @@ class Recipe(Value):
     report_to: tuple[Literal["mlflow", "tensorboard", "wandb"], ...] = Field(
         default=(), description="where transformers' Trainer reports the run as well"
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Python counts True as 1."""
+        taken = cls.model_fields[info.field_name or ""].annotation
+        values = value if isinstance(value, list | tuple) else [value]
+        if bool not in (taken, *get_args(taken)) and any(isinstance(one, bool) for one in values):
+            raise PydanticCustomError("true_or_false", "it is true or false")
+        return value
 
     @field_validator("name")
     @classmethod
@@ -238,49 +260,15 @@ def _placed(here: Path, source: str) -> str:
 
 def parse_recipe(text: str) -> Recipe:
     """A recipe from YAML text, its paths as they stand. Raises ``UsageError``."""
-    try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" (line {mark.line + 1})" if mark else ""
-        raise UsageError(f"The recipe is not YAML{where}; write one 'key: value' a line.", code="bad_recipe") from error
-    if not isinstance(found, dict):
-        raise UsageError("The recipe is empty or not a mapping; write one 'key: value' a line.", code="bad_recipe")
-    return make_recipe(found)
+    return make_recipe(read_yaml(text))
 
 
 def make_recipe(settings: Mapping[Any, Any]) -> Recipe:
     """A recipe from plain data. Raises ``UsageError`` with one sentence for the first thing that is wrong."""
-    _refuse_unknown(settings, Recipe, "recipe")
+    refuse_unknown(settings, Recipe, "recipe key")
     if isinstance(settings.get("data"), Mapping):
-        _refuse_unknown(settings["data"], DataPlan, "key of data in a recipe")
+        refuse_unknown(settings["data"], DataPlan, "key of data in a recipe")
     try:
         return Recipe.model_validate(settings)
     except ValidationError as error:
-        raise UsageError(_sentence(error), code="bad_recipe") from error
-
-
-def _refuse_unknown(settings: Mapping[Any, Any], model: type[Value], what: str) -> None:
-    known = list(model.model_fields)
-    for key in settings:
-        if key not in known:
-            near = get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the keys are {', '.join(known)}."
-            kind = "recipe key" if what == "recipe" else what
-            raise UsageError(f"{str(key)!r} is no {kind}; {hint}", code="bad_recipe_key")
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first problem as a sentence, in the recipe's own words."""
-    problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str) and part in _ALL_KEYS)
-    if problem["type"] == "missing":
-        return f"The recipe has no {key!r}, which it needs."
-    reason = problem["msg"].removeprefix("Value error, ")
-    reason = reason[0].lower() + reason[1:]
-    if not key:
-        return f"The recipe is wrong: {reason}."
-    return f"The recipe's {key!r} cannot be {problem['input']!r}: {reason}."
-
-
-_ALL_KEYS = frozenset(Recipe.model_fields) | frozenset(DataPlan.model_fields)
+        raise UsageError(sentence(error), code="bad_recipe") from error
