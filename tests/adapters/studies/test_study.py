@@ -115,6 +115,22 @@ def test_a_rank_that_lost_is_trained_further(registry: Registry, recipe: Make, t
     assert len(heard.runs) > 1, [(line.rank, line.source, line.eval_loss) for line in report.ranks]
 
 
+def test_ranks_that_are_no_candidates_are_measured_on_fewer_rows(
+    registry: Registry, recipe: Make, tmp_path: Path
+) -> None:
+    """But for rank 1: the ones above it are told by those beside them."""
+    from lorarack.adapters.studies.records import StudyFolder
+    from lorarack.adapters.studies.run import study
+
+    rows = {
+        "train": words(tmp_path / "many.jsonl", 64, 1, same),
+        "validation": words(tmp_path / "others.jsonl", 40, 2, same),
+    }
+    report = study(recipe(max_steps=4, data=rows), registry, ranks=(3, 5), folder=tmp_path / "studies")
+    found = {rank: StudyFolder(report.folder).find(f"looked-r{rank}") for rank in (1, 2, 3, 4)}
+    assert {rank: len(record.losses.sums) for rank, record in found.items() if record} == {1: 40, 2: 14, 3: 40, 4: 14}
+
+
 def test_ascending(registry: Registry, recipe: Make, tmp_path: Path) -> None:
     """Each rank begins where the last one ended; a cold run checks a warm one that is recommended."""
     from lorarack.adapters.studies.run import study

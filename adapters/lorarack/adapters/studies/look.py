@@ -1,7 +1,7 @@
 """Ranks below a trained one, measured by truncation: no weights are kept, and no step is made.
 
-Candidates are measured on all rows. The others, which show where the knee is, are measured on a sample of rows, and their losses
-are scaled to all rows as the losses of the candidates beside them are: a candidate was measured on both.
+Candidates and rank 1 are measured on all rows. The others, which show where the knee is, are measured on a sample of rows, and
+their losses are scaled to all rows as the losses of those beside them are, which are known on both.
 """
 
 import math
@@ -27,8 +27,9 @@ def look(session: StudySession, top: RunRecord) -> list[RunRecord]:
     """The ranks below ``top`` that the plan has, by rank."""
     folder, plan = session.folder, session.plan
     found = {rank: record for rank in plan.looked_at() if (record := folder.find(_key(rank)))}
-    # Candidates first: the other ranks' losses are scaled as theirs are.
-    wanted = sorted(set(plan.looked_at()) - set(found), key=lambda rank: (rank not in plan.ranks, -rank))
+    on_all_rows = {*plan.ranks, 1}
+    # These first: the other ranks' losses are scaled as theirs are.
+    wanted = sorted(set(plan.looked_at()) - set(found), key=lambda rank: (rank not in on_all_rows, -rank))
     if wanted:
         truncation = Truncation(session.weights(top))
         whole = truncation.at(top.rank)
@@ -38,13 +39,13 @@ def look(session: StudySession, top: RunRecord) -> list[RunRecord]:
             session.progress.note(f"looking at rank {rank}")
             started = time.monotonic()
             set_peft_model_state_dict(model, tensors_of(_first(whole, rank)))
-            if rank in plan.ranks:
+            if rank in on_all_rows:
                 measured = session.base.measure(model, top.fit.best_step)
                 fit = looked_fit(top.fit, measured)
             else:
                 measured = session.base.sample(SAMPLE, TRAIN_SAMPLE).measure(model, top.fit.best_step)
-                candidates = {known: found[known] for known in found if known in plan.ranks}
-                fit = looked_fit(top.fit, measured, rank, {**candidates, top.rank: top})
+                beside = {known: found[known] for known in found if known in on_all_rows}
+                fit = looked_fit(top.fit, measured, rank, {**beside, top.rank: top})
             folder.workspace(_key(rank))
             found[rank] = folder.keep(
                 RunRecord(
@@ -65,19 +66,19 @@ def look(session: StudySession, top: RunRecord) -> list[RunRecord]:
     return [found[rank] for rank in sorted(found)]
 
 
-def looked_fit(top: Fit, measured: Validation, rank: int = 0, candidates: Mapping[int, RunRecord] | None = None) -> Fit:
+def looked_fit(top: Fit, measured: Validation, rank: int = 0, beside: Mapping[int, RunRecord] | None = None) -> Fit:
     """What is said of a truncation.
 
     Args:
         top: of the run that was truncated.
-        measured: on all rows, or, with ``candidates``, on a sample of them.
+        measured: on all rows, or, with ``beside``, on a sample of them.
         rank: of the truncation.
-        candidates: what is known on all rows, by rank.
+        beside: other ranks, known on all rows.
     """
     train_loss, eval_loss = measured.train.mean, measured.validation.mean
-    if candidates:
-        train = {known: record.train_losses.rows for known, record in candidates.items()}
-        validation = {known: record.losses.rows for known, record in candidates.items()}
+    if beside:
+        train = {known: record.train_losses.rows for known, record in beside.items()}
+        validation = {known: record.losses.rows for known, record in beside.items()}
         train_loss *= _scale(rank, train, TRAIN_SAMPLE)
         eval_loss *= _scale(rank, validation, SAMPLE)
     return top.model_copy(
@@ -91,15 +92,15 @@ def looked_fit(top: Fit, measured: Validation, rank: int = 0, candidates: Mappin
     )
 
 
-def _scale(rank: int, candidates: Mapping[int, RowLosses], sampled: int) -> float:
+def _scale(rank: int, beside: Mapping[int, RowLosses], sampled: int) -> float:
     """The loss on all rows ÷ that on a sample of them, at ``rank``.
 
-    It lies on a line between the candidates below and above, over the logarithm of the rank.
+    It lies on a line between the known ranks below and above, over the logarithm of the rank.
     """
-    ranks = sorted(candidates)
+    ranks = sorted(beside)
     place = bisect_left(ranks, rank)
     below, above = ranks[max(place - 1, 0)], ranks[min(place, len(ranks) - 1)]
-    low, high = (_ratio(candidates[known], sampled) for known in (below, above))
+    low, high = (_ratio(beside[known], sampled) for known in (below, above))
     share = math.log(rank / below) / math.log(above / below) if below < rank < above else 0.0
     return low + share * (high - low)
 
